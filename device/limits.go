@@ -1,0 +1,21 @@
+package device
+
+// Limits of telemetry.v1. A reader checks them before it allocates anything.
+const (
+	MaxMessage  = 16 << 10 // bytes of one WebSocket message, either direction
+	MaxSamples  = 1024     // samples in one DATA message
+	MaxReadings = 8192     // samples × columns in one DATA message
+	MaxChannels = 256      // channels in a schema
+	MaxCommands = 64       // commands in a schema
+	MaxArgs     = 16       // arguments of one command
+	MaxName     = 64       // bytes of a name: device, channel, command, argument
+	MaxUnit     = 32       // bytes of a unit
+	MaxText     = 256      // bytes of a human-readable text (reason, firmware, model)
+	MaxString   = 1024     // bytes of one string value
+	MaxRanges   = 256      // ranges in one ACK, WELCOME or RESEND
+	MaxScale    = 18       // decimal places of a scaled integer, either sign
+
+	// MaxSparseRanges is how many separate ranges of settled sequence numbers the hub keeps for one stream.
+	// A device that would exceed it is closed with CloseTooSparse and sends its oldest frames first.
+	MaxSparseRanges = 4096
+)
