@@ -7,13 +7,16 @@ const (
 	MaxReadings = 8192     // samples × columns in one DATA message
 	MaxChannels = 256      // channels in a schema
 	MaxCommands = 64       // commands in a schema
-	MaxArgs     = 16       // arguments of one command
+	MaxArgs     = 16       // arguments of one command, values of one result
 	MaxName     = 64       // bytes of a name: device, channel, command, argument
 	MaxUnit     = 32       // bytes of a unit
 	MaxText     = 256      // bytes of a human-readable text (reason, firmware, model)
 	MaxString   = 1024     // bytes of one string value
 	MaxRanges   = 256      // ranges in one ACK, WELCOME or RESEND
 	MaxScale    = 18       // decimal places of a scaled integer, either sign
+
+	// MaxSeq is the highest sequence number: 2⁵³−1, exact in every language's numbers, and one more never wraps.
+	MaxSeq = 1<<53 - 1
 
 	// MaxSparseRanges is how many separate ranges of settled sequence numbers the hub keeps for one stream.
 	// A device that would exceed it is closed with CloseTooSparse and sends its oldest frames first.

@@ -38,7 +38,7 @@ type Hello struct {
 	Boot       uint64 `cbor:"2,keyasint,omitempty"` // boot counter
 	Now        int64  `cbor:"3,keyasint"`           // µs on the device's clock at this moment
 	Clock      Clock  `cbor:"4,keyasint,omitempty"` // what Now counts from
-	SchemaHash []byte `cbor:"5,keyasint"`           // HashSize bytes, see Schema
+	SchemaHash Hash   `cbor:"5,keyasint"`           // of the schema the device uses, see HashSchema
 	Oldest     uint64 `cbor:"6,keyasint"`           // lowest sequence number still in the buffer; Next if it is empty
 	Next       uint64 `cbor:"7,keyasint"`           // sequence number of the next new frame, from 1
 	AckDelay   uint32 `cbor:"8,keyasint,omitempty"` // ms the hub may wait to gather acks; 0: ack every commit
@@ -56,7 +56,7 @@ type Lost struct {
 
 // Result answers a Command.
 type Result struct {
-	ID     [16]byte       `cbor:"1,keyasint"` // of the command
+	ID     CommandID      `cbor:"1,keyasint"` // of the command
 	Status ResultStatus   `cbor:"2,keyasint"`
 	Text   string         `cbor:"3,keyasint,omitempty"` // for people
 	Values map[string]any `cbor:"4,keyasint,omitempty"` // bool, int64, float64 or string
@@ -94,7 +94,7 @@ type Resend struct {
 
 // Command asks the device to act. A device that has seen the ID before repeats its Result and does nothing.
 type Command struct {
-	ID       [16]byte       `cbor:"1,keyasint"` // UUID
+	ID       CommandID      `cbor:"1,keyasint"`
 	Name     string         `cbor:"2,keyasint"`
 	Args     map[string]any `cbor:"3,keyasint,omitempty"` // bool, int64, float64 or string
 	Deadline int64          `cbor:"4,keyasint"`           // µs since 1970; not to be begun after it
@@ -109,8 +109,16 @@ type GoAway struct {
 	Text   string       `cbor:"4,keyasint,omitempty"`
 }
 
+// CommandID names a command: a UUID (RFC 9562), never all zero.
+type CommandID [16]byte
+
 // Message is any control message. DATA is not one: see ParseData.
-type Message interface{ Type() Type }
+type Message interface {
+	Type() Type
+	// Validate tells whether the message obeys the limits of telemetry.v1. ParseControl has validated what it returns;
+	// a sender validates what people or other programs gave it.
+	Validate() error
+}
 
 func (*Hello) Type() Type   { return TypeHello }
 func (*Schema) Type() Type  { return TypeSchema }
