@@ -1,5 +1,7 @@
 package device
 
+import "fmt"
+
 // CloseCode is a WebSocket close code (RFC 6455 §7.4). 1000–1015 have their RFC meaning; 4000–4999 are ours.
 type CloseCode uint16
 
@@ -60,3 +62,35 @@ const (
 	ResultRejected  ResultStatus = 2 // not tried: unknown name, bad argument, not allowed now
 	ResultExpired   ResultStatus = 3 // not tried: its time was over
 )
+
+// String returns the code in words, the same in logs, metrics and on the screen.
+func (c RejectCode) String() string {
+	switch c {
+	case RejectMalformed:
+		return "malformed"
+	case RejectUnknownChannel:
+		return "unknown channel"
+	case RejectBadValue:
+		return "bad value"
+	case RejectLimit:
+		return "limit"
+	case RejectNoSchema:
+		return "no schema"
+	default:
+		return fmt.Sprintf("code %d", uint8(c))
+	}
+}
+
+// String returns the reason in words.
+func (r LostReason) String() string {
+	switch r {
+	case LostOverwritten:
+		return "overwritten"
+	case LostCorrupted:
+		return "corrupted"
+	case LostUnsent:
+		return "unsent"
+	default:
+		return fmt.Sprintf("reason %d", uint8(r))
+	}
+}

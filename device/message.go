@@ -1,5 +1,7 @@
 package device
 
+import "fmt"
+
 // Subprotocol is the WebSocket subprotocol both sides name in the handshake.
 const Subprotocol = "telemetry.v1"
 
@@ -130,3 +132,33 @@ func (*Reject) Type() Type  { return TypeReject }
 func (*Resend) Type() Type  { return TypeResend }
 func (*Command) Type() Type { return TypeCommand }
 func (*GoAway) Type() Type  { return TypeGoAway }
+
+// String returns the name that PROTOCOL.md gives the type.
+func (t Type) String() string {
+	switch t {
+	case TypeHello:
+		return "HELLO"
+	case TypeSchema:
+		return "SCHEMA"
+	case TypeData:
+		return "DATA"
+	case TypeLost:
+		return "LOST"
+	case TypeResult:
+		return "RESULT"
+	case TypeWelcome:
+		return "WELCOME"
+	case TypeAck:
+		return "ACK"
+	case TypeReject:
+		return "REJECT"
+	case TypeResend:
+		return "RESEND"
+	case TypeCommand:
+		return "COMMAND"
+	case TypeGoAway:
+		return "GOAWAY"
+	default:
+		return fmt.Sprintf("type 0x%02x", byte(t))
+	}
+}

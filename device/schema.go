@@ -1,5 +1,7 @@
 package device
 
+import "fmt"
+
 // HashSize is the length of a schema hash: the first 8 bytes of SHA-256 over the CBOR part of the SCHEMA message.
 const HashSize = 8
 
@@ -60,4 +62,22 @@ type Arg struct {
 	Min      *float64  `cbor:"4,keyasint,omitempty"`
 	Max      *float64  `cbor:"5,keyasint,omitempty"`
 	Optional bool      `cbor:"6,keyasint,omitempty"`
+}
+
+// String returns the type's name in lower case.
+func (t ValueType) String() string {
+	switch t {
+	case Bool:
+		return "bool"
+	case Int:
+		return "int"
+	case Float32:
+		return "float32"
+	case Float64:
+		return "float64"
+	case String:
+		return "string"
+	default:
+		return fmt.Sprintf("type %d", uint8(t))
+	}
 }
