@@ -141,6 +141,18 @@ func HashSchema(message []byte) Hash {
 // String returns the hash in hexadecimal.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
+// MarshalText writes the hash as 16 hexadecimal digits.
+func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (h *Hash) UnmarshalText(b []byte) error {
+	if hex.DecodedLen(len(b)) != len(h) {
+		return fmt.Errorf("a schema hash has %d hexadecimal digits", hex.EncodedLen(len(h)))
+	}
+	_, err := hex.Decode(h[:], b)
+	return err
+}
+
 // UnmarshalCBOR implements cbor.Unmarshaler: a byte string of exactly HashSize bytes.
 func (h *Hash) UnmarshalCBOR(b []byte) error { return unmarshalBytes(b, h[:]) }
 

@@ -16,6 +16,9 @@ type SeqSet struct {
 	count uint64  // members
 }
 
+// Reset empties the set and keeps its memory.
+func (s *SeqSet) Reset() { *s = SeqSet{lower: s.lower[:0]} }
+
 // Add puts seq into the set and returns false if it was there already.
 func (s *SeqSet) Add(seq uint64) bool {
 	if seq != 0 && seq == s.last.Last+1 && s.last.Last != 0 {

@@ -1,0 +1,47 @@
+package store
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/journal"
+)
+
+var errNoSchema = errors.New("store: a frame before its schema")
+
+// unwritten is the position of what has been appended to a batch but not been committed.
+const unwritten = math.MaxUint64
+
+// batch is what one commit writes. The one being filled is guarded by Store.mu; once taken it belongs to the committer.
+type batch struct {
+	number  uint64       // counts batches from 1
+	segment uint64       // counts segments; sources are defined anew in each
+	rotate  bool         // begins its segment
+	opened  time.Time    // when its first entry came
+	entries []byte       // journal entries
+	count   int          // of entries
+	ingests []*Ingest    // those it settles something for
+	repeats []*account   // those with duplicates to be recorded
+	sources []*source    // defined in it
+	letters []DeadLetter // rejected frames; Position is the index in the batch until the commit
+	scratch []byte       // for one entry
+}
+
+func (b *batch) empty() bool { return b.count == 0 && len(b.ingests) == 0 }
+
+func (b *batch) append(entry []byte) {
+	b.entries = journal.AppendEntry(b.entries, entry)
+	b.count++
+}
+
+// reset empties the batch and keeps its memory, unless a flood has made it large.
+func (b *batch) reset() {
+	clear(b.ingests)
+	clear(b.repeats)
+	entries := b.entries[:0]
+	if cap(entries) > 2*commitBytes {
+		entries = nil
+	}
+	*b = batch{entries: entries, ingests: b.ingests[:0], repeats: b.repeats[:0], scratch: b.scratch}
+}

@@ -1,0 +1,225 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+const (
+	checkpointEvery   = 30 * time.Second
+	checkpointBytes   = 8 << 20 // of journal; bounds what a start has to replay
+	checkpointLetters = 256     // dead letters waiting to be shelved
+)
+
+// checkpoint is what hub.db needs in order to know the books up to a journal position.
+type checkpoint struct {
+	cursor    uint64
+	accounts  []*account // those in records
+	records   [][]byte
+	forgotten []string
+	letters   []DeadLetter
+	sources   []*source
+	pruned    []uint64
+	askers    []chan error
+}
+
+// checkpointDue says whether a checkpoint should be made with the next batch. Only one is under way at a time.
+func (c *committer) checkpointDue() bool {
+	if len(c.idle) == 0 {
+		return false
+	}
+	c.mu.Lock()
+	letters := c.shelf.waiting()
+	c.mu.Unlock()
+	since := time.Since(c.lastCheckpoint)
+	return len(c.askers) > 0 || c.sinceBytes >= checkpointBytes || since >= checkpointEvery ||
+		letters >= checkpointLetters && since >= time.Second
+}
+
+// snapshot records the accounts that changed since the last one. Store.mu is held, and no frame has come since the batch
+// was taken.
+func (s *Store) snapshot() *checkpoint {
+	cp := &checkpoint{forgotten: s.forgotten}
+	s.forgotten = nil
+	for _, a := range s.accounts {
+		if !a.dirty {
+			continue
+		}
+		record, err := a.record()
+		if err != nil {
+			s.log.Error("an account could not be encoded", "device", a.device, "error", err)
+			continue
+		}
+		a.dirty = false
+		cp.accounts = append(cp.accounts, a)
+		cp.records = append(cp.records, record)
+	}
+	return cp
+}
+
+// pass completes a checkpoint whose batch is on disk, and hands it to the goroutine that writes hub.db.
+func (c *committer) pass(cp *checkpoint) {
+	cp.cursor = c.journal.Next()
+	cp.askers, c.askers = c.askers, nil
+	c.mu.Lock()
+	cp.letters = c.shelf.snapshot()
+	for _, src := range c.sources.byNumber {
+		if !src.saved && src.position != unwritten {
+			cp.sources = append(cp.sources, src)
+		}
+	}
+	cp.pruned, c.sources.pruned = c.sources.pruned, nil
+	c.mu.Unlock()
+	c.lastCheckpoint, c.sinceBytes = time.Now(), 0
+	<-c.idle
+	c.checkpoints <- cp
+}
+
+// keepBooks writes checkpoints to hub.db. What a failed one held goes into the next.
+func (s *Store) keepBooks() {
+	for cp := range s.checkpoints {
+		err := s.save(cp)
+		s.mu.Lock()
+		if err == nil {
+			s.cursor = cp.cursor
+			s.shelf.saved(len(cp.letters))
+		}
+		for _, a := range cp.accounts {
+			a.dirty = a.dirty || err != nil
+		}
+		for _, src := range cp.sources {
+			src.saved = err == nil
+		}
+		if err != nil {
+			s.forgotten = append(cp.forgotten, s.forgotten...)
+			s.sources.pruned = append(cp.pruned, s.sources.pruned...)
+		}
+		s.mu.Unlock()
+		if err != nil {
+			s.alarms.set("hub.db", "the books can't be written, they are kept by the journal meanwhile: "+err.Error())
+		} else {
+			s.alarms.clear("hub.db")
+		}
+		s.idle <- struct{}{}
+		for _, asker := range cp.askers {
+			asker <- err
+		}
+	}
+}
+
+// save writes a checkpoint in one transaction.
+func (s *Store) save(cp *checkpoint) error {
+	notes := s.registry.takeNotes()
+	err := s.db.update(func(tx *bbolt.Tx) error {
+		books := tx.Bucket(bucketBooks)
+		for _, id := range cp.forgotten {
+			if err := books.Delete([]byte(id)); err != nil {
+				return err
+			}
+		}
+		for i, a := range cp.accounts {
+			if err := books.Put([]byte(a.device), cp.records[i]); err != nil {
+				return err
+			}
+		}
+		if err := saveSources(tx, cp.sources, cp.pruned); err != nil {
+			return err
+		}
+		if err := saveLetters(tx, cp.letters); err != nil {
+			return err
+		}
+		for i := range notes {
+			if err := putDevice(tx, &notes[i]); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketMeta).Put(keyCursor, key8(cp.cursor))
+	})
+	if err != nil {
+		s.registry.returnNotes(notes)
+	}
+	return err
+}
+
+func saveSources(tx *bbolt.Tx, add []*source, prune []uint64) error {
+	b := tx.Bucket(bucketSources)
+	for _, number := range prune {
+		if err := b.Delete(key8(number)); err != nil {
+			return err
+		}
+	}
+	schemas := tx.Bucket(bucketSchemas)
+	for _, src := range add {
+		record, err := src.record()
+		if err != nil {
+			return err
+		}
+		if err := b.Put(key8(src.number), record); err != nil {
+			return err
+		}
+		if schemas.Get(src.hash[:]) == nil {
+			if err := schemas.Put(src.hash[:], src.message); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Checkpoint commits what was handed in and writes the books; it returns when both are on disk. Run must be running.
+func (s *Store) Checkpoint() error {
+	done := make(chan error, 1)
+	select {
+	case s.checkpointNow <- done:
+	case <-s.stopped:
+		return ErrClosed
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-s.stopped:
+		return ErrClosed
+	}
+}
+
+// Gap is a range of journal positions that can't be read any more, or that a tail never read.
+type Gap struct {
+	First    uint64    `json:"first"`
+	Last     uint64    `json:"last"`
+	Cause    string    `json:"cause"`
+	SetAside string    `json:"set_aside,omitempty"` // where the damaged file is kept
+	Noticed  time.Time `json:"noticed"`
+}
+
+// enterGap puts a gap into the books, and raises an alarm.
+func (s *Store) enterGap(g Gap) {
+	g.Noticed = s.now().UTC()
+	value, err := json.Marshal(g)
+	if err == nil {
+		err = s.db.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketGaps).Put(key8(g.First), value) })
+	}
+	s.mu.Lock()
+	s.gaps = append(s.gaps, g)
+	s.mu.Unlock()
+	s.alarms.set("gaps", s.gapText())
+	if err != nil {
+		s.log.Error("a gap could not be entered in hub.db", "first", g.First, "last", g.Last, "error", err)
+	}
+}
+
+func (s *Store) gapText() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.gaps[len(s.gaps)-1]
+	text := fmt.Sprintf("journal entries %d to %d are missing: %s", g.First, g.Last, g.Cause)
+	if g.SetAside != "" {
+		text += "; the damaged file is kept as " + g.SetAside
+	}
+	if n := len(s.gaps) - 1; n > 0 {
+		text += fmt.Sprintf(" (and %d earlier gaps)", n)
+	}
+	return text
+}

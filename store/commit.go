@@ -1,0 +1,189 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	segmentBytes = 16 << 20    // of journal entries; then the next batch begins a segment
+	retryCommit  = time.Second // after a failed write
+)
+
+// failure is why the journal can't be written.
+type failure struct {
+	since time.Time
+	err   error
+}
+
+// committer is the one goroutine that writes the journal.
+type committer struct {
+	*Store
+	spare          *batch
+	askers         []chan error // who waits for a checkpoint
+	lastCommit     time.Time
+	lastCheckpoint time.Time
+	sinceBytes     int64 // journal bytes since the last checkpoint
+}
+
+// commitLoop writes batches, at most one in each commit window, until ctx ends; then it writes what is left and a last
+// checkpoint.
+func (s *Store) commitLoop(ctx context.Context) error {
+	c := &committer{Store: s, spare: &batch{}, lastCheckpoint: time.Now()}
+	defer close(s.checkpoints)
+	defer close(s.stopped)
+	heartbeat := time.NewTicker(time.Second)
+	defer heartbeat.Stop()
+	for {
+		s.progress.Add(1)
+		select {
+		case <-ctx.Done():
+			s.idle <- <-s.idle // the checkpoint under way ends
+			c.askers = append(c.askers, make(chan error, 1))
+			return c.commit(ctx)
+		case <-heartbeat.C:
+			if !c.checkpointDue() {
+				continue
+			}
+		case asker := <-s.checkpointNow:
+			c.askers = append(c.askers, asker)
+		case <-s.work:
+			c.waitForWindow(ctx)
+		}
+		if err := c.commit(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// waitForWindow returns when the commit window is over, or enough is waiting.
+func (c *committer) waitForWindow(ctx context.Context) {
+	wait := c.opts.CommitWindow - time.Since(c.lastCommit)
+	if wait <= 0 {
+		return
+	}
+	window := time.NewTimer(wait)
+	defer window.Stop()
+	select {
+	case <-window.C:
+	case <-c.full:
+	case <-ctx.Done():
+	}
+}
+
+// commit writes the batch being filled, settles it, and passes on a checkpoint of the state after it if one is due.
+func (c *committer) commit(ctx context.Context) error {
+	c.lastCommit = time.Now()
+	b, cp := c.take(c.checkpointDue())
+	if b.count > 0 {
+		first, err := c.write(ctx, b)
+		if err != nil {
+			return err
+		}
+		c.sinceBytes += int64(len(b.entries))
+		c.settle(b, first)
+	}
+	if cp != nil {
+		c.pass(cp)
+	}
+	b.reset()
+	c.spare = b
+	return nil
+}
+
+// take takes the batch being filled away and puts the spare one in its place. With checkpoint it also records the state
+// of the books as they are with the batch, which no later frame has touched yet.
+func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b, next := c.filling, c.spare
+	for _, a := range b.repeats {
+		b.scratch = appendDuplicates(b.scratch[:0], a.device, a.repeats)
+		b.append(b.scratch)
+		a.repeats = 0
+	}
+	for _, in := range b.ingests {
+		in.waiting, in.writing = in.writing, in.waiting
+	}
+	c.segmentUsed += int64(len(b.entries))
+	next.number, next.segment, next.rotate = b.number+1, b.segment, false
+	if c.segmentUsed >= segmentBytes {
+		next.segment, next.rotate, c.segmentUsed = b.segment+1, true, 0
+	}
+	c.filling = next
+	close(c.room)
+	c.room = make(chan struct{})
+	if !checkpoint {
+		return b, nil
+	}
+	return b, c.snapshot()
+}
+
+// write commits the batch, and tries again until it succeeds or ctx has ended. Nobody is told anything meanwhile: devices
+// see that acks stay away, and keep their frames.
+func (c *committer) write(ctx context.Context, b *batch) (first uint64, err error) {
+	for {
+		if b.rotate {
+			err = c.journal.Rotate()
+		}
+		if err == nil {
+			first, err = c.journal.Commit(b.entries, b.count, b.opened)
+		}
+		c.fail(err)
+		if err == nil {
+			return first, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("the last frames could not be written: %w", err)
+		case <-time.After(retryCommit):
+			c.progress.Add(1)
+			err = nil
+		}
+	}
+}
+
+// fail records whether the journal can be written.
+func (c *committer) fail(err error) {
+	c.mu.Lock()
+	switch {
+	case err == nil:
+		c.failing = failure{}
+	case c.failing.err == nil:
+		c.failing = failure{since: c.now(), err: err}
+	default:
+		c.failing.err = err
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.alarms.set("journal", fmt.Sprintf("frames can't be stored, so none are acknowledged: %v", err))
+	} else {
+		c.alarms.clear("journal")
+	}
+}
+
+// settle makes known that the batch is on disk, its first entry at position first.
+func (c *committer) settle(b *batch, first uint64) {
+	c.mu.Lock()
+	for _, src := range b.sources {
+		src.position = first
+	}
+	for _, in := range b.ingests {
+		for _, r := range in.writing.seqs.Ranges() {
+			in.set.durable.AddRange(r.First, r.Last)
+			in.durable.seqs.AddRange(r.First, r.Last)
+		}
+		in.durable.rejects = append(in.durable.rejects, in.writing.rejects...)
+		in.writing.reset()
+	}
+	for i := range b.letters {
+		b.letters[i].Position += first
+	}
+	c.shelf.add(b.letters)
+	c.mu.Unlock()
+	for _, in := range b.ingests {
+		in.committed()
+	}
+	c.tail.wake()
+}

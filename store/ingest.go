@@ -1,0 +1,285 @@
+package store
+
+import (
+	"context"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+)
+
+// Ingest is one connection's way into the journal, for one stream of one device. Its methods are safe for concurrent use.
+type Ingest struct {
+	// static
+	store     *Store
+	stream    uint64
+	committed func()
+
+	// guarded by store.mu
+	account *account
+	set     *streamSet
+	hash    device.Hash
+	message []byte  // the SCHEMA message; nil: not announced
+	source  *source // of that schema; nil until its first frame
+	schema  *device.Schema
+	batch   uint64  // the batch that has this ingest in its list
+	waiting settled // in the batch being filled
+	writing settled // in the batch being written
+	durable settled // on disk, not yet taken
+	closed  bool
+}
+
+// Timing says how the times of a frame become hub time.
+type Timing struct {
+	Offset  int64 // µs to add to the frame's times
+	Quality history.Quality
+}
+
+// Settled is what became durable on a connection since it was last asked.
+type Settled struct {
+	Acks    device.Ranges
+	Rejects []device.Reject
+}
+
+// Reset empties s and keeps its memory.
+func (s *Settled) Reset() { s.Acks, s.Rejects = s.Acks[:0], s.Rejects[:0] }
+
+// settled gathers what one batch settles for an ingest.
+type settled struct {
+	seqs    device.SeqSet
+	rejects []device.Reject
+}
+
+// Ingest opens a connection's way in. The store calls committed, which must not block, whenever Take has something new.
+func (s *Store) Ingest(deviceID string, stream uint64, committed func()) *Ingest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.account(deviceID)
+	return &Ingest{store: s, account: a, set: a.stream(stream), stream: stream, committed: committed}
+}
+
+// Received returns the settled sequence numbers that are on disk, as at most limit ranges.
+func (in *Ingest) Received(limit int) device.Ranges {
+	in.store.mu.Lock()
+	defer in.store.mu.Unlock()
+	return in.set.durable.AppendRanges(nil, limit)
+}
+
+// Schema announces the schema of the frames that follow; message is the whole SCHEMA message, which the store keeps.
+func (in *Ingest) Schema(message []byte, schema *device.Schema) {
+	in.store.mu.Lock()
+	defer in.store.mu.Unlock()
+	in.hash, in.message, in.schema, in.source = device.HashSchema(message), message, schema, nil
+	in.store.schemas.put(in.hash, announced{schema, message})
+}
+
+// Boot records that hub time = time since boot + offset (µs) for one boot of the device.
+func (in *Ingest) Boot(ctx context.Context, boot uint64, offset int64) error {
+	return in.enter(ctx, func(b *batch) {
+		in.account.boot(boot, offset)
+		b.scratch = appendBoot(b.scratch[:0], in.account.device, boot, offset)
+		b.append(b.scratch)
+	})
+}
+
+// Offset returns what Boot recorded for a boot, in this connection or an earlier one.
+func (in *Ingest) Offset(boot uint64) (offset int64, ok bool) {
+	in.store.mu.Lock()
+	defer in.store.mu.Unlock()
+	for _, b := range in.account.boots {
+		if b.Boot == boot {
+			return b.Offset, true
+		}
+	}
+	return 0, false
+}
+
+// Frame hands in one valid DATA message and its decoded form; both may be reused when it returns. A duplicate is counted,
+// not stored, and settled with the same commit. Frame waits while the store can't take more. It returns ErrTooSparse when
+// the stream would have more than device.MaxSparseRanges ranges, ErrClosed when the device is gone, or ctx's error.
+func (in *Ingest) Frame(ctx context.Context, message []byte, d *device.Data, t Timing) error {
+	var err error
+	if e := in.enter(ctx, func(b *batch) {
+		if in.message == nil {
+			err = errNoSchema
+			return
+		}
+		if !in.settle(b, d.Seq, &err) {
+			return
+		}
+		src := in.define(b)
+		b.scratch = appendFrame(b.scratch[:0], src.number, t, message)
+		b.append(b.scratch)
+		a := in.account
+		a.frames++
+		a.readings += uint64(d.Readings())
+		a.newest(d, t.Offset, b.opened.UnixMicro())
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+// Reject puts a frame on the dead-letter shelf; seq 0 stands for one that could not be read.
+func (in *Ingest) Reject(ctx context.Context, seq uint64, code device.RejectCode, text string, message []byte) error {
+	var err error
+	if e := in.enter(ctx, func(b *batch) {
+		if seq != 0 && !in.settle(b, seq, &err) {
+			return
+		}
+		b.scratch = appendReject(b.scratch[:0], in.account.device, in.stream, seq, code, text, message)
+		b.append(b.scratch)
+		b.letters = append(b.letters, DeadLetter{
+			Position: uint64(b.count - 1), Device: in.account.device, Received: b.opened,
+			Seq: seq, Code: uint8(code), Text: text, Message: append([]byte(nil), message...),
+		})
+		in.account.rejected++
+		in.touch(b)
+		in.waiting.rejects = append(in.waiting.rejects, device.Reject{Seq: seq, Code: code, Text: text})
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+// Lost enters a range the device declares lost; what is settled already stays as it is.
+func (in *Ingest) Lost(ctx context.Context, l *device.Lost) error {
+	var err error
+	if e := in.enter(ctx, func(b *batch) {
+		if !in.set.settled.Fits(l.First, device.MaxSparseRanges) {
+			err = ErrTooSparse
+			return
+		}
+		in.touch(b)
+		in.waiting.seqs.AddRange(l.First, l.Last)
+		in.account.lost += in.set.settled.AddRange(l.First, l.Last)
+		b.scratch = appendLost(b.scratch[:0], in.account.device, in.stream, l)
+		b.append(b.scratch)
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+// Take appends to s what became durable since the last call.
+func (in *Ingest) Take(s *Settled) {
+	in.store.mu.Lock()
+	defer in.store.mu.Unlock()
+	s.Acks = in.durable.seqs.AppendRanges(s.Acks, in.durable.seqs.Len())
+	s.Rejects = append(s.Rejects, in.durable.rejects...)
+	in.durable.reset()
+}
+
+// Holes returns the sequence numbers below the highest settled one that are not settled, as at most limit ranges.
+func (in *Ingest) Holes(limit int) device.Ranges {
+	in.store.mu.Lock()
+	defer in.store.mu.Unlock()
+	return in.set.settled.Missing(1, in.set.settled.Max(), nil, limit)
+}
+
+// Close ends the connection's part; what was handed in is committed all the same.
+func (in *Ingest) Close() {
+	in.store.mu.Lock()
+	defer in.store.mu.Unlock()
+	in.closed = true
+}
+
+// settle makes seq part of the stream with this batch. It returns false for a duplicate, which it counts, and for a
+// number that would make the set too sparse.
+func (in *Ingest) settle(b *batch, seq uint64, err *error) bool {
+	if !in.set.settled.Fits(seq, device.MaxSparseRanges) {
+		*err = ErrTooSparse
+		return false
+	}
+	in.touch(b)
+	in.waiting.seqs.Add(seq)
+	if in.set.settled.Add(seq) {
+		return true
+	}
+	a := in.account
+	if a.repeats == 0 {
+		b.repeats = append(b.repeats, a)
+	}
+	a.repeats++
+	a.duplicates++
+	return false
+}
+
+// touch puts the ingest on the list of those the batch settles something for.
+func (in *Ingest) touch(b *batch) {
+	in.account.dirty = true
+	if in.batch != b.number {
+		in.batch = b.number
+		b.ingests = append(b.ingests, in)
+	}
+}
+
+// define returns the ingest's source, after defining it in the batch's segment if that has not been done.
+func (in *Ingest) define(b *batch) *source {
+	ss := &in.store.sources
+	src := in.source
+	if src == nil {
+		key := sourceKey{in.account.device, in.stream, in.hash}
+		if src = ss.byKey[key]; src == nil {
+			src = &source{
+				number: ss.last + 1, device: key.device, stream: key.stream, hash: key.hash,
+				message: in.message, schema: in.schema,
+			}
+		}
+		in.source = src
+	}
+	if src.segment != b.segment {
+		src.segment, src.position = b.segment, unwritten
+		ss.put(src)
+		b.sources = append(b.sources, src)
+		b.scratch = appendSource(b.scratch[:0], src)
+		b.append(b.scratch)
+	}
+	return src
+}
+
+// enter runs f on the batch being filled, as soon as it has room, and wakes the committer.
+func (in *Ingest) enter(ctx context.Context, f func(*batch)) error {
+	s := in.store
+	s.mu.Lock()
+	for len(s.filling.entries) >= maxPending {
+		room := s.room
+		s.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		s.mu.Lock()
+	}
+	defer s.mu.Unlock()
+	if s.closed || in.closed || in.account.removed {
+		return ErrClosed
+	}
+	b := s.filling
+	if b.empty() {
+		b.opened = s.now()
+	}
+	f(b)
+	in.account.dirty = true
+	if !b.empty() {
+		signal(s.work)
+	}
+	if len(b.entries) >= commitBytes {
+		signal(s.full)
+	}
+	return nil
+}
+
+func (s *settled) reset() {
+	s.seqs.Reset()
+	clear(s.rejects)
+	s.rejects = s.rejects[:0]
+}
+
+// signal says that something changed; the reader looks for itself what it was.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

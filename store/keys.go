@@ -1,0 +1,29 @@
+package store
+
+import "encoding/binary"
+
+// hub.db
+//
+//	devices       id → Device as JSON
+//	schemas       hash (8 bytes) → SCHEMA message
+//	books         device id → account as CBOR
+//	sources       number (8 bytes, big endian) → source as CBOR
+//	dead_letters  position (8 bytes, big endian) → DeadLetter as CBOR
+//	gaps          first position (8 bytes, big endian) → Gap as JSON
+//	meta          "cursor" → position (8 bytes, big endian) up to which books, sources and dead letters are recorded
+var (
+	bucketDevices     = []byte("devices")
+	bucketSchemas     = []byte("schemas")
+	bucketBooks       = []byte("books")
+	bucketSources     = []byte("sources")
+	bucketDeadLetters = []byte("dead_letters")
+	bucketGaps        = []byte("gaps")
+	bucketMeta        = []byte("meta")
+
+	buckets = [][]byte{bucketDevices, bucketSchemas, bucketBooks, bucketSources, bucketDeadLetters, bucketGaps, bucketMeta}
+
+	keyCursor = []byte("cursor")
+)
+
+// key8 is a number as a key that sorts like the number.
+func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

@@ -1,0 +1,350 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+const (
+	defaultKind   = "telemetry"
+	maxLabels     = 16
+	maxLabelValue = 128 // bytes
+
+	// registryCopy is a copy of the devices beside hub.db, so that a damaged hub.db does not lock every device out.
+	registryCopy = "devices.json"
+)
+
+// Device is a registered device.
+type Device struct {
+	ID       string            `json:"id"`
+	Kind     string            `json:"kind"` // measurement name of its readings
+	Labels   map[string]string `json:"labels,omitempty"`
+	Created  time.Time         `json:"created"`
+	Revoked  bool              `json:"revoked"`
+	Tokens   []Token           `json:"tokens,omitempty"` // at most two; the newest last
+	Firmware string            `json:"firmware,omitempty"`
+	Model    string            `json:"model,omitempty"`
+	Schema   device.Hash       `json:"schema,omitzero"` // hash of the schema last announced
+}
+
+// NewDevice is a device to be registered.
+type NewDevice struct {
+	ID     string            `json:"id"`               // letters, digits, ".", "_", "-"; at most device.MaxName
+	Kind   string            `json:"kind,omitempty"`   // likewise; default "telemetry"
+	Labels map[string]string `json:"labels,omitempty"` // names likewise, values printable
+}
+
+// registry is the devices, in RAM and in hub.db.
+type registry struct {
+	db  *database
+	dir string
+	now func() time.Time
+
+	mu      sync.RWMutex
+	devices map[string]*Device
+	tokens  map[TokenHash]string // hash → device id; those of revoked devices too
+	noted   map[string]bool      // devices changed in RAM only
+}
+
+// load reads the devices; from the copy, if hub.db is new and has none.
+func (r *registry) load(db *database, dir string, now func() time.Time) (restored int, err error) {
+	r.db, r.dir, r.now = db, dir, now
+	r.devices, r.tokens, r.noted = map[string]*Device{}, map[TokenHash]string{}, map[string]bool{}
+	err = db.view(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketDevices).ForEach(func(_, v []byte) error {
+			var d Device
+			if err := json.Unmarshal(v, &d); err != nil {
+				return fmt.Errorf("a device in hub.db: %w", err)
+			}
+			r.index(&d)
+			return nil
+		})
+	})
+	if err != nil || len(r.devices) > 0 {
+		return 0, err
+	}
+	return r.restore()
+}
+
+func (r *registry) restore() (int, error) {
+	b, err := os.ReadFile(filepath.Join(r.dir, registryCopy))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	var devices []*Device
+	if err := json.Unmarshal(b, &devices); err != nil {
+		return 0, nil // torn or foreign: nothing to restore from
+	}
+	err = r.db.update(func(tx *bbolt.Tx) error {
+		for _, d := range devices {
+			if err := putDevice(tx, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range devices {
+		r.index(d)
+	}
+	return len(devices), nil
+}
+
+// index makes d known in RAM; mu is held, or nobody else has the registry yet.
+func (r *registry) index(d *Device) {
+	r.devices[d.ID] = d
+	for _, t := range d.Tokens {
+		r.tokens[t.Hash] = d.ID
+	}
+}
+
+// change replaces devices in hub.db, then in RAM, then in the copy. A nil device is removed.
+func (r *registry) change(changed map[string]*Device) error {
+	err := r.db.update(func(tx *bbolt.Tx) error {
+		for _, id := range slices.Sorted(maps.Keys(changed)) {
+			var err error
+			if d := changed[id]; d == nil {
+				err = tx.Bucket(bucketDevices).Delete([]byte(id))
+			} else {
+				err = putDevice(tx, d)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write the registry: %w", err)
+	}
+	for id, d := range changed {
+		if old := r.devices[id]; old != nil {
+			for _, t := range old.Tokens {
+				delete(r.tokens, t.Hash)
+			}
+		}
+		delete(r.devices, id)
+		delete(r.noted, id)
+		if d != nil {
+			r.index(d)
+		}
+	}
+	return r.copy()
+}
+
+// copy writes all devices to the file beside hub.db.
+func (r *registry) copy() error {
+	devices := make([]*Device, 0, len(r.devices))
+	for _, id := range slices.Sorted(maps.Keys(r.devices)) {
+		devices = append(devices, r.devices[id])
+	}
+	b, err := json.Marshal(devices)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(r.dir, registryCopy), b)
+}
+
+// writeFile replaces a file so that a power cut leaves the old or the new content.
+func writeFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func putDevice(tx *bbolt.Tx, d *Device) error {
+	value, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketDevices).Put([]byte(d.ID), value)
+}
+
+// clone copies d so that the copy's tokens can be changed.
+func (d *Device) clone() *Device {
+	c := *d
+	c.Tokens = slices.Clone(d.Tokens)
+	return &c
+}
+
+// Device returns a registered device or ErrNoDevice.
+func (s *Store) Device(id string) (Device, error) {
+	s.registry.mu.RLock()
+	defer s.registry.mu.RUnlock()
+	d := s.registry.devices[id]
+	if d == nil {
+		return Device{}, fmt.Errorf("%w: %s", ErrNoDevice, id)
+	}
+	return *d.clone(), nil
+}
+
+// Devices returns all registered devices, sorted by id.
+func (s *Store) Devices() []Device {
+	s.registry.mu.RLock()
+	defer s.registry.mu.RUnlock()
+	list := make([]Device, 0, len(s.registry.devices))
+	for _, id := range slices.Sorted(maps.Keys(s.registry.devices)) {
+		list = append(list, *s.registry.devices[id].clone())
+	}
+	return list
+}
+
+// AddDevices registers all of them or, on an error, none. Errors wrap ErrExists or ErrBadName.
+func (s *Store) AddDevices(devices []NewDevice) ([]Credential, error) {
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	changed := make(map[string]*Device, len(devices))
+	credentials := make([]Credential, 0, len(devices))
+	for _, n := range devices {
+		if n.Kind == "" {
+			n.Kind = defaultKind
+		}
+		if err := n.check(); err != nil {
+			return nil, err
+		}
+		if s.registry.devices[n.ID] != nil || changed[n.ID] != nil {
+			return nil, fmt.Errorf("%w: %s", ErrExists, n.ID)
+		}
+		token, t := newToken(s.now())
+		changed[n.ID] = &Device{
+			ID: n.ID, Kind: n.Kind, Labels: maps.Clone(n.Labels), Created: s.now().UTC(), Tokens: []Token{t},
+		}
+		credentials = append(credentials, Credential{Device: n.ID, Token: token})
+	}
+	if err := s.registry.change(changed); err != nil {
+		return nil, err
+	}
+	return credentials, nil
+}
+
+// RemoveDevice forgets the device with its tokens, books and local readings. Run must be running.
+func (s *Store) RemoveDevice(id string) error {
+	s.registry.mu.Lock()
+	if s.registry.devices[id] == nil {
+		s.registry.mu.Unlock()
+		return fmt.Errorf("%w: %s", ErrNoDevice, id)
+	}
+	err := s.registry.change(map[string]*Device{id: nil})
+	s.registry.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.forget(id)
+	b := s.filling
+	if b.empty() {
+		b.opened = s.now()
+	}
+	b.append(appendForget(nil, id))
+	s.mu.Unlock()
+	signal(s.work)
+	return s.Checkpoint()
+}
+
+// forget drops the books of a device; mu is held.
+func (s *Store) forget(id string) {
+	if a := s.accounts[id]; a != nil {
+		a.removed = true
+		delete(s.accounts, id)
+	}
+	s.forgotten = append(s.forgotten, id)
+}
+
+// NoteDevice records what a device says of itself in HELLO. It reaches hub.db with the next checkpoint.
+func (s *Store) NoteDevice(id string, hello *device.Hello) {
+	r := &s.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.devices[id]
+	if d == nil || d.Firmware == hello.Firmware && d.Model == hello.Model && d.Schema == hello.SchemaHash {
+		return
+	}
+	d = d.clone()
+	d.Firmware, d.Model, d.Schema = hello.Firmware, hello.Model, hello.SchemaHash
+	r.devices[id] = d
+	r.noted[id] = true
+}
+
+// takeNotes returns the devices that were changed in RAM only.
+func (r *registry) takeNotes() []Device {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	notes := make([]Device, 0, len(r.noted))
+	for id := range r.noted {
+		notes = append(notes, *r.devices[id].clone())
+	}
+	clear(r.noted)
+	return notes
+}
+
+func (r *registry) returnNotes(notes []Device) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range notes {
+		if r.devices[notes[i].ID] != nil {
+			r.noted[notes[i].ID] = true
+		}
+	}
+}
+
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+func checkName(what, name string) error {
+	if len(name) > device.MaxName || !namePattern.MatchString(name) {
+		return fmt.Errorf("%w: %s %q: use 1 to %d letters, digits, dots, dashes and underscores, beginning with a letter or digit",
+			ErrBadName, what, name, device.MaxName)
+	}
+	return nil
+}
+
+func (n *NewDevice) check() error {
+	if err := checkName("device id", n.ID); err != nil {
+		return err
+	}
+	if err := checkName("kind", n.Kind); err != nil {
+		return err
+	}
+	if len(n.Labels) > maxLabels {
+		return fmt.Errorf("%w: %d labels, at most %d are kept", ErrBadName, len(n.Labels), maxLabels)
+	}
+	for k, v := range n.Labels {
+		if err := checkName("label", k); err != nil {
+			return err
+		}
+		unprintable := func(c rune) bool { return !unicode.IsPrint(c) }
+		if v == "" || len(v) > maxLabelValue || !utf8.ValidString(v) || strings.ContainsFunc(v, unprintable) {
+			return fmt.Errorf("%w: label %s: a value has 1 to %d bytes of printable text", ErrBadName, k, maxLabelValue)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const retainEvery = 5 * time.Second
+
+// retain trims the journal until ctx ends.
+func (s *Store) retain(ctx context.Context) {
+	ticker := time.NewTicker(retainEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.trim()
+		}
+	}
+}
+
+// trim drops the segments every tail has passed, and after them, while the journal is over its limits, the oldest ones.
+func (s *Store) trim() {
+	s.mu.Lock()
+	books := s.cursor
+	s.mu.Unlock()
+	passed := min(books, s.history.Load().Cursor())
+	before := max(passed, s.overLimit())
+	if _, err := s.journal.TrimBefore(before); err != nil {
+		s.alarms.set("journal trim", "the journal can't give space back: "+err.Error())
+		return
+	}
+	s.alarms.clear("journal trim")
+	first := s.journal.First()
+	s.mu.Lock()
+	s.sources.prune(first)
+	s.mu.Unlock()
+	if first > passed {
+		s.alarms.set("journal limit", fmt.Sprintf(
+			"the journal reached its limit: entries before %d were dropped although not everything had read them", first))
+	}
+}
+
+// overLimit returns the position before which the journal has to be dropped to get within its limits.
+func (s *Store) overLimit() (before uint64) {
+	bytes, now := s.journal.Bytes(), s.now()
+	segments := s.journal.Segments()
+	for i, segment := range segments {
+		tooMuch := bytes > s.opts.JournalMaxBytes
+		tooOld := s.opts.JournalMaxAge > 0 && now.Sub(segment.Newest) > s.opts.JournalMaxAge
+		if !tooMuch && !tooOld || i == len(segments)-1 {
+			return before
+		}
+		before = segment.Next
+		bytes -= segment.Bytes
+	}
+	return before
+}

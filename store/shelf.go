@@ -1,0 +1,150 @@
+package store
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"go.etcd.io/bbolt"
+)
+
+// The dead-letter shelf holds at most this much; then the oldest letters go.
+const (
+	maxLetters     = 10_000
+	maxLetterBytes = 32 << 20 // of messages
+)
+
+// DeadLetter is a frame the hub refused to store.
+type DeadLetter struct {
+	Position uint64    `json:"position" cbor:"-"` // in the journal; names the letter
+	Device   string    `json:"device"`
+	Received time.Time `json:"received"`
+	Seq      uint64    `json:"seq"` // 0: unreadable
+	Code     uint8     `json:"code"`
+	Text     string    `json:"text"`
+	Message  []byte    `json:"message"` // as received
+}
+
+// shelf holds the letters that no checkpoint has written to hub.db yet; guarded by Store.mu.
+type shelf struct{ pending []DeadLetter }
+
+func (s *shelf) add(letters []DeadLetter) { s.pending = append(s.pending, letters...) }
+
+func (s *shelf) waiting() int { return len(s.pending) }
+
+func (s *shelf) snapshot() []DeadLetter { return slices.Clone(s.pending) }
+
+// saved forgets the first n letters, which hub.db has now.
+func (s *shelf) saved(n int) { s.pending = slices.Delete(s.pending, 0, n) }
+
+func saveLetters(tx *bbolt.Tx, letters []DeadLetter) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	b := tx.Bucket(bucketDeadLetters)
+	for i := range letters {
+		value, err := cbor.Marshal(&letters[i])
+		if err != nil {
+			return err
+		}
+		if err := b.Put(key8(letters[i].Position), value); err != nil {
+			return err
+		}
+	}
+	return trimLetters(b)
+}
+
+// trimLetters removes the oldest letters above the limits.
+func trimLetters(b *bbolt.Bucket) error {
+	var count, bytes int
+	var old [][]byte
+	c := b.Cursor()
+	for k, v := c.Last(); k != nil; k, v = c.Prev() {
+		count++
+		bytes += len(v)
+		if count > maxLetters || bytes > maxLetterBytes {
+			old = append(old, slices.Clone(k))
+		}
+	}
+	for _, k := range old {
+		if err := b.Delete(k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DeadLetters returns at most limit letters with positions above after, oldest first.
+func (s *Store) DeadLetters(after uint64, limit int) ([]DeadLetter, error) {
+	s.mu.Lock()
+	pending := s.shelf.snapshot()
+	s.mu.Unlock()
+	var letters []DeadLetter
+	err := s.db.view(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucketDeadLetters).Cursor()
+		for k, v := c.Seek(key8(after + 1)); k != nil && len(letters) < limit; k, v = c.Next() {
+			var letter DeadLetter
+			if err := cbor.Unmarshal(v, &letter); err != nil {
+				return err
+			}
+			letter.Position = binary.BigEndian.Uint64(k)
+			letters = append(letters, letter)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, letter := range pending {
+		if n := len(letters); letter.Position > after && (n == 0 || letters[n-1].Position < letter.Position) && n < limit {
+			letters = append(letters, letter)
+		}
+	}
+	return letters, nil
+}
+
+// DropDeadLetters removes the letters at these positions, or all of them for nil, and returns how many there were. Run
+// must be running.
+func (s *Store) DropDeadLetters(positions []uint64) (int, error) {
+	// Without a checkpoint a restart would put the newest letters back on the shelf.
+	if err := s.Checkpoint(); err != nil {
+		return 0, err
+	}
+	dropped := 0
+	err := s.db.update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketDeadLetters)
+		if positions == nil {
+			dropped = b.Stats().KeyN
+			if err := tx.DeleteBucket(bucketDeadLetters); err != nil {
+				return err
+			}
+			_, err := tx.CreateBucket(bucketDeadLetters)
+			return err
+		}
+		for _, p := range positions {
+			k := key8(p)
+			if b.Get(k) == nil {
+				continue
+			}
+			dropped++
+			if err := b.Delete(k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return dropped, err
+}
+
+// letters counts what is on the shelf.
+func (s *Store) letters() (n int) {
+	s.mu.Lock()
+	n = len(s.shelf.pending)
+	s.mu.Unlock()
+	_ = s.db.view(func(tx *bbolt.Tx) error {
+		n += tx.Bucket(bucketDeadLetters).Stats().KeyN
+		return nil
+	})
+	return n
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/journal"
+)
+
+// Status is the state of the whole store.
+type Status struct {
+	Storage     Storage       `json:"storage"`
+	Devices     int           `json:"devices"`
+	Frames      uint64        `json:"frames"`
+	Readings    uint64        `json:"readings"`
+	Duplicates  uint64        `json:"duplicates"`
+	Rejected    uint64        `json:"rejected"`
+	Holes       uint64        `json:"holes"`
+	Lost        uint64        `json:"lost"`
+	DeadLetters int           `json:"dead_letters"` // on the shelf
+	Journal     JournalStatus `json:"journal"`
+	History     history.Stats `json:"history"`
+	Tails       []TailStatus  `json:"tails"`
+	Gaps        []Gap         `json:"gaps"`
+	Alarms      []Alarm       `json:"alarms"`
+}
+
+// Storage says whether frames can be made durable.
+type Storage struct {
+	State string    `json:"state"` // "ok" or "failing"
+	Since time.Time `json:"since,omitzero"`
+	Error string    `json:"error,omitempty"`
+}
+
+// JournalStatus describes what the journal holds.
+type JournalStatus struct {
+	Bytes    int64     `json:"bytes"`
+	Segments int       `json:"segments"`
+	First    uint64    `json:"first"` // position of the oldest entry held
+	Next     uint64    `json:"next"`  // position the next entry gets
+	Oldest   time.Time `json:"oldest,omitzero"`
+}
+
+// TailStatus says how far a tail has got.
+type TailStatus struct {
+	Name       string `json:"name"`
+	Cursor     uint64 `json:"cursor"`      // everything before it is safe in the tail's own file
+	LagEntries uint64 `json:"lag_entries"` // committed entries not yet safe there
+	LagBytes   int64  `json:"lag_bytes"`   // about as many bytes of journal
+	Error      string `json:"error,omitempty"`
+}
+
+// Alarm is something an operator has to know.
+type Alarm struct {
+	Since time.Time `json:"since"`
+	Text  string    `json:"text"`
+}
+
+// Status returns the state of the store.
+func (s *Store) Status() Status {
+	segments := s.journal.Segments()
+	next := s.journal.Next()
+	h := s.history.Load()
+	tail := func(name string, cursor uint64) TailStatus {
+		cursor = min(max(cursor, 1), next)
+		return TailStatus{Name: name, Cursor: cursor, LagEntries: next - cursor, LagBytes: lagBytes(segments, cursor)}
+	}
+	status := Status{
+		Storage: Storage{State: "ok"},
+		Journal: JournalStatus{Bytes: s.journal.Bytes(), Segments: len(segments), First: s.journal.First(), Next: next},
+		History: h.Stats(), DeadLetters: s.letters(), Alarms: s.alarms.list(),
+	}
+	if len(segments) > 0 {
+		status.Journal.Oldest = segments[0].Oldest
+	}
+	historyStatus := tail("history", h.Cursor())
+	s.tail.mu.Lock()
+	if s.tail.err != nil {
+		historyStatus.Error = s.tail.err.Error()
+	}
+	s.tail.mu.Unlock()
+	s.registry.mu.RLock()
+	status.Devices = len(s.registry.devices)
+	s.registry.mu.RUnlock()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status.Tails = []TailStatus{tail("books", s.cursor), historyStatus}
+	status.Gaps = append([]Gap{}, s.gaps...)
+	if s.failing.err != nil {
+		status.Storage = Storage{State: "failing", Since: s.failing.since, Error: s.failing.err.Error()}
+	}
+	for _, a := range s.accounts {
+		status.Frames += a.frames
+		status.Readings += a.readings
+		status.Duplicates += a.duplicates
+		status.Rejected += a.rejected
+		status.Lost += a.lost
+		status.Holes += a.holes()
+	}
+	return status
+}
+
+// lagBytes estimates the journal bytes behind cursor; within a segment entries are taken as equally long.
+func lagBytes(segments []journal.Segment, cursor uint64) (bytes int64) {
+	for _, segment := range segments {
+		switch {
+		case segment.First >= cursor:
+			bytes += segment.Bytes
+		case segment.Next > cursor:
+			bytes += int64(float64(segment.Bytes) * float64(segment.Next-cursor) / float64(segment.Next-segment.First))
+		}
+	}
+	return bytes
+}
+
+// Readings streams local readings in time order; equal times come in the order they were received. It first waits until
+// the history has everything that was acknowledged before the call; Run must be running.
+func (s *Store) Readings(ctx context.Context, q history.Query) iter.Seq2[history.Reading, error] {
+	return func(yield func(history.Reading, error) bool) {
+		if err := s.tail.reach(ctx, s.journal.Next()); err != nil {
+			yield(history.Reading{}, err)
+			return
+		}
+		s.history.Load().Readings(ctx, q)(yield)
+	}
+}

@@ -1,0 +1,221 @@
+// Package store is everything the hub keeps: the journal of committed frames, the books of every device, the registry,
+// the local history and the dead-letter shelf.
+//
+// A frame's way: a device session hands it to its [Ingest], which drops duplicates and appends the rest to the batch being
+// filled. One committer writes the batch to the journal with a single fdatasync, at most once per commit window, and only
+// then tells the sessions what they may acknowledge. Everything else is a tail that reads the journal behind the committer.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/journal"
+)
+
+// Errors a caller decides on.
+var (
+	ErrLocked       = errors.New("the data directory is in use by another process")
+	ErrClosed       = errors.New("store: closed")
+	ErrTooSparse    = errors.New("store: too many separate ranges of sequence numbers")
+	ErrNoDevice     = errors.New("no such device")
+	ErrExists       = errors.New("the device exists already")
+	ErrBadName      = errors.New("bad name")
+	ErrUnknownToken = errors.New("unknown token")
+	ErrRevoked      = errors.New("the device is revoked")
+)
+
+// Options says where a store lives and how much it may keep. Zero values stand for the defaults named here.
+type Options struct {
+	Dir             string        // data directory, made if missing
+	CommitWindow    time.Duration // least time between two commits; 50 ms, from 5 ms to 1 s
+	JournalMaxBytes int64         // 1 GiB; above it the oldest segment goes, read by every tail or not
+	JournalMaxAge   time.Duration // since receipt; 0: no limit
+	HistoryMaxBytes int64         // 1 GiB
+	HistoryMaxAge   time.Duration // since receipt; 0: no limit
+	Logger          *slog.Logger
+	Now             func() time.Time
+}
+
+const (
+	defaultCommitWindow = 50 * time.Millisecond
+	minCommitWindow     = 5 * time.Millisecond
+	maxCommitWindow     = time.Second
+	defaultMaxBytes     = 1 << 30
+
+	commitBytes = 256 << 10 // a batch this large is committed before its window is over
+	maxPending  = 2 << 20   // a batch this large takes no more: sessions wait, and TCP holds their devices back
+)
+
+// Store is open files plus, while Run runs, the goroutines that write them.
+type Store struct {
+	// static
+	log     *slog.Logger
+	now     func() time.Time
+	opts    Options
+	db      *database
+	journal *journal.Journal
+	history atomic.Pointer[history.History] // replaced when its file turns out damaged
+
+	registry registry
+	alarms   alarms
+	tail     historyTail
+
+	progress      atomic.Uint64
+	work          chan struct{}   // capacity 1: the batch being filled is no longer empty
+	full          chan struct{}   // capacity 1: the batch being filled has reached commitBytes
+	checkpointNow chan chan error // somebody asks for a checkpoint
+	checkpoints   chan *checkpoint
+	idle          chan struct{} // capacity 1: holds a token unless a checkpoint is under way
+	stopped       chan struct{} // closed when the committer has ended
+
+	mu          sync.Mutex
+	filling     *batch
+	room        chan struct{} // closed, and replaced, when a batch is taken away
+	failing     failure       // why the journal can't be written, if it can't
+	accounts    map[string]*account
+	forgotten   []string // removed devices whose books hub.db still has
+	sources     sources
+	schemas     schemas
+	shelf       shelf
+	gaps        []Gap
+	cursor      uint64 // position up to which hub.db has the books
+	segmentUsed int64  // bytes of entries in the segment being filled
+	closed      bool
+}
+
+// Open opens or creates the store in o.Dir and recovers it: damaged files are set aside with an alarm, the books are
+// rebuilt by replaying the journal behind their last checkpoint. It returns ErrLocked if another process has the store.
+func Open(o Options) (*Store, error) {
+	if o.CommitWindow == 0 {
+		o.CommitWindow = defaultCommitWindow
+	}
+	o.CommitWindow = min(max(o.CommitWindow, minCommitWindow), maxCommitWindow)
+	if o.JournalMaxBytes == 0 {
+		o.JournalMaxBytes = defaultMaxBytes
+	}
+	if o.HistoryMaxBytes == 0 {
+		o.HistoryMaxBytes = defaultMaxBytes
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Store{
+		log: o.Logger, now: o.Now, opts: o,
+		work: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		checkpointNow: make(chan chan error), checkpoints: make(chan *checkpoint),
+		idle: make(chan struct{}, 1), stopped: make(chan struct{}),
+		room: make(chan struct{}), accounts: map[string]*account{}, schemas: schemas{},
+	}
+	s.idle <- struct{}{}
+	s.alarms.now, s.alarms.log = o.Now, o.Logger
+	s.tail = historyTail{store: s, news: make(chan struct{}, 1), moved: make(chan struct{})}
+	if err := s.open(); err != nil {
+		_ = s.closeFiles()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) open() error {
+	if err := makeDir(s.opts.Dir); err != nil {
+		return err
+	}
+	db, setAside, err := openDatabase(filepath.Join(s.opts.Dir, "hub.db"), s.now)
+	if err != nil {
+		return err
+	}
+	s.db = db
+	if setAside != "" {
+		s.alarms.set("hub.db damaged", fmt.Sprintf("hub.db was damaged; it is kept as %s and a new one was begun", setAside))
+	}
+	restored, err := s.registry.load(s.db, s.opts.Dir, s.now)
+	if err != nil {
+		return err
+	}
+	if restored > 0 {
+		s.alarms.set("registry", fmt.Sprintf("%d devices were restored from %s", restored, registryCopy))
+	}
+	if err := s.loadCheckpoint(); err != nil {
+		return fmt.Errorf("read the books: %w", err)
+	}
+	if err := s.openHistory(); err != nil {
+		return err
+	}
+	j, report, err := journal.Open(journal.Options{
+		Dir: filepath.Join(s.opts.Dir, "journal"), SegmentBytes: segmentBytes,
+		Next: max(s.cursor, s.history.Load().Cursor()),
+	})
+	if err != nil {
+		return fmt.Errorf("open the journal: %w", err)
+	}
+	s.journal = j
+	return s.recover(report)
+}
+
+func (s *Store) openHistory() error {
+	h, setAside, err := history.Open(history.Options{
+		Path: filepath.Join(s.opts.Dir, "history.db"), MaxBytes: s.opts.HistoryMaxBytes, MaxAge: s.opts.HistoryMaxAge,
+		Logger: s.log, Now: s.now,
+	})
+	if err != nil {
+		return fmt.Errorf("open the history: %w", err)
+	}
+	s.history.Store(h)
+	if setAside != "" {
+		s.alarms.set("history.db damaged", fmt.Sprintf(
+			"history.db was damaged; it is kept as %s, and a new one is filled as far as the journal reaches", setAside))
+	}
+	return nil
+}
+
+// Run commits, feeds the tails and enforces the limits until ctx ends. When it returns, all its goroutines have ended, and
+// everything that was handed in before is committed, or Run returns the error why it could not be.
+func (s *Store) Run(ctx context.Context) error {
+	// The tails outlive the committer, so that its last commit and checkpoint find them running.
+	tails, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var g errgroup.Group
+	g.Go(func() error { defer stop(); return s.commitLoop(ctx) })
+	g.Go(func() error { s.keepBooks(); return nil })
+	g.Go(func() error { s.tail.run(tails); return nil })
+	g.Go(func() error { s.retain(tails); return nil })
+	return g.Wait()
+}
+
+// Close closes the files. Run must have returned, or never been called.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	return s.closeFiles()
+}
+
+func (s *Store) closeFiles() error {
+	var errs []error
+	if h := s.history.Load(); h != nil {
+		errs = append(errs, h.Close())
+	}
+	if s.journal != nil {
+		errs = append(errs, s.journal.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Progress moves on every turn of the committer, at least once a second while it works: it feeds the watchdog.
+func (s *Store) Progress() uint64 { return s.progress.Load() }

@@ -1,0 +1,204 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/journal"
+)
+
+const (
+	flushEvery = 5 * time.Second // how often the history is asked to write what is due
+	retryTail  = 2 * time.Second // after a failed write
+)
+
+// historyTail reads the journal behind the committer and feeds the history.
+type historyTail struct {
+	store *Store
+	news  chan struct{} // capacity 1: the journal has grown
+
+	mu      sync.Mutex
+	next    uint64        // the position it reads next
+	moved   chan struct{} // closed, and replaced, when next moves
+	stopped bool
+	err     error // why it can't go on at the moment
+}
+
+func (t *historyTail) wake() { signal(t.news) }
+
+// run reads until ctx ends, and then what is left.
+func (t *historyTail) run(ctx context.Context) {
+	defer t.stop()
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	r := t.store.journal.Reader(t.history().Cursor())
+	defer func() { r.Close() }()
+	for {
+		block, err := r.Next()
+		var trimmed *journal.TrimmedError
+		switch {
+		case err == nil:
+			err = t.block(ctx, &block)
+		case errors.As(err, &trimmed):
+			t.store.enterGap(Gap{First: t.position(), Last: trimmed.First - 1, Cause: "dropped at the journal's limit before the history had read it"})
+			t.history().SkipTo(trimmed.First)
+			r.Close()
+			r = t.store.journal.Reader(trimmed.First)
+			continue
+		case errors.Is(err, io.EOF):
+			if err = t.caughtUp(ctx, ticker.C); err == nil && ctx.Err() != nil {
+				return
+			}
+		}
+		if err == nil {
+			continue
+		}
+		t.pause(ctx, err)
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, history.ErrDamaged) {
+			t.replace()
+		}
+		r.Close()
+		r = t.store.journal.Reader(t.position())
+	}
+}
+
+// caughtUp waits for more to read, and has the history write what is due meanwhile.
+func (t *historyTail) caughtUp(ctx context.Context, tick <-chan time.Time) error {
+	select {
+	case <-t.news:
+	case <-ctx.Done():
+	case <-tick:
+		return t.history().Flush(false)
+	}
+	return nil
+}
+
+// block hands the frames of a block to the history.
+func (t *historyTail) block(ctx context.Context, block *journal.Block) error {
+	if gap := block.Skipped; gap.First != 0 {
+		t.store.enterGap(Gap{First: gap.First, Last: gap.Last, Cause: "damaged"})
+	}
+	for position, b := range block.Entries() {
+		if err := t.entry(position, block.Time, b); err != nil {
+			t.advance(position, nil)
+			return err
+		}
+	}
+	t.advance(block.First+uint64(block.Count), nil)
+	return nil
+}
+
+func (t *historyTail) entry(position uint64, received time.Time, b []byte) error {
+	var e entry
+	h := t.history()
+	if err := parseEntry(b, &e); err != nil {
+		t.store.log.Error("a journal entry can't be read", "position", position)
+	}
+	switch e.kind {
+	case entryForget:
+		if err := h.Remove(string(e.device)); err != nil {
+			return err
+		}
+	case entryFrame:
+		if src := t.source(e.source); src != nil {
+			return h.Add(&history.Frame{
+				Position: position, Received: received, Device: src.device,
+				Schema: src.schema, SchemaHash: src.hash, SchemaBytes: src.message,
+				Offset: e.offset, Quality: e.quality, Data: e.message,
+			})
+		}
+		t.store.log.Error("a frame's source is not defined", "position", position, "source", e.source)
+	}
+	h.SkipTo(position + 1)
+	return nil
+}
+
+func (t *historyTail) source(number uint64) *source {
+	t.store.mu.Lock()
+	defer t.store.mu.Unlock()
+	return t.store.sources.byNumber[number]
+}
+
+func (t *historyTail) history() *history.History { return t.store.history.Load() }
+
+// replace sets a damaged history file aside and begins a new one, as far back as the journal reaches.
+func (t *historyTail) replace() {
+	if err := t.history().Close(); err != nil {
+		t.store.log.Error("the damaged history could not be closed", "error", err)
+	}
+	if err := t.store.openHistory(); err != nil {
+		t.store.log.Error("a new history could not be begun", "error", err)
+		return
+	}
+	t.mu.Lock()
+	t.next = max(t.history().Cursor(), t.store.journal.First())
+	t.mu.Unlock()
+}
+
+// pause waits a little after an error.
+func (t *historyTail) pause(ctx context.Context, err error) {
+	t.advance(t.position(), err)
+	select {
+	case <-time.After(retryTail):
+	case <-ctx.Done():
+	}
+}
+
+func (t *historyTail) position() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.next
+}
+
+// advance records how far the tail is and whether it can go on.
+func (t *historyTail) advance(next uint64, err error) {
+	t.mu.Lock()
+	t.err = err
+	if err == nil && next > t.next {
+		t.next = next
+		close(t.moved)
+		t.moved = make(chan struct{})
+	}
+	t.mu.Unlock()
+	if err != nil {
+		t.store.alarms.set("history", "the local history can't be written, the journal keeps its frames: "+err.Error())
+	} else {
+		t.store.alarms.clear("history")
+	}
+}
+
+func (t *historyTail) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stopped = true
+	close(t.moved)
+}
+
+// reach waits until the tail has read everything before position.
+func (t *historyTail) reach(ctx context.Context, position uint64) error {
+	for {
+		t.mu.Lock()
+		next, moved, stopped, err := t.next, t.moved, t.stopped, t.err
+		t.mu.Unlock()
+		switch {
+		case next >= position:
+			return nil
+		case err != nil:
+			return err
+		case stopped:
+			return ErrClosed
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package store
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// A token is this prefix, by which leak scanners can know it, and 256 random bits in base64url.
+const tokenPrefix = "thd_"
+
+// tokenOverlap is how long the old token works after the new one's first use.
+const tokenOverlap = 24 * time.Hour
+
+// Token is one valid token of a device. The token itself is not kept.
+type Token struct {
+	Hash      TokenHash `json:"hash"`
+	Created   time.Time `json:"created"`
+	FirstUsed time.Time `json:"first_used,omitzero"`
+	Expires   time.Time `json:"expires,omitzero"` // zero: never
+}
+
+// TokenHash is the SHA-256 of a token.
+type TokenHash [sha256.Size]byte
+
+// MarshalText writes the hash in hexadecimal digits.
+func (h TokenHash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (h *TokenHash) UnmarshalText(b []byte) error {
+	if hex.DecodedLen(len(b)) != len(h) {
+		return fmt.Errorf("a token hash has %d hexadecimal digits", hex.EncodedLen(len(h)))
+	}
+	_, err := hex.Decode(h[:], b)
+	return err
+}
+
+// Credential is a device with its token, which is shown once.
+type Credential struct {
+	Device string `json:"device"`
+	Token  string `json:"token"`
+}
+
+func newToken(now time.Time) (string, Token) {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // never fails
+	token := tokenPrefix + base64.RawURLEncoding.EncodeToString(secret[:])
+	return token, Token{Hash: sha256.Sum256([]byte(token)), Created: now.UTC()}
+}
+
+// Authenticate returns the device a token stands for, ErrUnknownToken or ErrRevoked. The token is looked up by its hash,
+// so the time taken says nothing about valid ones.
+func (s *Store) Authenticate(token string) (deviceID string, err error) {
+	hash := TokenHash(sha256.Sum256([]byte(token)))
+	now := s.now()
+	r := &s.registry
+	r.mu.RLock()
+	id, known := r.tokens[hash]
+	d := r.devices[id]
+	r.mu.RUnlock()
+	if !known || d == nil {
+		return "", ErrUnknownToken
+	}
+	for _, t := range d.Tokens {
+		switch {
+		case t.Hash != hash:
+		case d.Revoked:
+			return "", fmt.Errorf("%w: %s", ErrRevoked, id)
+		case !t.Expires.IsZero() && !now.Before(t.Expires):
+			return "", ErrUnknownToken
+		default:
+			if t.FirstUsed.IsZero() {
+				r.used(id, hash, now)
+			}
+			return id, nil
+		}
+	}
+	return "", ErrUnknownToken
+}
+
+// used notes a token's first use, from which the older token's days are counted. It reaches hub.db with the next
+// checkpoint; if the hub dies before, the next use counts.
+func (r *registry) used(id string, hash TokenHash, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.devices[id]
+	if d == nil {
+		return
+	}
+	d = d.clone()
+	for i := range d.Tokens {
+		if d.Tokens[i].Hash == hash {
+			d.Tokens[i].FirstUsed = now.UTC()
+			for j := range i {
+				d.Tokens[j].Expires = now.Add(tokenOverlap).UTC()
+			}
+		}
+	}
+	r.devices[id] = d
+	r.noted[id] = true
+}
+
+// RotateToken gives the device a new token. The old one works on until a day after the new one's first use, or until the
+// next rotation. A revoked device is admitted again, with the new token only.
+func (s *Store) RotateToken(id string) (token string, err error) {
+	r := &s.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.devices[id] == nil {
+		return "", fmt.Errorf("%w: %s", ErrNoDevice, id)
+	}
+	d := r.devices[id].clone()
+	if d.Revoked {
+		d.Revoked, d.Tokens = false, nil
+	}
+	token, t := newToken(s.now())
+	d.Tokens = append(d.Tokens[max(0, len(d.Tokens)-1):], t)
+	return token, r.change(map[string]*Device{id: d})
+}
+
+// RevokeDevice makes all tokens of the device invalid; its data stays.
+func (s *Store) RevokeDevice(id string) error {
+	r := &s.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.devices[id] == nil {
+		return fmt.Errorf("%w: %s", ErrNoDevice, id)
+	}
+	d := r.devices[id].clone()
+	d.Revoked = true // the hashes stay, so that the device is told why it is refused
+	return r.change(map[string]*Device{id: d})
+}
