@@ -166,7 +166,7 @@ type streamRecord struct {
 	Settled []uint64 // first, last, first, last, …
 }
 
-func (a *account) record() ([]byte, error) {
+func (a *account) record() []byte {
 	r := accountRecord{
 		Frames: a.frames, Readings: a.readings, Duplicates: a.duplicates, Rejected: a.rejected, Lost: a.lost,
 		LastData: a.lastData, LastReceived: a.lastReceived, Boots: a.boots,
@@ -175,7 +175,16 @@ func (a *account) record() ([]byte, error) {
 	for i, set := range a.streams {
 		r.Streams[i] = streamRecord{ID: set.id, Settled: flat(set.settled.Ranges())}
 	}
-	return cbor.Marshal(&r)
+	return encode(&r)
+}
+
+// encode encodes one of our own records, which can't fail.
+func encode(record any) []byte {
+	b, err := cbor.Marshal(record)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 func flat(ranges device.Ranges) []uint64 {

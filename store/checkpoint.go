@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -16,14 +17,15 @@ const (
 
 // checkpoint is what hub.db needs in order to know the books up to a journal position.
 type checkpoint struct {
-	cursor    uint64
-	accounts  []*account // those in records
-	records   [][]byte
-	forgotten []string
-	letters   []DeadLetter
-	sources   []*source
-	pruned    []uint64
-	askers    []chan error
+	cursor        uint64
+	accounts      []*account // those in records
+	records       [][]byte
+	forgotten     []string
+	letters       []DeadLetter
+	sources       []*source
+	sourceRecords [][]byte
+	pruned        []uint64
+	askers        []chan error
 }
 
 // checkpointDue says whether a checkpoint should be made with the next batch. Only one is under way at a time.
@@ -48,14 +50,9 @@ func (s *Store) snapshot() *checkpoint {
 		if !a.dirty {
 			continue
 		}
-		record, err := a.record()
-		if err != nil {
-			s.log.Error("an account could not be encoded", "device", a.device, "error", err)
-			continue
-		}
 		a.dirty = false
 		cp.accounts = append(cp.accounts, a)
-		cp.records = append(cp.records, record)
+		cp.records = append(cp.records, a.record())
 	}
 	return cp
 }
@@ -69,6 +66,7 @@ func (c *committer) pass(cp *checkpoint) {
 	for _, src := range c.sources.byNumber {
 		if !src.saved && src.position != unwritten {
 			cp.sources = append(cp.sources, src)
+			cp.sourceRecords = append(cp.sourceRecords, src.record())
 		}
 	}
 	cp.pruned, c.sources.pruned = c.sources.pruned, nil
@@ -121,11 +119,11 @@ func (s *Store) save(cp *checkpoint) error {
 			}
 		}
 		for i, a := range cp.accounts {
-			if err := books.Put([]byte(a.device), cp.records[i]); err != nil {
+			if err := put(books, []byte(a.device), cp.records[i]); err != nil {
 				return err
 			}
 		}
-		if err := saveSources(tx, cp.sources, cp.pruned); err != nil {
+		if err := saveSources(tx, cp.sources, cp.sourceRecords, cp.pruned); err != nil {
 			return err
 		}
 		if err := saveLetters(tx, cp.letters); err != nil {
@@ -136,7 +134,7 @@ func (s *Store) save(cp *checkpoint) error {
 				return err
 			}
 		}
-		return tx.Bucket(bucketMeta).Put(keyCursor, key8(cp.cursor))
+		return put(tx.Bucket(bucketMeta), keyCursor, key8(cp.cursor))
 	})
 	if err != nil {
 		s.registry.returnNotes(notes)
@@ -144,7 +142,7 @@ func (s *Store) save(cp *checkpoint) error {
 	return err
 }
 
-func saveSources(tx *bbolt.Tx, add []*source, prune []uint64) error {
+func saveSources(tx *bbolt.Tx, add []*source, records [][]byte, prune []uint64) error {
 	b := tx.Bucket(bucketSources)
 	for _, number := range prune {
 		if err := b.Delete(key8(number)); err != nil {
@@ -152,16 +150,12 @@ func saveSources(tx *bbolt.Tx, add []*source, prune []uint64) error {
 		}
 	}
 	schemas := tx.Bucket(bucketSchemas)
-	for _, src := range add {
-		record, err := src.record()
-		if err != nil {
-			return err
-		}
-		if err := b.Put(key8(src.number), record); err != nil {
+	for i, src := range add {
+		if err := put(b, key8(src.number), records[i]); err != nil {
 			return err
 		}
 		if schemas.Get(src.hash[:]) == nil {
-			if err := schemas.Put(src.hash[:], src.message); err != nil {
+			if err := put(schemas, src.hash[:], src.message); err != nil {
 				return err
 			}
 		}
@@ -196,10 +190,16 @@ type Gap struct {
 
 // enterGap puts a gap into the books, and raises an alarm.
 func (s *Store) enterGap(g Gap) {
+	s.mu.Lock()
+	known := slices.ContainsFunc(s.gaps, func(old Gap) bool { return old.First <= g.First && g.Last <= old.Last })
+	s.mu.Unlock()
+	if known {
+		return
+	}
 	g.Noticed = s.now().UTC()
 	value, err := json.Marshal(g)
 	if err == nil {
-		err = s.db.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketGaps).Put(key8(g.First), value) })
+		err = s.db.update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketGaps), key8(g.First), value) })
 	}
 	s.mu.Lock()
 	s.gaps = append(s.gaps, g)

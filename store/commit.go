@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
 const (
@@ -24,7 +26,8 @@ type committer struct {
 	askers         []chan error // who waits for a checkpoint
 	lastCommit     time.Time
 	lastCheckpoint time.Time
-	sinceBytes     int64 // journal bytes since the last checkpoint
+	sinceBytes     int64         // journal bytes since the last checkpoint
+	ranges         device.Ranges // scratch
 }
 
 // commitLoop writes batches, at most one in each commit window, until ctx ends; then it writes what is left and a last
@@ -170,7 +173,8 @@ func (c *committer) settle(b *batch, first uint64) {
 		src.position = first
 	}
 	for _, in := range b.ingests {
-		for _, r := range in.writing.seqs.Ranges() {
+		c.ranges = in.writing.seqs.AppendRanges(c.ranges[:0], in.writing.seqs.Len())
+		for _, r := range c.ranges {
 			in.set.durable.AddRange(r.First, r.Last)
 			in.durable.seqs.AddRange(r.First, r.Last)
 		}

@@ -2,7 +2,7 @@ package store
 
 import "encoding/binary"
 
-// hub.db
+// hub.db; every value stands behind its CRC-32C (4 bytes, little endian)
 //
 //	devices       id → Device as JSON
 //	schemas       hash (8 bytes) → SCHEMA message

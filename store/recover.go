@@ -24,7 +24,7 @@ func (s *Store) recover(report *journal.Report) error {
 	if err := s.replay(); err != nil {
 		return fmt.Errorf("replay the journal: %w", err)
 	}
-	s.tail.next = s.history.Load().Cursor()
+	s.tail.next = max(s.history.Load().Cursor(), 1)
 	s.filling = &batch{number: 1, segment: 1}
 	if segments := s.journal.Segments(); len(segments) > 0 {
 		s.segmentUsed = segments[len(segments)-1].Bytes
@@ -34,10 +34,10 @@ func (s *Store) recover(report *journal.Report) error {
 
 func (s *Store) loadCheckpoint() error {
 	return s.db.view(func(tx *bbolt.Tx) error {
-		if v := tx.Bucket(bucketMeta).Get(keyCursor); len(v) == 8 {
+		if v := get(tx.Bucket(bucketMeta), keyCursor); len(v) == 8 {
 			s.cursor = binary.BigEndian.Uint64(v)
 		}
-		err := tx.Bucket(bucketBooks).ForEach(func(k, v []byte) error {
+		err := each(tx.Bucket(bucketBooks), func(k, v []byte) error {
 			a, err := parseAccount(string(k), v)
 			if err != nil {
 				return fmt.Errorf("account of %s: %w", k, err)
@@ -48,7 +48,7 @@ func (s *Store) loadCheckpoint() error {
 		if err != nil {
 			return err
 		}
-		err = tx.Bucket(bucketGaps).ForEach(func(_, v []byte) error {
+		err = each(tx.Bucket(bucketGaps), func(_, v []byte) error {
 			var g Gap
 			err := json.Unmarshal(v, &g)
 			s.gaps = append(s.gaps, g)
@@ -57,12 +57,12 @@ func (s *Store) loadCheckpoint() error {
 		if err != nil {
 			return err
 		}
-		return tx.Bucket(bucketSources).ForEach(func(k, v []byte) error {
+		return each(tx.Bucket(bucketSources), func(k, v []byte) error {
 			var r sourceRecord
 			if err := cbor.Unmarshal(v, &r); err != nil {
 				return err
 			}
-			message := slices.Clone(tx.Bucket(bucketSchemas).Get(r.Hash[:]))
+			message := slices.Clone(get(tx.Bucket(bucketSchemas), r.Hash[:]))
 			src, err := newSource(binary.BigEndian.Uint64(k), r.Device, r.Stream, message)
 			if err != nil {
 				return err
@@ -86,6 +86,9 @@ func (s *Store) replay() error {
 	if from == 0 {
 		return nil
 	}
+	if s.cursor > 0 && s.cursor < from {
+		s.enterGap(Gap{First: s.cursor, Last: from - 1, Cause: "dropped before the books had it"})
+	}
 	r := s.journal.Reader(from)
 	defer r.Close()
 	var scratch device.Data
@@ -96,6 +99,9 @@ func (s *Store) replay() error {
 		}
 		if err != nil {
 			return err
+		}
+		if gap := block.Skipped; gap.First != 0 {
+			s.enterGap(Gap{First: gap.First, Last: gap.Last, Cause: "damaged"})
 		}
 		for position, b := range block.Entries() {
 			var e entry

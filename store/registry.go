@@ -66,7 +66,7 @@ func (r *registry) load(db *database, dir string, now func() time.Time) (restore
 	r.db, r.dir, r.now = db, dir, now
 	r.devices, r.tokens, r.noted = map[string]*Device{}, map[TokenHash]string{}, map[string]bool{}
 	err = db.view(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketDevices).ForEach(func(_, v []byte) error {
+		return each(tx.Bucket(bucketDevices), func(_, v []byte) error {
 			var d Device
 			if err := json.Unmarshal(v, &d); err != nil {
 				return fmt.Errorf("a device in hub.db: %w", err)
@@ -187,7 +187,7 @@ func putDevice(tx *bbolt.Tx, d *Device) error {
 	if err != nil {
 		return err
 	}
-	return tx.Bucket(bucketDevices).Put([]byte(d.ID), value)
+	return put(tx.Bucket(bucketDevices), []byte(d.ID), value)
 }
 
 // clone copies d so that the copy's tokens can be changed.

@@ -35,7 +35,7 @@ func (s *Store) SchemaByHash(hash device.Hash) (schema *device.Schema, message [
 		return a.schema, a.message, true
 	}
 	err := s.db.view(func(tx *bbolt.Tx) error {
-		message = bytes.Clone(tx.Bucket(bucketSchemas).Get(hash[:]))
+		message = bytes.Clone(get(tx.Bucket(bucketSchemas), hash[:]))
 		return nil
 	})
 	if err != nil || message == nil {

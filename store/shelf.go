@@ -44,11 +44,7 @@ func saveLetters(tx *bbolt.Tx, letters []DeadLetter) error {
 	}
 	b := tx.Bucket(bucketDeadLetters)
 	for i := range letters {
-		value, err := cbor.Marshal(&letters[i])
-		if err != nil {
-			return err
-		}
-		if err := b.Put(key8(letters[i].Position), value); err != nil {
+		if err := put(b, key8(letters[i].Position), encode(&letters[i])); err != nil {
 			return err
 		}
 	}
@@ -85,7 +81,8 @@ func (s *Store) DeadLetters(after uint64, limit int) ([]DeadLetter, error) {
 		c := tx.Bucket(bucketDeadLetters).Cursor()
 		for k, v := c.Seek(key8(after + 1)); k != nil && len(letters) < limit; k, v = c.Next() {
 			var letter DeadLetter
-			if err := cbor.Unmarshal(v, &letter); err != nil {
+			value, _ := unseal(v)
+			if err := cbor.Unmarshal(value, &letter); err != nil {
 				return err
 			}
 			letter.Position = binary.BigEndian.Uint64(k)

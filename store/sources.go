@@ -1,8 +1,6 @@
 package store
 
 import (
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
@@ -88,6 +86,6 @@ type sourceRecord struct {
 	Position uint64
 }
 
-func (src *source) record() ([]byte, error) {
-	return cbor.Marshal(&sourceRecord{Device: src.device, Stream: src.stream, Hash: src.hash, Position: src.position})
+func (src *source) record() []byte {
+	return encode(&sourceRecord{Device: src.device, Stream: src.stream, Hash: src.hash, Position: src.position})
 }

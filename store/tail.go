@@ -38,6 +38,7 @@ func (t *historyTail) run(ctx context.Context) {
 	r := t.store.journal.Reader(t.history().Cursor())
 	defer func() { r.Close() }()
 	for {
+		end := t.store.journal.Next()
 		block, err := r.Next()
 		var trimmed *journal.TrimmedError
 		switch {
@@ -46,10 +47,12 @@ func (t *historyTail) run(ctx context.Context) {
 		case errors.As(err, &trimmed):
 			t.store.enterGap(Gap{First: t.position(), Last: trimmed.First - 1, Cause: "dropped at the journal's limit before the history had read it"})
 			t.history().SkipTo(trimmed.First)
+			t.advance(trimmed.First, nil)
 			r.Close()
 			r = t.store.journal.Reader(trimmed.First)
 			continue
 		case errors.Is(err, io.EOF):
+			t.advance(end, nil)
 			if err = t.caughtUp(ctx, ticker.C); err == nil && ctx.Err() != nil {
 				return
 			}
