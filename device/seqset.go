@@ -58,10 +58,13 @@ func (s *SeqSet) merge(first, last uint64) {
 		joined.First = min(joined.First, s.lower[i].First)
 		joined.Last = max(joined.Last, s.lower[j-1].Last)
 	}
-	if touchesLast := last >= s.last.First-1; touchesLast {
+	if last >= s.last.First-1 {
 		covered += s.last.Last - s.last.First + 1
 		joined = Range{min(joined.First, s.last.First), max(joined.Last, s.last.Last)}
 		s.last, s.lower = joined, s.lower[:i]
+		if i == 0 {
+			s.lower = nil // most sets stay without holes from here on
+		}
 	} else {
 		s.lower = slices.Replace(s.lower, i, j, joined)
 	}
