@@ -1,0 +1,87 @@
+# make test    everything CI checks
+# make build   bin/telemetry-hub and bin/firmware-sim, static
+# make install the program and its systemd service (systemd/README.md)
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+PREFIX ?= /usr/local
+DESTDIR ?=
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+STATIC := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+MAX_BINARY := 25000000 # bytes
+
+.PHONY: build
+build:
+	$(STATIC) -o bin/ ./cmd/telemetry-hub ./cmd/firmware-sim
+
+.PHONY: test
+test: needs format vet staticcheck unit fuzz size units
+
+# What a fresh machine with Go may lack: a C compiler for the race detector, and systemd's own checker of units.
+.PHONY: needs
+needs:
+	@missing=; \
+	for need in gcc:gcc git:git systemd-analyze:systemd; do \
+		command -v "$${need%%:*}" >/dev/null || missing+=" $${need##*:}"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		echo "error: the tests need programs that are not installed" >&2; \
+		echo "hint: sudo apt-get install$$missing" >&2; \
+		exit 1; \
+	fi
+
+.PHONY: format
+format:
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then \
+		printf 'error: not formatted:\n%s\nhint: gofmt -w .\n' "$$unformatted" >&2; \
+		exit 1; \
+	fi
+
+.PHONY: vet
+vet:
+	$(GO) vet ./...
+
+.PHONY: staticcheck
+staticcheck:
+	$(GO) tool -modfile=.ci/tools/go.mod staticcheck ./...
+
+.PHONY: unit
+unit:
+	$(GO) test -race -timeout 15m ./...
+
+.PHONY: fuzz
+fuzz:
+	.ci/fuzz 10s
+
+.PHONY: size
+size: build
+	@size=$$(stat -c %s bin/telemetry-hub); \
+	echo "bin/telemetry-hub has $$size bytes"; \
+	if [ "$$size" -gt $(MAX_BINARY) ]; then \
+		echo "error: that is more than the $(MAX_BINARY) promised" >&2; \
+		exit 1; \
+	fi
+
+.PHONY: units
+units: build
+	.ci/check-units
+
+.PHONY: install
+install:
+	@test -x bin/telemetry-hub || { echo "error: make build comes first, as an ordinary user" >&2; exit 1; }
+	install -D -m 0755 bin/telemetry-hub '$(DESTDIR)$(PREFIX)/bin/telemetry-hub'
+	install -D -m 0644 systemd/sysusers.d/telemetry-hub.conf '$(DESTDIR)/etc/sysusers.d/telemetry-hub.conf'
+	@install -d '$(DESTDIR)/etc/systemd/system'
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/telemetry-hub.service > '$(DESTDIR)/etc/systemd/system/telemetry-hub.service'
+	@test -e '$(DESTDIR)/etc/telemetry-hub/telemetry-hub.toml' || \
+		install -v -D -m 0644 systemd/telemetry-hub.toml '$(DESTDIR)/etc/telemetry-hub/telemetry-hub.toml'
+
+.PHONY: uninstall
+uninstall:
+	rm -f '$(DESTDIR)$(PREFIX)/bin/telemetry-hub' '$(DESTDIR)/etc/sysusers.d/telemetry-hub.conf' \
+		'$(DESTDIR)/etc/systemd/system/telemetry-hub.service'

@@ -1,0 +1,84 @@
+package telemetryhub_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/telemetry-hub/telemetry-hub/"
+
+// mayImport says which folders a folder may import. A folder that is not named has the rule of the one it lies in; each
+// may import itself and what lies in it.
+var mayImport = map[string][]string{
+	"device":        {},
+	"device/client": {"device"},
+	"store":         {"device"},
+	"hub":           {"device", "store"},
+	"dashboard":     {"device", "store", "hub"},
+	"firmware-sim":  {"device", "device/client"},
+	"cmd":           {"device", "device/client", "store", "hub", "dashboard", "firmware-sim"},
+}
+
+// testsMayImport is what only the tests of a folder may import besides: the reference device drives the hub.
+var testsMayImport = map[string][]string{
+	"hub": {"device/client"},
+}
+
+func TestImportsFollowTheFolders(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		name = filepath.ToSlash(name)
+		if err != nil || entry.IsDir() || path.Ext(name) != ".go" || path.Dir(name) == "." {
+			return err
+		}
+		folder := ruleOf(path.Dir(name))
+		if folder == "" {
+			t.Errorf("%s: its folder has no rule", name)
+			return nil
+		}
+		allowed := mayImport[folder]
+		if strings.HasSuffix(name, "_test.go") {
+			allowed = slices.Concat(allowed, testsMayImport[folder])
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		files++
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			ours, ok := strings.CutPrefix(imported, module)
+			if to := ruleOf(ours); ok && to != folder && !slices.Contains(allowed, to) {
+				t.Errorf("%s imports %s, but %s may import only %v", name, ours, folder, allowed)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 20 {
+		t.Errorf("only %d files were looked at", files)
+	}
+}
+
+// ruleOf returns the most specific folder of mayImport that holds the package.
+func ruleOf(pkg string) string {
+	rule := ""
+	for folder := range mayImport {
+		if (pkg == folder || strings.HasPrefix(pkg, folder+"/")) && len(folder) > len(rule) {
+			rule = folder
+		}
+	}
+	return rule
+}
