@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/journal"
 )
 
 const (
@@ -186,6 +188,17 @@ type Gap struct {
 	Cause    string    `json:"cause"`
 	SetAside string    `json:"set_aside,omitempty"` // where the damaged file is kept
 	Noticed  time.Time `json:"noticed"`
+}
+
+// damaged is the gap that a reader of the journal passed over.
+func (s *Store) damaged(skipped journal.Gap) Gap {
+	g := Gap{First: skipped.First, Last: skipped.Last, Cause: "damaged"}
+	for _, d := range s.journal.Damage() {
+		if d.FirstMissing <= g.Last && g.First <= d.LastMissing {
+			g.Cause, g.SetAside = string(d.Kind)+" in "+d.Segment, d.SetAside
+		}
+	}
+	return g
 }
 
 // enterGap puts a gap into the books, and raises an alarm.

@@ -3,14 +3,18 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/journal"
 )
 
 const (
 	segmentBytes = 16 << 20    // of journal entries; then the next batch begins a segment
 	retryCommit  = time.Second // after a failed write
+
+	definitionsPerCommit = 128 // of at most device.MaxMessage bytes: well within what a commit takes
 )
 
 // failure is why the journal can't be written.
@@ -126,9 +130,13 @@ func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
 // write commits the batch, and tries again until it succeeds or ctx has ended. Nobody is told anything meanwhile: devices
 // see that acks stay away, and keep their frames.
 func (c *committer) write(ctx context.Context, b *batch) (first uint64, err error) {
-	for {
-		if b.rotate {
+	for again := false; ; again = true {
+		switch {
+		case b.rotate:
 			err = c.journal.Rotate()
+		case again:
+			// After a failed write the journal goes on in a new segment.
+			err = c.defineAgain()
 		}
 		if err == nil {
 			first, err = c.journal.Commit(b.entries, b.count, b.opened)
@@ -142,9 +150,38 @@ func (c *committer) write(ctx context.Context, b *batch) (first uint64, err erro
 			return 0, fmt.Errorf("the last frames could not be written: %w", err)
 		case <-time.After(retryCommit):
 			c.progress.Add(1)
-			err = nil
 		}
 	}
+}
+
+// defineAgain commits the definitions of all sources that are on disk, so that the segment begun after a failed write can
+// be read without the one before it.
+func (c *committer) defineAgain() error {
+	c.mu.Lock()
+	var written []*source
+	for _, src := range c.sources.byNumber {
+		if src.position != unwritten {
+			written = append(written, src)
+		}
+	}
+	c.mu.Unlock()
+	for chunk := range slices.Chunk(written, definitionsPerCommit) {
+		var entries, scratch []byte
+		for _, src := range chunk {
+			scratch = appendSource(scratch[:0], src)
+			entries = journal.AppendEntry(entries, scratch)
+		}
+		first, err := c.journal.Commit(entries, len(chunk), c.now())
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		for _, src := range chunk {
+			src.position = first
+		}
+		c.mu.Unlock()
+	}
+	return nil
 }
 
 // fail records whether the journal can be written.

@@ -101,7 +101,7 @@ func (s *Store) replay() error {
 			return err
 		}
 		if gap := block.Skipped; gap.First != 0 {
-			s.enterGap(Gap{First: gap.First, Last: gap.Last, Cause: "damaged"})
+			s.enterGap(s.damaged(gap))
 		}
 		for position, b := range block.Entries() {
 			var e entry

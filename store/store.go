@@ -155,8 +155,10 @@ func (s *Store) open() error {
 		return err
 	}
 	j, report, err := journal.Open(journal.Options{
-		Dir: filepath.Join(s.opts.Dir, "journal"), SegmentBytes: segmentBytes,
-		Next: max(s.cursor, s.history.Load().Cursor()),
+		Dir: filepath.Join(s.opts.Dir, "journal"),
+		// The committer begins segments, because it has to define the sources in each: the journal must not on its own.
+		SegmentBytes: 4 * segmentBytes,
+		Next:         max(s.cursor, s.history.Load().Cursor()),
 	})
 	if err != nil {
 		return fmt.Errorf("open the journal: %w", err)
@@ -216,6 +218,9 @@ func (s *Store) closeFiles() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Dir is the data directory.
+func (s *Store) Dir() string { return s.opts.Dir }
 
 // Progress moves on every turn of the committer, at least once a second while it works: it feeds the watchdog.
 func (s *Store) Progress() uint64 { return s.progress.Load() }

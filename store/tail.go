@@ -86,7 +86,7 @@ func (t *historyTail) caughtUp(ctx context.Context, tick <-chan time.Time) error
 // block hands the frames of a block to the history.
 func (t *historyTail) block(ctx context.Context, block *journal.Block) error {
 	if gap := block.Skipped; gap.First != 0 {
-		t.store.enterGap(Gap{First: gap.First, Last: gap.Last, Cause: "damaged"})
+		t.store.enterGap(t.store.damaged(gap))
 	}
 	for position, b := range block.Entries() {
 		if err := t.entry(position, block.Time, b); err != nil {
