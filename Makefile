@@ -22,21 +22,24 @@ build:
 test: needs format vet staticcheck unit fuzz size units
 
 # What a fresh machine with Go may lack: a C compiler for the race detector, and systemd's own checker of units.
+.PHONY: missing
+missing:
+	@for need in gcc:gcc git:git systemd-analyze:systemd; do \
+		command -v "$${need%%:*}" >/dev/null || echo "$${need##*:}"; \
+	done
+
 .PHONY: needs
 needs:
-	@missing=; \
-	for need in gcc:gcc git:git systemd-analyze:systemd; do \
-		command -v "$${need%%:*}" >/dev/null || missing+=" $${need##*:}"; \
-	done; \
+	@missing=$$($(MAKE) missing); \
 	if [ -n "$$missing" ]; then \
 		echo "error: the tests need programs that are not installed" >&2; \
-		echo "hint: sudo apt-get install$$missing" >&2; \
+		echo "hint: sudo apt-get install" $$missing >&2; \
 		exit 1; \
 	fi
 
 .PHONY: format
 format:
-	@unformatted=$$(gofmt -l .); \
+	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); \
 	if [ -n "$$unformatted" ]; then \
 		printf 'error: not formatted:\n%s\nhint: gofmt -w .\n' "$$unformatted" >&2; \
 		exit 1; \

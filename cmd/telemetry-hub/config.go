@@ -1,0 +1,210 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	koanftoml "github.com/knadh/koanf/parsers/toml/v2"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/pflag"
+
+	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+const envPrefix = "TELEMETRY_HUB_"
+
+// config is everything serve can be told. A key of the file is the field's tag, in the table of its struct; the
+// environment has it as TELEMETRY_HUB_TABLE_KEY. systemd/telemetry-hub.toml explains every key.
+type config struct {
+	DataDir  string        `key:"data_dir"`
+	Listen   string        `key:"listen"`
+	TLSCert  string        `key:"tls_cert"`
+	TLSKey   string        `key:"tls_key"`
+	LogLevel slog.Level    `key:"log_level"`
+	Journal  journalConfig `key:"journal"`
+	History  historyConfig `key:"history"`
+	Limits   limitsConfig  `key:"limits"`
+}
+
+type journalConfig struct {
+	CommitWindow time.Duration `key:"commit_window"`
+	MaxBytes     byteSize      `key:"max_bytes"`
+	MaxAge       age           `key:"max_age"`
+}
+
+type historyConfig struct {
+	MaxBytes byteSize `key:"max_bytes"`
+	MaxAge   age      `key:"max_age"`
+}
+
+// limitsConfig is hub.Limits with keys: the conversion in hubLimits compiles only while their fields agree.
+type limitsConfig struct {
+	Connections           int           `key:"connections"`
+	ConnectionsPerAddress int           `key:"connections_per_address"`
+	PendingConnections    int           `key:"pending_connections"`
+	TLSHandshakes         int           `key:"tls_handshakes"`
+	HandshakeTimeout      time.Duration `key:"handshake_timeout"`
+	HandshakesPerSecond   float64       `key:"handshakes_per_second"`
+	ConnectsPerDevice     float64       `key:"connects_per_device"`
+	FailuresPerAddress    float64       `key:"failures_per_address"`
+	FramesPerSecond       float64       `key:"frames_per_second"`
+	FrameBurst            int           `key:"frame_burst"`
+	ControlsPerSecond     float64       `key:"controls_per_second"`
+	WindowFrames          int           `key:"window_frames"`
+	WindowBytes           int           `key:"window_bytes"`
+	Idle                  time.Duration `key:"idle"`
+	WriteTimeout          time.Duration `key:"write_timeout"`
+}
+
+func (c *config) hubLimits() hub.Limits { return hub.Limits(c.Limits) }
+
+func (c *config) storeOptions(log *slog.Logger) store.Options {
+	return store.Options{
+		Dir: c.DataDir, CommitWindow: c.Journal.CommitWindow, Logger: log,
+		JournalMaxBytes: int64(c.Journal.MaxBytes), JournalMaxAge: time.Duration(c.Journal.MaxAge),
+		HistoryMaxBytes: int64(c.History.MaxBytes), HistoryMaxAge: time.Duration(c.History.MaxAge),
+	}
+}
+
+// source is one place settings come from.
+type source struct {
+	name string // for errors
+	load func(*koanf.Koanf) error
+}
+
+// loadConfig merges the file, the environment and the flags that were given; each overrides those before it.
+func loadConfig(flags *pflag.FlagSet, path string, environ []string) (*config, error) {
+	c := &config{Listen: ":8443"}
+	fields := map[string]any{}
+	addFields(fields, "", reflect.ValueOf(c).Elem())
+
+	sources := []source{
+		{"the environment", func(k *koanf.Koanf) error { return k.Load(environment(fields, environ), nil) }},
+		{"the command line", func(k *koanf.Koanf) error { return k.Load(commandLine(fields, flags), nil) }},
+	}
+	if path != "" {
+		sources = slices.Insert(sources, 0, source{path, func(k *koanf.Koanf) error { return loadFile(k, path) }})
+	}
+	for _, s := range sources {
+		k := koanf.New(".")
+		if err := s.load(k); err != nil {
+			return nil, err
+		}
+		for _, key := range k.Keys() {
+			field, ok := fields[key]
+			if !ok {
+				return nil, unknownKey(s.name, key, fields)
+			}
+			if err := setField(field, k.Get(key)); err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", s.name, key, err)
+			}
+		}
+	}
+	return c, c.check()
+}
+
+// check finds what is wrong between settings, and fills in what systemd says.
+func (c *config) check() error {
+	if c.DataDir == "" {
+		// The first, if the unit has several.
+		c.DataDir, _, _ = strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	}
+	if c.DataDir == "" {
+		return withHint(errors.New("no data directory was given"), "use --data-dir DIR, or set %sDATA_DIR", envPrefix)
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return withHint(errors.New("tls_cert and tls_key come together, and only one was given"), "without both, a self-signed certificate is made in the data directory")
+	}
+	return nil
+}
+
+func addFields(fields map[string]any, prefix string, v reflect.Value) {
+	for i := range v.NumField() {
+		key := prefix + v.Type().Field(i).Tag.Get("key")
+		if f := v.Field(i); f.Kind() == reflect.Struct {
+			addFields(fields, key+".", f)
+		} else {
+			fields[key] = f.Addr().Interface()
+		}
+	}
+}
+
+func loadFile(k *koanf.Koanf, path string) error {
+	err := k.Load(file.Provider(path), koanftoml.Parser())
+	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
+		row, column := e.Position()
+		return fmt.Errorf("%s:%d:%d: %w", path, row, column, e)
+	}
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	return nil
+}
+
+// serviceLink matches what Kubernetes puts into every container's environment for a service called telemetry-hub.
+var serviceLink = regexp.MustCompile(`^(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_[0-9]+_(TCP|UDP).*)$`)
+
+func environment(fields map[string]any, environ []string) koanf.Provider {
+	keys := map[string]string{}
+	for key := range fields {
+		keys[strings.ToUpper(strings.ReplaceAll(key, ".", "_"))] = key
+	}
+	return env.Provider(".", env.Opt{
+		Prefix:      envPrefix,
+		EnvironFunc: func() []string { return environ },
+		TransformFunc: func(name, value string) (string, any) {
+			short := strings.TrimPrefix(name, envPrefix)
+			if key, ok := keys[short]; ok {
+				return key, value
+			}
+			if short == "CONFIG" || serviceLink.MatchString(short) {
+				return "", nil
+			}
+			return name, value // an unknown key, reported under this name
+		},
+	})
+}
+
+func commandLine(fields map[string]any, flags *pflag.FlagSet) koanf.Provider {
+	return posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
+		key := strings.ReplaceAll(f.Name, "-", "_")
+		if _, ok := fields[key]; !ok {
+			return "", nil // --config, --help
+		}
+		return key, f.Value.String()
+	})
+}
+
+func unknownKey(where, key string, fields map[string]any) error {
+	err := fmt.Errorf("%s: unknown key %s", where, key)
+	if strings.HasPrefix(key, envPrefix) {
+		return withHint(err, "a key of the file is spelled %sTABLE_KEY in the environment", envPrefix)
+	}
+	table := key[:strings.LastIndexByte(key, '.')+1]
+	var known []string
+	for k := range fields {
+		if rest, ok := strings.CutPrefix(k, table); ok && !strings.Contains(rest, ".") {
+			known = append(known, rest)
+		}
+	}
+	if len(known) == 0 {
+		return withHint(err, "tables are [journal], [history] and [limits]")
+	}
+	slices.Sort(known)
+	if table == "" {
+		return withHint(err, "keys outside of tables are %s", strings.Join(known, ", "))
+	}
+	return withHint(err, "keys of [%s] are %s", strings.TrimSuffix(table, "."), strings.Join(known, ", "))
+}

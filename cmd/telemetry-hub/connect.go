@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+// serviceDataDir is where the systemd unit keeps its data.
+const serviceDataDir = "/var/lib/telemetry-hub"
+
+// lockPatience is how long a command waits for files that are held by a hub which is starting or stopping, or by another
+// command.
+const lockPatience = 10 * time.Second
+
+// dataDirFlag adds --data-dir to a command that talks to a hub.
+func dataDirFlag(cmd *cobra.Command) *string {
+	dir := os.Getenv(envPrefix + "DATA_DIR")
+	if dir == "" {
+		dir = serviceDataDir
+	}
+	_ = cmd.MarkFlagDirname("data-dir")
+	return cmd.Flags().String("data-dir", dir, "the hub's data directory (env "+envPrefix+"DATA_DIR)")
+}
+
+// mode says whether a command may make a data directory that is not there.
+type mode int
+
+const (
+	existing mode = iota
+	orCreate
+)
+
+// connect returns a client of the hub that runs on dir or, if none does, of the files themselves.
+func connect(ctx context.Context, dir string, m mode) (*control.Client, error) {
+	deadline := time.Now().Add(lockPatience)
+	for {
+		c, err := control.Dial(ctx, dir)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, withHint(err, "run the command as root or as the user the hub runs as")
+		}
+		if !errors.Is(err, control.ErrNotRunning) {
+			return c, err
+		}
+		c, err = openFiles(dir, m)
+		if !errors.Is(err, store.ErrLocked) {
+			return c, err
+		}
+		if time.Now().After(deadline) {
+			return nil, withHint(fmt.Errorf("%s: %w", dir, err), "a hub that is starting or stopping holds it for a while; another command may, too")
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// openFiles opens the store in dir and serves it to a client in this process.
+func openFiles(dir string, m mode) (*control.Client, error) {
+	if err := becomeOwner(dir); err != nil {
+		return nil, err
+	}
+	if m == existing {
+		_, err := os.Stat(filepath.Join(dir, "hub.db"))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, withHint(fmt.Errorf("there is no hub's data in %s", dir), "give the hub's directory with --data-dir, or set %sDATA_DIR", envPrefix)
+		case errors.Is(err, fs.ErrPermission):
+			return nil, withHint(err, "run the command as root or as the user the hub runs as")
+		case err != nil:
+			return nil, err
+		}
+	}
+	return control.Open(store.Options{
+		Dir: dir, Logger: newLogger(os.Stderr, slog.LevelWarn),
+		// The hub's own limits are not known here: nothing must go because of others.
+		JournalMaxBytes: math.MaxInt64, HistoryMaxBytes: math.MaxInt64,
+	})
+}
+
+// withHub runs use with a client of the hub on dir.
+func withHub(cmd *cobra.Command, dir string, m mode, use func(context.Context, *control.Client) error) error {
+	c, err := connect(cmd.Context(), dir, m)
+	if err != nil {
+		return err
+	}
+	return errors.Join(use(cmd.Context(), c), c.Close())
+}
+
+// completeDevices offers the ids of a running hub's devices. It never opens files: completion must not get in the way.
+func completeDevices(dir *string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		c, err := control.Dial(ctx, *dir)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer c.Close()
+		devices, err := c.Devices(ctx)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var ids []string
+		for _, d := range devices {
+			ids = append(ids, d.ID)
+		}
+		return ids, cobra.ShellCompDirectiveNoFileComp
+	}
+}

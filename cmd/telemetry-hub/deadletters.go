@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+const deadLetterPage = 100 // letters asked for at once
+
+func newDeadLetters() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "dead-letters",
+		Short: "Look at frames the hub refused to store",
+		Long: `A frame that the hub can't store, because it is malformed or does not fit the device's schema, is
+rejected with a reason and kept on the dead-letter shelf, where it can be looked at.`,
+	}, newDeadLettersList(), newDeadLettersShow(), newDeadLettersDrop())
+}
+
+func newDeadLettersList() *cobra.Command {
+	var asJSON bool
+	var dir *string
+	cmd := &cobra.Command{
+		Use:   "list [--json]",
+		Short: "List the dead letters, oldest first",
+		Long:  `list prints the dead letters, oldest first. --json prints one object a line.`,
+		Args:  exactArgs(),
+		Example: `  telemetry-hub dead-letters list
+  telemetry-hub dead-letters list --json | jq -r .device | sort | uniq -c`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+				return listDeadLetters(ctx, c, cmd.OutOrStdout(), asJSON)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	dir = dataDirFlag(cmd)
+	return cmd
+}
+
+func listDeadLetters(ctx context.Context, c *control.Client, w io.Writer, asJSON bool) error {
+	print, flush := deadLetterTable(w)
+	if asJSON {
+		print, flush = func(l *store.DeadLetter) error { return printJSONLine(w, l) }, func() error { return nil }
+	}
+	var after uint64
+	for {
+		letters, err := c.DeadLetters(ctx, after, deadLetterPage)
+		if err != nil {
+			return err
+		}
+		for i := range letters {
+			if err := print(&letters[i]); err != nil {
+				return err
+			}
+			after = letters[i].Position
+		}
+		if err := flush(); err != nil || len(letters) < deadLetterPage {
+			return err
+		}
+	}
+}
+
+func deadLetterTable(w io.Writer) (print func(*store.DeadLetter) error, flush func() error) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	header := false
+	print = func(l *store.DeadLetter) error {
+		if !header {
+			header = true
+			fmt.Fprintln(t, "POSITION\tRECEIVED\tDEVICE\tSEQ\tBYTES\tREASON")
+		}
+		_, err := fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%d\t%s: %s\n", l.Position, stamp(l.Received), l.Device, sequence(l.Seq), len(l.Message), device.RejectCode(l.Code), l.Text)
+		return err
+	}
+	return print, t.Flush
+}
+
+// sequence is a frame's number; 0 stands for one that could not be read.
+func sequence(seq uint64) string {
+	if seq == 0 {
+		return "?"
+	}
+	return strconv.FormatUint(seq, 10)
+}
+
+func newDeadLettersShow() *cobra.Command {
+	var dir *string
+	cmd := &cobra.Command{
+		Use:     "show POSITION",
+		Short:   "Show a dead letter with the bytes of its frame",
+		Example: "  telemetry-hub dead-letters show 4711",
+		Args:    exactArgs("POSITION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			positions, err := parsePositions(cmd, args)
+			if err != nil {
+				return err
+			}
+			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+				letters, err := c.DeadLetters(ctx, positions[0]-1, 1)
+				if err != nil {
+					return err
+				}
+				if len(letters) == 0 || letters[0].Position != positions[0] {
+					return withHint(fmt.Errorf("there is no dead letter at position %d", positions[0]), "telemetry-hub dead-letters list shows the positions there are")
+				}
+				l := &letters[0]
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "position  %d\nreceived  %s\ndevice    %s\nseq       %s\nreason    %s: %s\n\n%s",
+					l.Position, stamp(l.Received), l.Device, sequence(l.Seq), device.RejectCode(l.Code), l.Text, hex.Dump(l.Message))
+				return err
+			})
+		},
+	}
+	dir = dataDirFlag(cmd)
+	return cmd
+}
+
+func newDeadLettersDrop() *cobra.Command {
+	var all bool
+	var dir *string
+	cmd := &cobra.Command{
+		Use:   "drop {POSITION... | --all}",
+		Short: "Drop dead letters",
+		Long:  `drop takes dead letters off the shelf. The books keep counting their frames as rejected.`,
+		Example: `  telemetry-hub dead-letters drop 4711 4712
+  telemetry-hub dead-letters drop --all`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if all == (len(args) > 0) {
+				return misused(cmd, errors.New("either positions or --all is needed"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			positions, err := parsePositions(cmd, args)
+			if err != nil {
+				return err
+			}
+			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+				n, err := c.DropDeadLetters(ctx, positions)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s dropped\n", plural(n, "dead letter"))
+				if n < len(positions) {
+					return fmt.Errorf("%d of the positions had none", len(positions)-n)
+				}
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "drop all of them")
+	dir = dataDirFlag(cmd)
+	return cmd
+}
+
+// parsePositions returns nil for no arguments.
+func parsePositions(cmd *cobra.Command, args []string) (positions []uint64, err error) {
+	for _, a := range args {
+		p, err := strconv.ParseUint(a, 10, 64)
+		if err != nil || p == 0 {
+			return nil, misused(cmd, fmt.Errorf("%q is not a position", a))
+		}
+		positions = append(positions, p)
+	}
+	return positions, nil
+}

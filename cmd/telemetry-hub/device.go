@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+const maxFleet = 100_000 // devices added at once
+
+func newDevice() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "device",
+		Short: "Register devices and manage their tokens",
+		Long: `A device proves itself with a token of 256 random bits. The hub keeps only its SHA-256, so a token
+is shown once, when it is made; a lost one is replaced with "device rotate".`,
+	}, newDeviceAdd(), newDeviceList(), newDeviceShow(), newDeviceRotate(), newDeviceRevoke(), newDeviceRemove())
+}
+
+func newDeviceAdd() *cobra.Command {
+	var (
+		add           store.NewDevice
+		count         int
+		prefix, path  string
+		dir           *string
+		onlyForFleets = []string{"count", "prefix"}
+	)
+	cmd := &cobra.Command{
+		Use:   "add {ID | --count N --prefix P} [--kind K] [--label k=v]... [--output FILE.csv]",
+		Short: "Register a device, or a fleet of them",
+		Long: `add registers a device and prints its token, which is shown only this once. With --output, the
+token goes to a new file instead, readable by its owner only, as CSV with the columns device,token.
+
+With --count and --prefix it registers a fleet, P-0001, P-0002 and so on: all of them or none.
+
+The kind is the measurement name of the device's readings, labels become tags of them.`,
+		Example: `  telemetry-hub device add pump-7
+  telemetry-hub device add pump-7 --kind pump --label site=north --label floor=2
+  telemetry-hub device add --count 500 --prefix meter --kind meter --output meters.csv`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			fleet := false
+			for _, name := range onlyForFleets {
+				fleet = fleet || cmd.Flags().Changed(name)
+			}
+			switch {
+			case !fleet:
+				return exactArgs("ID")(cmd, args)
+			case len(args) > 0:
+				return misused(cmd, errors.New("a device has an ID, a fleet --count and --prefix; both were given"))
+			case prefix == "" || count < 1 || count > maxFleet:
+				return misused(cmd, fmt.Errorf("a fleet needs --prefix, and --count from 1 to %d", maxFleet))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			devices := fleet(add, prefix, count)
+			if len(args) == 1 {
+				add.ID = args[0]
+				devices = []store.NewDevice{add}
+			}
+			return makeTokens(cmd, *dir, orCreate, path, func(ctx context.Context, c *control.Client) ([]store.Credential, error) {
+				return c.AddDevices(ctx, devices)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&add.Kind, "kind", "", `what it is: the measurement name of its readings (default "telemetry")`)
+	f.StringToStringVar(&add.Labels, "label", nil, "`k=v`, a tag of its readings; may be repeated")
+	f.IntVar(&count, "count", 0, "register a fleet of `N` devices")
+	f.StringVar(&prefix, "prefix", "", "what the ids of the fleet begin with")
+	outputFlag(cmd, &path)
+	dir = dataDirFlag(cmd)
+	return cmd
+}
+
+// fleet returns count devices like the model, named prefix-0001 and so on.
+func fleet(model store.NewDevice, prefix string, count int) []store.NewDevice {
+	digits := max(4, len(strconv.Itoa(count)))
+	devices := make([]store.NewDevice, count)
+	for i := range devices {
+		devices[i] = model
+		devices[i].ID = fmt.Sprintf("%s-%0*d", prefix, digits, i+1)
+	}
+	return devices
+}
+
+func newDeviceRotate() *cobra.Command {
+	var path string
+	var dir *string
+	cmd := &cobra.Command{
+		Use:   "rotate ID [--output FILE.csv]",
+		Short: "Give a device a new token",
+		Long: `rotate makes a new token for a device and prints it, once. The old one keeps working until a day
+after the new one's first use, so that the device can be given the new one without an interruption;
+a second rotate ends it at once. A revoked device is admitted again, with the new token only.`,
+		Example: `  telemetry-hub device rotate pump-7
+  telemetry-hub device rotate pump-7 --output pump-7.csv`,
+		Args: exactArgs("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return makeTokens(cmd, *dir, existing, path, func(ctx context.Context, c *control.Client) ([]store.Credential, error) {
+				cred, err := c.Rotate(ctx, args[0])
+				return []store.Credential{cred}, err
+			})
+		},
+	}
+	outputFlag(cmd, &path)
+	dir = dataDirFlag(cmd)
+	cmd.ValidArgsFunction = completeDevices(dir)
+	return cmd
+}
+
+func outputFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "output", "", "write device,token to this new `file` instead of printing")
+	_ = cmd.MarkFlagFilename("output", "csv")
+}
+
+// makeTokens calls create and hands its tokens over: to the file at path or, without one, to the standard output. The
+// file is made first, as the user who called, and goes again if there is nothing to put into it.
+func makeTokens(cmd *cobra.Command, dir string, m mode, path string, create func(context.Context, *control.Client) ([]store.Credential, error)) (err error) {
+	var file *os.File
+	if path != "" {
+		file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			return withHint(err, "it is not overwritten, because the tokens in it could not be had again")
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+	}
+	var creds []store.Credential
+	err = withHub(cmd, dir, m, func(ctx context.Context, c *control.Client) (err error) {
+		creds, err = create(ctx, c)
+		return err
+	})
+	if len(creds) == 0 || err != nil {
+		if file != nil {
+			err = errors.Join(err, os.Remove(path))
+		}
+		return err
+	}
+	if file == nil {
+		return printTokens(cmd, creds)
+	}
+	if err := errors.Join(writeTokens(file, creds), file.Sync()); err != nil {
+		return withHint(err, "the devices are registered, but not all tokens were written: device rotate makes new ones")
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s written to %s\n", plural(len(creds), "token"), path)
+	return nil
+}
+
+// printTokens prints one token so that a script can take it, and several as CSV.
+func printTokens(cmd *cobra.Command, creds []store.Credential) error {
+	if len(creds) > 1 {
+		return writeTokens(cmd.OutOrStdout(), creds)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "The token of %s, shown only this once:\n", creds[0].Device)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), creds[0].Token)
+	return err
+}
+
+func writeTokens(w io.Writer, creds []store.Credential) error {
+	out := csv.NewWriter(w)
+	_ = out.Write([]string{"device", "token"}) // an error stays until Flush
+	for _, c := range creds {
+		_ = out.Write([]string{c.Device, c.Token})
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func newDeviceRevoke() *cobra.Command {
+	return deviceAction(&cobra.Command{
+		Use:   "revoke ID",
+		Short: "Shut a device out",
+		Long: `revoke makes the tokens of a device invalid and closes its connection. Its readings stay;
+"device rotate" admits it again with a new token.`,
+		Example: "  telemetry-hub device revoke pump-7",
+	}, "revoked", (*control.Client).Revoke)
+}
+
+func newDeviceRemove() *cobra.Command {
+	return deviceAction(&cobra.Command{
+		Use:     "remove ID",
+		Short:   "Forget a device and its readings",
+		Long:    `remove forgets a device: its tokens, its books and its local readings. It closes its connection.`,
+		Example: "  telemetry-hub device remove pump-7",
+	}, "removed", (*control.Client).Remove)
+}
+
+// deviceAction completes a command that does one thing to one device.
+func deviceAction(cmd *cobra.Command, done string, act func(*control.Client, context.Context, string) error) *cobra.Command {
+	cmd.Args = exactArgs("ID")
+	dir := dataDirFlag(cmd)
+	cmd.ValidArgsFunction = completeDevices(dir)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		err := withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error { return act(c, ctx, args[0]) })
+		if err == nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s is %s\n", args[0], done)
+		}
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// errStop ends the server's tasks because somebody asked for it.
+var errStop = errors.New("asked to stop")
+
+// obey does what signals ask until one asks to stop.
+func (s *server) obey(ctx context.Context, signals chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				s.reload()
+				continue
+			}
+			s.log.Info("stopping", "signal", sig.String())
+			s.notify(daemon.SdNotifyStopping, "STATUS=Stopping")
+			signal.Stop(signals) // a second one kills: nothing acknowledged is lost by it
+			return errStop
+		}
+	}
+}
+
+// reload reads the certificate again; connections that are open keep theirs.
+func (s *server) reload() {
+	s.notify(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
+	status := "STATUS=Read the certificate again"
+	if err := s.cert.Reload(); err != nil {
+		s.log.Error("the certificate could not be read again; the old one stays in use", "error", err)
+		status = "STATUS=Reload failed: " + err.Error()
+	} else {
+		s.log.Info("read the certificate again", "sha256", s.cert.Fingerprint())
+	}
+	// Without it, systemctl reload would wait for ever, so it comes after a failure too.
+	s.notify(daemon.SdNotifyReady, status)
+}
+
+// feedWatchdog tells systemd that the hub is alive as long as the committer makes progress.
+func (s *server) feedWatchdog(ctx context.Context) error {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		return fmt.Errorf("systemd watchdog: %w", err)
+	}
+	if interval == 0 {
+		return nil
+	}
+	tick := time.NewTicker(interval / 2)
+	defer tick.Stop()
+	for seen := s.store.Progress(); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		progress := s.store.Progress()
+		if progress == seen {
+			s.log.Error("the committer stands still; systemd will restart the hub if it goes on", "for", interval/2)
+			continue
+		}
+		seen = progress
+		s.notify(daemon.SdNotifyWatchdog, fmt.Sprintf("STATUS=%d devices connected", s.hub.Connected()))
+	}
+}
+
+// notify sends one datagram of assignments to systemd, if it started the hub.
+func (s *server) notify(assignments ...string) {
+	if _, err := daemon.SdNotify(false, strings.Join(assignments, "\n")); err != nil {
+		s.log.Warn("systemd could not be notified", "error", err)
+	}
+}

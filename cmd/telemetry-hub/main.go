@@ -1,0 +1,141 @@
+// Command telemetry-hub receives, keeps and gives back the readings of IoT devices.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/telemetry-hub/telemetry-hub/hub/control"
+)
+
+// version is set by the linker in release builds (-X main.version=…).
+var version = ""
+
+const (
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	printError(stderr, err)
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "telemetry-hub",
+		Short: "A hub for IoT devices on an edge gateway",
+		Long: `telemetry-hub receives the readings of IoT devices over WebSocket, makes every frame
+durable before it acknowledges it, keeps a local history and gives it back.`,
+		Example: `  telemetry-hub demo                                  see it work, with simulated devices
+  telemetry-hub serve --data-dir ./data               run a hub
+  telemetry-hub device add pump-7 --data-dir ./data   register a device and print its token
+  telemetry-hub readings pump-7 --since 1h --data-dir ./data
+  telemetry-hub status --data-dir ./data`,
+		Version:       buildVersion(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noSuchCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
+	root.AddCommand(newServe(), newDemo(), newDevice(), newReadings(), newStatus(), newDeadLetters())
+	return root
+}
+
+// group makes a command that only holds others.
+func group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
+	cmd.Args = noSuchCommand
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.AddCommand(subcommands...)
+	return cmd
+}
+
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return &usageError{withHint(err, "did you mean %s?", strings.Join(near, " or "))}
+	}
+	return misused(cmd, err)
+}
+
+// exactArgs is cobra.ExactArgs with the arguments called by their names.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return misused(cmd, fmt.Errorf("%s is missing", names[len(args)]))
+		case len(args) > len(names):
+			return misused(cmd, fmt.Errorf("unexpected argument %q", args[len(names)]))
+		}
+		return nil
+	}
+}
+
+// usageError is a command line that can't be understood.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+func misused(cmd *cobra.Command, err error) error {
+	return &usageError{withHint(err, "%s --help shows how to use it", cmd.CommandPath())}
+}
+
+// hintedError is an error whose reader can do something about it.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e *hintedError) Unwrap() error { return e.error }
+
+func withHint(err error, format string, args ...any) error {
+	return &hintedError{err, fmt.Sprintf(format, args...)}
+}
+
+func printError(w io.Writer, err error) {
+	fmt.Fprintf(w, "error: %v\n", err)
+	if e, ok := errors.AsType[*hintedError](err); ok {
+		fmt.Fprintf(w, "hint: %s\n", e.hint)
+	} else if e, ok := errors.AsType[*control.Error](err); ok && e.Hint != "" {
+		fmt.Fprintf(w, "hint: %s\n", e.Hint)
+	}
+}
+
+// buildVersion is the linker's version, or what the go command recorded of the source.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/telemetry-hub/telemetry-hub/hub/control"
+)
+
+func newReadings() *cobra.Command {
+	var q control.ReadingsQuery
+	var since, from, to string
+	var dir *string
+	cmd := &cobra.Command{
+		Use:   "readings DEVICE [--channel C] [--since 1h | --from T --to T] [--format F]",
+		Short: "Print the readings of a device",
+		Long: `readings prints the readings of a device in the order of their times, those with the same time in
+the order they came; without bounds, all there are. Times are UTC. It needs the same memory for a
+million readings as for ten, and exits with 1 if it could not print all of them.
+
+--from and --to take RFC 3339 times (2026-02-04T17:51:00Z) and dates (2026-02-04, its beginning in
+UTC); the reading at --to is not printed any more.
+
+Formats:
+  table         for people
+  csv           time,device,channel,value with a header; times are RFC 3339 with nanoseconds
+  json          one object a line: time, device, channel, value, unit, time_quality
+  lineprotocol  for InfluxDB: one line a sample, the device's kind as measurement, device and
+                labels as tags, numbers as floats, times in ns; NaN and infinities are left out`,
+		Example: `  telemetry-hub readings pump-7 --since 1h
+  telemetry-hub readings pump-7 --channel pressure --from 2026-02-04 --to 2026-02-05
+  telemetry-hub readings pump-7 --format csv > pump-7.csv`,
+		Args: exactArgs("DEVICE"),
+		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if !slices.Contains(control.Formats(), q.Format) {
+				return misused(cmd, fmt.Errorf("unknown format %q", q.Format))
+			}
+			if q.From, q.To, err = bounds(since, from, to, time.Now()); err != nil {
+				return misused(cmd, err)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q.Device = args[0]
+			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+				return c.Readings(ctx, q, cmd.OutOrStdout())
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&q.Channel, "channel", "", "this channel only")
+	f.StringVar(&since, "since", "", "no older than this: 90s, 1h, 7d")
+	f.StringVar(&from, "from", "", "from this time on")
+	f.StringVar(&to, "to", "", "before this time")
+	f.StringVar(&q.Format, "format", "table", strings.Join(control.Formats(), ", "))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(control.Formats(), cobra.ShellCompDirectiveNoFileComp))
+	dir = dataDirFlag(cmd)
+	cmd.ValidArgsFunction = completeDevices(dir)
+	return cmd
+}
+
+// bounds turns the flags into times; zero is open.
+func bounds(since, from, to string, now time.Time) (first, last time.Time, err error) {
+	if since != "" {
+		if from != "" || to != "" {
+			return first, last, errors.New("--since goes without --from and --to")
+		}
+		d, err := parseDuration(since)
+		if err != nil || d <= 0 {
+			return first, last, fmt.Errorf("--since: %q is not a duration like 90s, 1h or 7d", since)
+		}
+		return now.Add(-d), last, nil
+	}
+	if first, err = parseTime("--from", from); err != nil {
+		return first, last, err
+	}
+	if last, err = parseTime("--to", to); err != nil {
+		return first, last, err
+	}
+	if from != "" && to != "" && !first.Before(last) {
+		return first, last, errors.New("--from is not before --to")
+	}
+	return first, last, nil
+}
+
+func parseTime(flag, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%s: %q is not a time like 2026-02-04T17:51:00Z or a date like 2026-02-04", flag, s)
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+func newServe() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "serve --data-dir DIR [--listen HOST:PORT]",
+		Short: "Run the hub",
+		Long: `serve accepts devices at https://HOST:PORT/v1/device until it is told to stop by SIGTERM or Ctrl-C.
+When it is ready, it prints one line with its address and the fingerprint of its certificate.
+
+Without --tls-cert and --tls-key, a self-signed certificate is made in the data directory on the
+first start; give DIR/tls/certificate.pem to the devices. SIGHUP reads a renewed certificate.
+
+Settings come from the configuration file (--config, TOML), the environment and the flags; the
+later ones win. The environment has the key max_bytes of [journal] as
+TELEMETRY_HUB_JOURNAL_MAX_BYTES. All keys are explained in systemd/telemetry-hub.toml.`,
+		Example: `  telemetry-hub serve --data-dir ./data
+  telemetry-hub serve --data-dir ./data --listen 127.0.0.1:8443
+  telemetry-hub serve --config /etc/telemetry-hub/telemetry-hub.toml
+  TELEMETRY_HUB_LIMITS_CONNECTIONS=2000 telemetry-hub serve --data-dir ./data`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd.Flags(), path, os.Environ())
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), cfg, cmd.OutOrStdout(), newLogger(cmd.ErrOrStderr(), cfg.LogLevel))
+		},
+	}
+	f := cmd.Flags()
+	f.String("data-dir", "", "directory of everything durable, made if missing (env "+envPrefix+"DATA_DIR)")
+	f.String("listen", ":8443", "address for devices; port 0 takes a free one")
+	f.String("tls-cert", "", "certificate `file` (PEM, with its chain)")
+	f.String("tls-key", "", "private key `file` (PEM)")
+	f.String("log-level", "info", "debug, info, warn or error")
+	f.StringVar(&path, "config", os.Getenv(envPrefix+"CONFIG"), "configuration `file` (TOML, env "+envPrefix+"CONFIG)")
+	_ = cmd.MarkFlagDirname("data-dir")
+	_ = cmd.MarkFlagFilename("config", "toml")
+	return cmd
+}
+
+// serve runs the hub until a signal ends it.
+func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP) // even before there is a certificate to reload, it must not kill
+	defer signal.Stop(signals)
+
+	s, err := openServer(cfg, log)
+	if err != nil {
+		return err
+	}
+	// Opening may take long, and was as safe to kill as everything else. From here on the end is an ordered one.
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.obey(ctx, signals) })
+	g.Go(func() error { return s.run(ctx) })
+	g.Go(func() error { return s.feedWatchdog(ctx) })
+	if _, err := fmt.Fprintf(stdout, "telemetry-hub ready: https://%s (certificate sha256 %s)\n", s.ln.Addr(), s.cert.Fingerprint()); err != nil {
+		log.Warn("the ready line could not be printed", "error", err)
+	}
+	s.notify("READY=1", "STATUS=Waiting for devices on "+s.ln.Addr().String())
+	err = g.Wait()
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	return errors.Join(err, s.close())
+}
+
+// server is a hub with its files and sockets.
+type server struct {
+	log     *slog.Logger
+	store   *store.Store
+	cert    *hub.Certificate
+	hub     *hub.Hub
+	ln      net.Listener
+	control net.Listener
+}
+
+// openServer opens the files and binds the sockets. Everything that can fail at the start fails here.
+func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
+	s := &server{log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := refuseForeignOwner(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	if s.store, err = store.Open(cfg.storeOptions(log)); errors.Is(err, store.ErrLocked) {
+		return nil, withHint(fmt.Errorf("%s: %w", cfg.DataDir, err), "another hub may be running on it: telemetry-hub status --data-dir %s", cfg.DataDir)
+	} else if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	if s.cert, err = hub.LoadOrCreateCertificate(cfg.DataDir, cfg.TLSCert, cfg.TLSKey); err != nil {
+		return nil, fmt.Errorf("TLS certificate: %w", err)
+	}
+	if s.cert.Created {
+		log.Info("made a self-signed certificate", "file", s.cert.Path, "sha256", s.cert.Fingerprint())
+	}
+	if s.ln, err = net.Listen("tcp", cfg.Listen); errors.Is(err, syscall.EADDRINUSE) {
+		return nil, withHint(err, "another program listens there; choose another address with --listen")
+	} else if err != nil {
+		return nil, err
+	}
+	if s.control, err = control.Listen(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	s.hub = hub.New(hub.Config{Store: s.store, Limits: cfg.hubLimits(), Logger: log})
+	return s, nil
+}
+
+// run serves until ctx ends. The hub ends first, so that the store commits what came in last, and devices hear of it.
+func (s *server) run(ctx context.Context) error {
+	storeCtx, stopStore := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStore()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.store.Run(storeCtx) })
+	g.Go(func() error { return control.Serve(ctx, s.control, control.Handler(s.store, s.hub)) })
+	g.Go(func() error {
+		defer stopStore()
+		return s.hub.Run(ctx, s.ln, s.cert.TLSConfig())
+	})
+	return g.Wait()
+}
+
+// close closes what run has not: it serves a server that was never run, too.
+func (s *server) close() error {
+	var errs []error
+	for _, ln := range []net.Listener{s.ln, s.control} {
+		if ln == nil {
+			continue
+		}
+		if err := ln.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}

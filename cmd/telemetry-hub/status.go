@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/telemetry-hub/telemetry-hub/hub/control"
+)
+
+func newStatus() *cobra.Command {
+	var asJSON bool
+	var dir *string
+	cmd := &cobra.Command{
+		Use:   "status [--json]",
+		Short: "Show what the hub does and holds",
+		Long: `status shows the state of the hub: devices and connections, the books (frames stored, duplicates,
+rejected, lost, missing), the journal and how far each of its readers is, and what is wrong, if
+something is. It works without a running hub, too.`,
+		Example: `  telemetry-hub status
+  telemetry-hub status --json | jq .alarms`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+				s, err := c.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), s)
+				}
+				return printStatus(cmd.OutOrStdout(), &s, time.Now())
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	dir = dataDirFlag(cmd)
+	return cmd
+}
+
+func printStatus(w io.Writer, s *control.Status, now time.Time) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+
+	if s.Running {
+		row("hub", "running, %d of %s connected", s.Connected, plural(s.Devices, "device"))
+	} else {
+		row("hub", "not running, %s registered", plural(s.Devices, "device"))
+	}
+	switch st := s.Storage; {
+	case st.Error != "":
+		row("storage", "%s since %s: %s", st.State, stamp(st.Since), st.Error)
+	default:
+		row("storage", "%s", st.State)
+	}
+	row("frames", "%s stored, with %s readings", grouped(s.Frames), grouped(s.Readings))
+	row("", "%s duplicates dropped, %s rejected", grouped(s.Duplicates), grouped(s.Rejected))
+	row("", "%s lost by devices, %s missing", grouped(s.Lost), grouped(s.Holes))
+	row("dead letters", "%d", s.DeadLetters)
+	row("journal", "%s in %s", bytesOf(s.Journal.Bytes), plural(s.Journal.Segments, "segment"))
+	if s.Journal.Next > s.Journal.First {
+		row("", "positions %d to %d, the oldest %s", s.Journal.First, s.Journal.Next-1, ago(s.Journal.Oldest, now))
+	}
+	for _, tail := range s.Tails {
+		row(tail.Name, "up to position %d, %s entries (%s) to go", tail.Cursor, grouped(tail.LagEntries), bytesOf(tail.LagBytes))
+		if tail.Error != "" {
+			row("", "%s", tail.Error)
+		}
+	}
+	if len(s.Alarms) == 0 {
+		row("alarms", "none")
+	}
+	for i, a := range s.Alarms {
+		name := ""
+		if i == 0 {
+			name = "ALARMS"
+		}
+		row(name, "%s: %s", stamp(a.Since), a.Text)
+	}
+	return t.Flush()
+}

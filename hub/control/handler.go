@@ -1,0 +1,160 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+const (
+	maxBody      = 64 << 20 // bytes of a request: a fleet of 500,000 devices
+	maxErrorBody = 64 << 10 // bytes of an error's text
+	maxPage      = 1000     // dead letters in one answer: 16 KiB each
+)
+
+// Error is what the hub answers when it can't do what it was asked.
+type Error struct {
+	Status int    `json:"-"` // HTTP status
+	Text   string `json:"error"`
+	Hint   string `json:"hint,omitempty"` // what to do about it
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// parseError reads an Error as the handler wrote it, or takes the text as it is.
+func parseError(status int, text []byte) error {
+	e := &Error{Status: status}
+	if err := json.Unmarshal(text, e); err != nil || e.Text == "" {
+		e.Text = fmt.Sprintf("the hub answered %d %s: %.200q", status, http.StatusText(status), text)
+	}
+	return e
+}
+
+type handler struct {
+	store *store.Store
+	hub   *hub.Hub // nil when no hub runs
+}
+
+// Handler answers control requests about st and h. h is nil when no hub runs and the files are open only to answer.
+func Handler(st *store.Store, h *hub.Hub) http.Handler {
+	c := &handler{store: st, hub: h}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", c.status)
+	mux.HandleFunc("GET /devices", c.devices)
+	mux.HandleFunc("POST /devices", c.addDevices)
+	mux.HandleFunc("GET /devices/{id}", c.device)
+	mux.HandleFunc("DELETE /devices/{id}", c.removeDevice)
+	mux.HandleFunc("POST /devices/{id}/rotate", c.rotateToken)
+	mux.HandleFunc("POST /devices/{id}/revoke", c.revokeDevice)
+	mux.HandleFunc("GET /devices/{id}/readings", c.readings)
+	mux.HandleFunc("GET /dead-letters", c.deadLetters)
+	mux.HandleFunc("DELETE /dead-letters", c.dropDeadLetters)
+	return mux
+}
+
+// Status is the state of the store and of the hub that runs on it.
+type Status struct {
+	Running   bool `json:"running"`   // a hub serves; else the files were read directly
+	Connected int  `json:"connected"` // devices
+	store.Status
+}
+
+func (c *handler) status(w http.ResponseWriter, _ *http.Request) {
+	s := Status{Running: c.hub != nil, Status: c.store.Status()}
+	if c.hub != nil {
+		s.Connected = c.hub.Connected()
+	}
+	answer(w, s)
+}
+
+func (c *handler) deadLetters(w http.ResponseWriter, r *http.Request) {
+	after, limit := uint64(0), maxPage
+	var err error
+	if s := r.FormValue("after"); s != "" {
+		if after, err = strconv.ParseUint(s, 10, 64); err != nil {
+			fail(w, badRequest("after: %v", err))
+			return
+		}
+	}
+	if s := r.FormValue("limit"); s != "" {
+		if limit, err = strconv.Atoi(s); err != nil || limit < 1 {
+			fail(w, badRequest("limit %q is not a positive number", s))
+			return
+		}
+	}
+	letters, err := c.store.DeadLetters(after, min(limit, maxPage))
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	if letters == nil {
+		letters = []store.DeadLetter{}
+	}
+	answer(w, letters)
+}
+
+// dropped answers DELETE /dead-letters.
+type dropped struct {
+	Dropped int `json:"dropped"`
+}
+
+func (c *handler) dropDeadLetters(w http.ResponseWriter, r *http.Request) {
+	var positions []uint64
+	for _, s := range r.URL.Query()["position"] {
+		p, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			fail(w, badRequest("position: %v", err))
+			return
+		}
+		positions = append(positions, p)
+	}
+	if all := r.URL.Query().Get("all") == "true"; all == (len(positions) > 0) {
+		fail(w, badRequest("name the positions to drop, or all=true"))
+		return
+	}
+	n, err := c.store.DropDeadLetters(positions)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, dropped{n})
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	// The status is sent with the first byte: a caller that has gone by then can't be told anything.
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func fail(w http.ResponseWriter, err error) {
+	e := asError(err)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.Status)
+	_ = json.NewEncoder(w).Encode(e)
+}
+
+func badRequest(format string, args ...any) *Error {
+	return &Error{Status: http.StatusBadRequest, Text: fmt.Sprintf(format, args...)}
+}
+
+// asError gives an error of the store its status and hint.
+func asError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	e := &Error{Status: http.StatusInternalServerError, Text: err.Error()}
+	switch {
+	case errors.Is(err, store.ErrNoDevice):
+		e.Status, e.Hint = http.StatusNotFound, "telemetry-hub device list shows the devices there are"
+	case errors.Is(err, store.ErrExists):
+		e.Status, e.Hint = http.StatusConflict, "telemetry-hub device rotate gives an existing device a new token"
+	case errors.Is(err, store.ErrBadName):
+		e.Status = http.StatusBadRequest
+	}
+	return e
+}

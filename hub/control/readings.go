@@ -1,0 +1,143 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+)
+
+const (
+	errorTrailer = "Telemetry-Hub-Error"
+	renderBuffer = 32 << 10 // bytes rendered before they are sent on
+)
+
+// Formats are the formats readings can be had in.
+func Formats() []string { return []string{"table", "csv", "json", "lineprotocol"} }
+
+// renderer appends readings to a buffer in one format. It may hold readings back until it has seen the next; end appends
+// what it holds. An error says that the format can't express something; dst is good up to there.
+type renderer interface {
+	begin(dst []byte) []byte
+	reading(dst []byte, r *history.Reading) ([]byte, error)
+	end(dst []byte) ([]byte, error)
+}
+
+func newRenderer(format string, d *store.Device, s *device.Schema) (r renderer, contentType string, err error) {
+	switch format {
+	case "table", "":
+		return newTable(s), "text/plain; charset=utf-8", nil
+	case "csv":
+		return csv{}, "text/csv; charset=utf-8", nil
+	case "json":
+		return ndjson{}, "application/x-ndjson", nil
+	case "lineprotocol":
+		return newLineProtocol(d), "text/plain; charset=utf-8", nil
+	}
+	return nil, "", &Error{
+		Status: http.StatusBadRequest, Text: fmt.Sprintf("unknown format %q", format),
+		Hint: "formats are " + strings.Join(Formats(), ", "),
+	}
+}
+
+// readings streams: what it needs of memory does not depend on how many readings there are.
+func (c *handler) readings(w http.ResponseWriter, r *http.Request) {
+	d, err := c.store.Device(r.PathValue("id"))
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	q, err := parseQuery(d.ID, r.URL.Query())
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	schema, ok := c.store.DeviceSchema(d.ID)
+	if !ok {
+		schema = &device.Schema{}
+	}
+	render, contentType, err := newRenderer(r.URL.Query().Get("format"), &d, schema)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Trailer", errorTrailer)
+	if err := c.stream(w, r, q, render, schema); err != nil {
+		text, _ := json.Marshal(asError(err)) // two strings, which always have a JSON form
+		w.Header().Set(errorTrailer, string(text))
+	}
+}
+
+func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query, render renderer, schema *device.Schema) error {
+	none := true
+	buf := render.begin(make([]byte, 0, 2*renderBuffer))
+	for reading, err := range c.store.Readings(r.Context(), q) {
+		if err == nil {
+			none = false
+			buf, err = render.reading(buf, &reading)
+		}
+		if err != nil {
+			// What came before is good, and the trailer says that it is not all.
+			_, _ = w.Write(buf)
+			return err
+		}
+		if len(buf) >= renderBuffer {
+			if _, err := w.Write(buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
+	}
+	buf, err := render.end(buf)
+	if _, err := w.Write(buf); err != nil {
+		return err
+	}
+	if err == nil && none && q.Channel != "" {
+		err = knownChannel(q, schema)
+	}
+	return err
+}
+
+// knownChannel returns an error when the device has no such channel: asked for only when there are no readings of it,
+// because an earlier schema may have had it.
+func knownChannel(q history.Query, schema *device.Schema) error {
+	var names []string
+	for i := range schema.Channels {
+		names = append(names, schema.Channels[i].Name)
+	}
+	if slices.Contains(names, q.Channel) {
+		return nil
+	}
+	e := &Error{Status: http.StatusNotFound, Text: fmt.Sprintf("%s has no channel %q", q.Device, q.Channel)}
+	if len(names) > 0 {
+		e.Hint = "its channels are " + strings.Join(names, ", ")
+	}
+	return e
+}
+
+func parseQuery(id string, v url.Values) (history.Query, error) {
+	q := history.Query{Device: id, Channel: v.Get("channel")}
+	for _, bound := range []struct {
+		name string
+		to   *time.Time
+	}{{"from", &q.From}, {"to", &q.To}} {
+		s := v.Get(bound.name)
+		if s == "" {
+			continue
+		}
+		t, err := time.Parse(time.RFC3339Nano, s)
+		if err != nil {
+			return q, badRequest("%s: %q is not an RFC 3339 time", bound.name, s)
+		}
+		*bound.to = t
+	}
+	return q, nil
+}
