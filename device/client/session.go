@@ -1,0 +1,232 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/lxzan/gws"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+const (
+	welcomeTimeout = 15 * time.Second // from HELLO to WELCOME
+	leaveTimeout   = time.Second      // to say goodbye
+	forever        = time.Duration(math.MaxInt64)
+
+	minIdle = 3 * time.Second // what WELCOME says of silence is taken to be within these bounds
+	maxIdle = time.Hour
+)
+
+var (
+	errNoWelcome = errors.New("the hub does not say WELCOME")
+	errSilent    = errors.New("the hub has gone silent")
+	errCut       = errors.New("connection cut on purpose")
+)
+
+// session is one connection. The loop in run owns it; a second goroutine reads.
+type session struct {
+	// static
+	client  *Client
+	conn    *gws.Conn
+	raw     net.Conn            // the TCP connection below conn
+	inbox   chan device.Message // from the reader: what the loop answers
+	leaving chan struct{}       // closed when the loop has ended
+	ended   chan struct{}       // closed when the reader has ended
+
+	readErr error       // why the reader has ended; to be read after ended
+	heard   atomic.Bool // since the last look
+
+	// owned by the loop
+	welcomeAt    time.Time // zero: no WELCOME yet
+	endAt        time.Time
+	hubTime      int64 // at welcomeAt, µs since 1970
+	windowFrames int
+	windowBytes  int
+	announced    *schemaRecord // what the hub takes frames to follow; nil: not known to it
+	live         uint64        // next frame of those made since WELCOME
+	backlog      uint64        // where to look for older ones
+	oldestFirst  bool
+	frameRate    pacer
+	backlogRate  pacer
+	lostAt       time.Time // when LOST may be sent again
+	pingEvery    time.Duration
+	pingAt       time.Time
+	wrote        bool // since the last look
+	silent       int  // looks in a row at which nothing had been heard
+}
+
+func newSession(c *Client, oldestFirst bool) *session {
+	return &session{
+		client:      c,
+		oldestFirst: oldestFirst,
+		inbox:       make(chan device.Message, 4),
+		leaving:     make(chan struct{}),
+		ended:       make(chan struct{}),
+	}
+}
+
+// stood is how long the connection stood after WELCOME.
+func (s *session) stood() time.Duration {
+	if s.welcomeAt.IsZero() {
+		return 0
+	}
+	return s.endAt.Sub(s.welcomeAt)
+}
+
+// run connects and serves the connection until it breaks, the hub closes it or ctx ends, and returns why. Everything has
+// ended then.
+func (s *session) run(ctx context.Context) error {
+	conn, raw, err := s.client.dial(ctx, s)
+	if err != nil {
+		return err
+	}
+	s.conn, s.raw = conn, raw
+	go s.read()
+	err = s.serve(ctx)
+	close(s.leaving)
+	s.endAt = time.Now()
+	s.leave(err)
+	s.client.disconnected()
+	return err
+}
+
+// leave says goodbye and ends the reader.
+func (s *session) leave(err error) {
+	code := device.CloseNormal
+	if errors.Is(err, device.ErrMalformed) {
+		code = device.CloseProtocolError
+	}
+	impatient := time.AfterFunc(leaveTimeout, func() { s.raw.Close() })
+	defer impatient.Stop()
+	_ = s.conn.WriteClose(uint16(code), nil) // it may be closed already
+	<-s.ended
+}
+
+// serve is the loop.
+func (s *session) serve(ctx context.Context) error {
+	if err := s.hello(); err != nil {
+		return s.cause(err)
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wait, err := s.work()
+		if err != nil {
+			return s.cause(err)
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.ended:
+			return s.readErr
+		case m := <-s.inbox:
+			if err := s.take(ctx, m); err != nil {
+				return s.cause(err)
+			}
+		case <-s.client.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// cause is what a failed write is due to: the hub's close code, if it has sent one.
+func (s *session) cause(err error) error {
+	if !errors.Is(err, gws.ErrConnClosed) {
+		return err
+	}
+	<-s.ended
+	return s.readErr
+}
+
+func (s *session) hello() error {
+	c := s.client
+	h := c.cfg.hello(0)
+	c.mu.Lock()
+	s.announced = c.schema
+	h.Stream, h.Oldest, h.Next, h.SchemaHash = c.buf.stream, c.buf.oldest(), c.buf.next, c.schema.hash
+	c.mu.Unlock()
+	s.pingEvery = welcomeTimeout
+	s.pingAt = time.Now().Add(welcomeTimeout)
+	return s.write(device.AppendControl(nil, h))
+}
+
+// take handles a message that the reader has passed on.
+func (s *session) take(ctx context.Context, m device.Message) error {
+	if s.welcomeAt.IsZero() != (m.Type() == device.TypeWelcome) {
+		return fmt.Errorf("%w: message type 0x%02x out of place", device.ErrMalformed, byte(m.Type()))
+	}
+	switch m := m.(type) {
+	case *device.Welcome:
+		s.welcomed(m)
+	case *device.Resend:
+		return s.resend(m.Ranges)
+	case *device.Command:
+		s.client.takeCommand(ctx, m, timeLeft(m, s.hubTime+time.Since(s.welcomeAt).Microseconds()))
+	case *device.GoAway:
+		return goAwayError{m}
+	}
+	return nil
+}
+
+func (s *session) welcomed(w *device.Welcome) {
+	now := time.Now()
+	s.welcomeAt, s.hubTime = now, w.Now
+	s.pingEvery = min(max(time.Duration(w.Idle)*time.Millisecond, minIdle), maxIdle) / 3
+	s.pingAt = now.Add(s.pingEvery)
+	s.frameRate, s.backlogRate = newPacer(int(w.FrameRate)), newPacer(s.client.cfg.BacklogRate)
+	if w.NeedSchema {
+		s.announced = nil
+	}
+
+	c := s.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := &c.buf
+	// Frames in flight are not overwritten, so they may not be the whole buffer.
+	s.windowFrames, s.windowBytes = max(int(w.WindowFrames), 1), min(int(w.WindowBytes), b.limit/2)
+	c.stats.Connected = true
+	c.stats.Connects++
+	b.connected(c.stats.Connects)
+	c.settleLocked(w.Received, false)
+	s.live, s.backlog = b.next, 0
+}
+
+// disconnected takes note that the connection has ended.
+func (c *Client) disconnected() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.buf.connected(0)
+	c.stats.Connected, c.starved = false, false
+}
+
+// resend makes the frames that the hub misses be sent again and declares lost what is not there.
+func (s *session) resend(missing device.Ranges) error {
+	c := s.client
+	var gone device.Ranges
+	c.mu.Lock()
+	for _, r := range missing {
+		gone = c.buf.recall(r.First, r.Last, gone)
+		s.backlog = min(s.backlog, r.First)
+	}
+	c.mu.Unlock()
+	for _, r := range gone {
+		lost := &device.Lost{First: r.First, Last: r.Last, Reason: device.LostOverwritten, Text: "acknowledged before"}
+		if err := s.write(device.AppendControl(nil, lost)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tooSparse tells whether the hub has closed because the received frames have too many holes.
+func tooSparse(err error) bool {
+	var closed *gws.CloseError
+	return errors.As(err, &closed) && device.CloseCode(closed.Code) == device.CloseTooSparse
+}
