@@ -1,0 +1,95 @@
+// Command firmware-sim plays devices to a telemetry-hub: simulated fleets, recorded data, and proofs of what the hub
+// keeps and what it costs.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	firmwaresim "github.com/telemetry-hub/telemetry-hub/firmware-sim"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	// The first signal ends in good order, a second one at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "error: %v\n", err)
+	if p, ok := errors.AsType[*firmwaresim.Problem](err); ok {
+		fmt.Fprintf(stderr, "hint: %s\n", p.Hint)
+	}
+	return 1
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "firmware-sim",
+		Short: "Devices for a telemetry-hub: simulated, recorded, and misbehaving on purpose",
+		Long: `firmware-sim plays devices to a telemetry-hub.
+
+run and replay connect to a hub that you run; they need credentials, which the hub makes:
+
+  telemetry-hub device add --count 20 --prefix sim --output sim.csv --data-dir ./data
+
+verify and bench start a hub of their own from its binary, in a temporary directory.`,
+		Example: `  firmware-sim run --hub wss://localhost:8443 --insecure --credentials sim.csv --devices 20 --profile mixed
+  firmware-sim replay --hub wss://localhost:8443 --insecure --credentials sim.csv --device sim-0001 office.csv
+  firmware-sim verify --hub-binary ./telemetry-hub
+  firmware-sim bench --hub-binary ./telemetry-hub --devices 1000 --rate 2 --duration 30s`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(newRun(), newReplay(), newVerify(), newBench())
+	return root
+}
+
+// hubFlags say which hub to connect to, and as whom.
+type hubFlags struct {
+	hub, credentials, ca string
+	insecure             bool
+}
+
+func (f *hubFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.hub, "hub", "", "address of the hub, wss://HOST:PORT")
+	flags.StringVar(&f.credentials, "credentials", "", "CSV file with the columns device,token, as telemetry-hub device add writes it")
+	flags.StringVar(&f.ca, "ca", "", "PEM file with the certificate to trust; a hub keeps its own in DATA-DIR/tls/certificate.pem")
+	flags.BoolVar(&f.insecure, "insecure", false, "trust any certificate; for tests only, the tokens go to whoever answers")
+	_ = cmd.MarkFlagRequired("hub")
+	_ = cmd.MarkFlagRequired("credentials")
+}
+
+func (f *hubFlags) load() (firmwaresim.Target, []firmwaresim.Credential, error) {
+	target, err := firmwaresim.NewTarget(f.hub, f.ca, f.insecure)
+	if err != nil {
+		return target, nil, err
+	}
+	creds, err := firmwaresim.ReadCredentials(f.credentials)
+	return target, creds, err
+}
+
+// newLogger logs what a person should know of; the progress line says the rest.
+func newLogger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+}

@@ -1,0 +1,131 @@
+package firmwaresim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/telemetry-hub/telemetry-hub/device/client"
+)
+
+// connectRate is how many devices begin to connect each second: a TLS handshake costs about a millisecond on either side,
+// so a fleet that all came at once would measure nothing else.
+const connectRate = 200
+
+// fleetConfig describes a fleet.
+type fleetConfig struct {
+	target      Target
+	credentials []Credential
+	profiles    []Profile                      // taken in turn
+	rate        float64                        // frames per second and device; 0: what suits the profile
+	seed        uint64                         //
+	trace       func(device int) *client.Trace // nil: none
+	logger      *slog.Logger
+}
+
+// fleet is many devices in one process.
+type fleet struct {
+	members []*member
+	rotas   []*rota       // one for each profile: each may have its own rate
+	home    chan struct{} // closed when the devices that wander off shall stay
+	atHome  sync.Once
+}
+
+func newFleet(c fleetConfig) (*fleet, error) {
+	f := &fleet{home: make(chan struct{})}
+	booted := time.Now()
+	turns := make([][]func(time.Time) error, len(c.profiles))
+	for i, credential := range c.credentials {
+		which := i % len(c.profiles)
+		config := memberConfig{
+			target: c.target, credential: credential, profile: c.profiles[which], seed: c.seed, booted: booted, logger: c.logger,
+		}
+		if c.trace != nil {
+			config.trace = c.trace(i)
+		}
+		m, err := newMember(config)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("device %s: %w", credential.Device, err), f.close())
+		}
+		f.members = append(f.members, m)
+		turns[which] = append(turns[which], m.measure)
+	}
+	for i, devices := range turns {
+		if len(devices) == 0 {
+			continue // fewer devices than profiles
+		}
+		rate := c.rate
+		if rate == 0 {
+			rate = c.profiles[i].Rate
+		}
+		f.rotas = append(f.rotas, newRota(rate, devices))
+	}
+	return f, nil
+}
+
+// run connects the devices, a few at a time, and keeps them connected until ctx ends.
+func (f *fleet) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		// The members join the same group; it cannot be done before this goroutine is.
+		for _, m := range f.members {
+			g.Go(func() error {
+				if err := m.live(ctx, f.home); err != nil && ctx.Err() == nil {
+					return fmt.Errorf("device %s: %w", m.id, err)
+				}
+				return nil
+			})
+			if !sleep(ctx, time.Second/connectRate) {
+				return nil
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// measure makes frames at the fleet's rate until ctx ends.
+func (f *fleet) measure(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, r := range f.rotas {
+		g.Go(func() error { return r.run(ctx) })
+	}
+	return g.Wait()
+}
+
+// drain calls the wanderers home and waits until nothing is unacked, or until ctx ends.
+func (f *fleet) drain(ctx context.Context) error {
+	f.atHome.Do(func() { close(f.home) })
+	for _, m := range f.members {
+		if err := m.client.Drain(ctx); err != nil {
+			return fmt.Errorf("device %s: %w", m.id, err)
+		}
+	}
+	return nil
+}
+
+// close releases the devices' buffers; run must have returned.
+func (f *fleet) close() error {
+	var errs []error
+	for _, m := range f.members {
+		errs = append(errs, m.client.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// sleep waits for d, and says whether ctx still lives.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

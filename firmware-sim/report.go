@@ -1,0 +1,110 @@
+package firmwaresim
+
+import (
+	"fmt"
+	"strings"
+)
+
+// shelfLimit is how many dead letters a hub keeps at least.
+const shelfLimit = 10_000
+
+// Report is the outcome of a verification.
+type Report struct {
+	Seed  uint64
+	Kills int
+	Dir   string // where the hub's files are kept; empty if they are gone
+
+	Devices  int
+	Books    hubBooks // of all devices together
+	Created  uint64   // frames
+	Sent     uint64   // transmissions
+	Compared uint64   // readings
+	Shelf    uint64   // dead letters
+
+	Found     uint64 // disagreements
+	Disagree  int    // devices that disagree
+	Sentences []string
+}
+
+// Agrees says whether every frame is accounted for and every value is the one that was sent.
+func (r *Report) Agrees() bool { return r.Found == 0 }
+
+// reset forgets what was compared, but not what disagreed.
+func (r *Report) reset() {
+	*r = Report{Seed: r.Seed, Kills: r.Kills, Dir: r.Dir, Found: r.Found, Disagree: r.Disagree, Sentences: r.Sentences}
+}
+
+// add closes the books of one device.
+func (r *Report) add(id string, l *ledger, hub hubBooks) {
+	found, complaints := l.close(hub)
+	r.Devices++
+	r.Created += l.books.created
+	r.Sent += l.books.sent
+	r.Compared += l.readings
+	r.Books.Frames += hub.Frames
+	r.Books.Readings += hub.Readings
+	r.Books.Duplicates += hub.Duplicates
+	r.Books.Rejected += hub.Rejected
+	r.Books.Lost += hub.Lost
+	r.Books.Holes += hub.Holes
+	if found == 0 {
+		return
+	}
+	r.Found += found
+	r.Disagree++
+	sentence := id + ": " + strings.Join(complaints, "; ")
+	if rest := found - uint64(len(complaints)); rest > 0 {
+		sentence += fmt.Sprintf("; and %d more", rest)
+	}
+	r.Sentences = append(r.Sentences, sentence)
+}
+
+// complain enters a disagreement that is not about one device.
+func (r *Report) complain(format string, args ...any) {
+	r.Found++
+	r.Sentences = append(r.Sentences, fmt.Sprintf(format, args...))
+}
+
+// checkShelf compares the dead letters with the rejections: each rejected frame has to be on the shelf.
+func (r *Report) checkShelf(letters uint64) {
+	r.Shelf = letters
+	if want := min(r.Books.Rejected, shelfLimit); letters < want || letters > r.Books.Rejected {
+		r.complain("%d frames were rejected, %d are on the dead-letter shelf", r.Books.Rejected, letters)
+	}
+}
+
+// compareTotals compares with the report before a restart in good order, which must change nothing.
+func (r *Report) compareTotals(before *Report) {
+	if r.Books != before.Books || r.Compared != before.Compared || r.Shelf != before.Shelf {
+		r.complain("a restart in good order changed the books: %+v with %d readings and %d dead letters before, %+v with %d and %d after",
+			before.Books, before.Compared, before.Shelf, r.Books, r.Compared, r.Shelf)
+	}
+}
+
+// String is the table for people.
+func (r *Report) String() string {
+	var b strings.Builder
+	row := func(name string, n uint64, note string) { fmt.Fprintf(&b, "  %-24s %10d  %s\n", name, n, note) }
+	fmt.Fprintf(&b, "%d devices, %d kills, seed %d\n", r.Devices, r.Kills, r.Seed)
+	row("frames created", r.Created, "")
+	row("  stored", r.Books.Frames, "")
+	row("  rejected", r.Books.Rejected, fmt.Sprintf("sent broken on purpose; %d on the dead-letter shelf", r.Shelf))
+	row("  lost", r.Books.Lost, "overwritten in a full buffer, and declared")
+	row("transmissions", r.Sent, "")
+	row("  stored or rejected", r.Books.Frames+r.Books.Rejected, "")
+	row("  duplicates dropped", r.Books.Duplicates, "")
+	row("  never arrived", r.Sent-r.Books.Frames-r.Books.Rejected-r.Books.Duplicates, "or not kept: the connection or the hub died")
+	row("readings compared", r.Compared, "")
+	for _, s := range r.Sentences {
+		fmt.Fprintf(&b, "  %s\n", s)
+	}
+	if r.Agrees() {
+		b.WriteString("the books close: nothing is missing, nothing is there twice, every value is the one that was sent\n")
+	} else {
+		fmt.Fprintf(&b, "DISAGREEMENT: %d, %d devices\n", r.Found, r.Disagree)
+	}
+	if r.Dir != "" {
+		fmt.Fprintf(&b, "files kept in %s\n", r.Dir)
+	}
+	return b.String()
+}

@@ -1,0 +1,255 @@
+package firmwaresim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	verifyRate = 5 // frames per second and device
+
+	// settleTime is how long the devices get, after the last restart, to have everything acknowledged: a back-off that
+	// has grown to 30 s, and the backlog behind it.
+	settleTime = 2 * time.Minute
+)
+
+// VerifyOptions describe a verification.
+type VerifyOptions struct {
+	HubBinary string
+	Devices   int
+	Duration  time.Duration // of the streaming; closing the books comes on top
+	KillEvery time.Duration // mean time between two kills of the hub
+	Seed      uint64        // decides what is sent and when the hub is killed
+	Keep      string        // directory to keep the hub's files in; empty: a temporary one, kept if something disagrees
+	Progress  Progress
+}
+
+// verification is one run of Verify.
+type verification struct {
+	VerifyOptions
+	hub      *childHub
+	subjects []*subject
+	began    time.Time
+	report   *Report
+}
+
+// Verify runs a hub as a child process, streams to it from devices that misbehave, kills it again and again, and then
+// accounts for every frame: each is stored with exactly the values sent, or rejected because it was sent broken, or lost
+// because the device overwrote it and said so. The report tells; the error is about a verification that could not be made.
+func Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
+	if o.Devices < 1 || o.Duration <= 0 || o.KillEvery <= 0 {
+		return nil, errors.New("the number of devices, the duration and the time between kills must be above 0")
+	}
+	dir, err := workDirectory(o.Keep)
+	if err != nil {
+		return nil, err
+	}
+	v := &verification{VerifyOptions: o, began: time.Now(), report: &Report{Seed: o.Seed, Dir: dir}}
+	if v.hub, err = newChildHub(o.HubBinary, dir); err == nil {
+		err = v.run(ctx)
+		v.hub.kill()
+	}
+	if o.Keep == "" && err == nil && v.report.Agrees() {
+		v.report.Dir = ""
+		err = os.RemoveAll(dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w (files: %s)", err, dir)
+	}
+	return v.report, nil
+}
+
+func workDirectory(keep string) (string, error) {
+	if keep == "" {
+		return os.MkdirTemp("", "telemetry-verify-")
+	}
+	if entries, err := os.ReadDir(keep); err == nil && len(entries) > 0 {
+		return "", problem("name a directory that does not exist yet", "%s is not empty", keep)
+	}
+	return keep, os.MkdirAll(keep, 0o700)
+}
+
+func (v *verification) run(ctx context.Context) error {
+	if err := v.hub.start(ctx); err != nil {
+		return err
+	}
+	if err := v.enlist(ctx); err != nil {
+		return err
+	}
+	stop := v.Progress.follow(v.line)
+	err := v.stream(ctx)
+	stop()
+	books, closed := v.closeSubjects()
+	if err = errors.Join(err, closed); err != nil {
+		return err
+	}
+	v.Progress.say("reading everything back")
+	if err := v.compare(ctx, books); err != nil {
+		return err
+	}
+	before := *v.report
+	v.Progress.say("and once more after a restart in good order")
+	if err := v.hub.stop(); err != nil {
+		return err
+	}
+	if err := v.hub.start(ctx); err != nil {
+		return err
+	}
+	if err := v.compare(ctx, books); err != nil {
+		return err
+	}
+	v.report.compareTotals(&before)
+	return v.hub.stop()
+}
+
+// enlist registers the devices and builds them.
+func (v *verification) enlist(ctx context.Context) error {
+	credentials, err := v.hub.addDevices(ctx, v.Devices)
+	if err != nil {
+		return err
+	}
+	target, err := v.hub.target()
+	if err != nil {
+		return err
+	}
+	for i, c := range credentials {
+		buffer := filepath.Join(v.hub.dir, "buffer-"+c.Device)
+		s := newSubject(i, target, c, v.Seed, buffer, v.began)
+		v.subjects = append(v.subjects, s)
+		if err := s.open(); err != nil {
+			return fmt.Errorf("device %s: %w", s.id, err)
+		}
+	}
+	return nil
+}
+
+// stream measures and kills for the duration, then waits until every device has had everything settled.
+func (v *verification) stream(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	connected, disconnect := context.WithCancel(ctx)
+	measuring, enough := context.WithTimeout(connected, v.Duration)
+	defer enough()
+	var turns []func(time.Time) error
+	for i, s := range v.subjects {
+		turns = append(turns, s.measure)
+		rng := rand.New(rand.NewPCG(v.Seed, uint64(i)))
+		g.Go(func() error {
+			if err := s.live(connected, measuring, rng); err != nil {
+				return fmt.Errorf("device %s: %w", s.id, err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { return newRota(verifyRate, turns).run(measuring) })
+	g.Go(func() error {
+		defer disconnect()
+		if err := v.torment(ctx, measuring); err != nil {
+			return err
+		}
+		return v.drain(ctx)
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// torment kills the hub and starts it again until measuring ends. It is down for a moment mostly, and one time in five
+// long enough for small buffers to overflow.
+func (v *verification) torment(ctx, measuring context.Context) error {
+	rng := rand.New(rand.NewPCG(v.Seed, hashText("torment")))
+	for {
+		pause := time.NewTimer(v.KillEvery/2 + randomTime(rng, v.KillEvery))
+		select {
+		case <-measuring.Done():
+			pause.Stop()
+			return ctx.Err()
+		case <-v.hub.exited:
+			pause.Stop()
+			return v.hub.failed("the hub ended by itself: %w", v.hub.err)
+		case <-pause.C:
+		}
+		v.hub.kill()
+		v.report.Kills++
+		down := 50*time.Millisecond + randomTime(rng, 250*time.Millisecond)
+		if rng.IntN(5) == 0 {
+			down = 3*time.Second + randomTime(rng, time.Second)
+		}
+		if !sleep(ctx, down) {
+			return ctx.Err()
+		}
+		if err := v.hub.start(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// drain waits until every frame is settled.
+func (v *verification) drain(ctx context.Context) error {
+	draining, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	for _, s := range v.subjects {
+		if err := s.drain(draining); err != nil {
+			if !v.hub.running() {
+				return v.hub.failed("the hub ended by itself: %w", v.hub.err)
+			}
+			stats := s.client.Stats()
+			return fmt.Errorf("device %s: %d frames were still not settled %v after the last restart (%s): %w",
+				s.id, stats.Unacked, settleTime, stats.LastError, err)
+		}
+	}
+	return nil
+}
+
+func (v *verification) closeSubjects() ([]*deviceBooks, error) {
+	var (
+		books []*deviceBooks
+		errs  []error
+	)
+	for _, s := range v.subjects {
+		b, err := s.close()
+		books, errs = append(books, b), append(errs, err)
+	}
+	return books, errors.Join(errs...)
+}
+
+// compare reads everything back and fills the report.
+func (v *verification) compare(ctx context.Context, books []*deviceBooks) error {
+	if err := v.hub.settle(ctx); err != nil {
+		return err
+	}
+	entered, err := v.hub.books(ctx)
+	if err != nil {
+		return err
+	}
+	status, err := v.hub.status(ctx)
+	if err != nil {
+		return err
+	}
+	v.report.reset()
+	for i, s := range v.subjects {
+		l := newLedger(s.script, books[i])
+		if err := v.hub.readings(ctx, s.id, l.row); err != nil {
+			return err
+		}
+		v.report.add(s.id, l, entered[s.id])
+	}
+	v.report.checkShelf(status.DeadLetters)
+	return nil
+}
+
+func (v *verification) line() string {
+	var t Totals
+	for _, s := range v.subjects {
+		s.totals(&t)
+	}
+	return fmt.Sprintf("%5s  %d of %d connected  created %d, sent %d, lost %d, unacked %d",
+		time.Since(v.began).Round(time.Second), t.Connected, t.Devices, t.Created, t.Sent, t.Lost, t.Unacked)
+}
