@@ -74,3 +74,119 @@ func TestDataRoundTrip(t *testing.T) {
 		t.Errorf("%d readings", got.Readings())
 	}
 }
+
+// TestParseDataLimits: what is too long for a vector.
+func TestParseDataLimits(t *testing.T) {
+	bools := &Schema{}
+	d := &Data{Seq: 9, Times: make([]int64, MaxSamples)}
+	for id := range uint16(MaxReadings / MaxSamples) {
+		bools.Channels = append(bools.Channels, Channel{ID: id, Name: string(rune('a' + id)), Type: Bool})
+		d.Columns = append(d.Columns, Column{ID: id, Type: Bool, Bits: make([]uint64, MaxSamples)})
+	}
+	message := mustAppendData(t, d, bools)
+	var got Data
+	if err := ParseData(message, bools, &got); err != nil || got.Readings() != MaxReadings {
+		t.Errorf("MaxReadings values: %d, %v", got.Readings(), err)
+	}
+	// One column more, of another 1024 bools.
+	id := uint16(MaxReadings / MaxSamples)
+	bools.Channels = append(bools.Channels, Channel{ID: id, Name: "last", Type: Bool})
+	column := append([]byte{0x80, 0x01, 0x80, 0x01}, make([]byte, MaxSamples/8)...)
+	checkRefused(t, ParseData(append(message, column...), bools, &got), 9, RejectLimit)
+
+	long := append(mustAppendData(t, sizedFrame(1), climate), make([]byte, MaxMessage)...)
+	checkRefused(t, ParseData(long, climate, &got), 100_000, RejectLimit)
+}
+
+func checkRefused(t *testing.T, err error, seq uint64, code RejectCode) {
+	t.Helper()
+	if refused, ok := err.(*DataError); !ok || refused.Seq != seq || refused.Code != code {
+		t.Errorf("%v, want frame %d refused with %v", err, seq, code)
+	}
+}
+
+// TestAppendDataRefuses: each change makes the frame one that cannot be sent, and dst comes back as it was.
+func TestAppendDataRefuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		code   RejectCode
+		change func(d *Data)
+	}{
+		"seq 0":                     {RejectMalformed, func(d *Data) { d.Seq = 0 }},
+		"seq above MaxSeq":          {RejectMalformed, func(d *Data) { d.Seq = MaxSeq + 1 }},
+		"clock":                     {RejectMalformed, func(d *Data) { d.Clock = 2 }},
+		"no sample":                 {RejectMalformed, func(d *Data) { d.Times = nil }},
+		"no column":                 {RejectMalformed, func(d *Data) { d.Columns = nil }},
+		"samples":                   {RejectLimit, func(d *Data) { d.Times = make([]int64, MaxSamples+1) }},
+		"values":                    {RejectLimit, func(d *Data) { d.Times = make([]int64, MaxSamples); d.Columns = make([]Column, 9) }},
+		"times far apart":           {RejectBadValue, func(d *Data) { d.Times = []int64{math.MinInt64, 1, 2} }},
+		"times far apart both ways": {RejectBadValue, func(d *Data) { d.Times = []int64{-1 << 62, 1<<62 - 1, -1 << 62} }},
+		"columns descend":           {RejectMalformed, func(d *Data) { d.Columns[0], d.Columns[1] = d.Columns[1], d.Columns[0] }},
+		"column twice":              {RejectMalformed, func(d *Data) { d.Columns[1] = d.Columns[0] }},
+		"unknown channel":           {RejectUnknownChannel, func(d *Data) { d.Columns[4].ID = 77 }},
+		"type":                      {RejectBadValue, func(d *Data) { d.Columns[2].Type = Float64 }},
+		"too few values":            {RejectBadValue, func(d *Data) { d.Columns[2].Bits = d.Columns[2].Bits[:2] }},
+		"too few texts":             {RejectBadValue, func(d *Data) { d.Columns[4].Text = nil }},
+		"presence":                  {RejectBadValue, func(d *Data) { d.Columns[2].Present = []bool{true} }},
+		"bool":                      {RejectBadValue, func(d *Data) { d.Columns[0].Bits[1] = 2 }},
+		"float32":                   {RejectBadValue, func(d *Data) { d.Columns[2].Bits = floats(0, 1e300, 0) }},
+		"string":                    {RejectLimit, func(d *Data) { d.Columns[4].Text[1] = make([]byte, MaxString+1) }},
+		"string not UTF-8":          {RejectBadValue, func(d *Data) { d.Columns[4].Text[1] = []byte{0xff} }},
+		"message":                   {RejectLimit, func(d *Data) { longMessage(d) }},
+	} {
+		d := &Data{Seq: 5, Times: []int64{1, 2, 3}, Columns: []Column{
+			{ID: 0, Type: Bool, Bits: []uint64{0, 1, 0}},
+			{ID: 1, Type: Int, Bits: ints(1, 2, 3)},
+			{ID: 2, Type: Float32, Bits: floats(1, 2, 3)},
+			{ID: 3, Type: Float64, Bits: floats(1, 2, 3)},
+			{ID: 9, Type: String, Text: texts("a", "b", "c")},
+		}}
+		if _, err := AppendData(nil, d, testSchema); err != nil {
+			t.Fatal(err)
+		}
+		test.change(d)
+		got, err := AppendData([]byte("prefix"), d, testSchema)
+		if refused, ok := err.(*DataError); !ok || refused.Code != test.code || refused.Seq != d.Seq {
+			t.Errorf("%s: %v, want %v", name, err, test.code)
+		}
+		if string(got) != "prefix" {
+			t.Errorf("%s: dst became %q", name, got)
+		}
+	}
+	_, err := AppendData(nil, sizedFrame(1), nil)
+	checkRefused(t, err, 100_000, RejectNoSchema)
+}
+
+// longMessage makes a frame whose parts are all within the limits, but not the whole.
+func longMessage(d *Data) {
+	const samples = MaxMessage/MaxString + 1
+	text := make([]byte, MaxString)
+	*d = Data{Seq: d.Seq, Times: make([]int64, samples), Columns: []Column{{ID: 9, Type: String, Text: make([][]byte, samples)}}}
+	for i := range d.Columns[0].Text {
+		d.Columns[0].Text[i] = text
+	}
+}
+
+// TestFloat32IsRounded: a float64 that no float32 equals goes out as the nearest.
+func TestFloat32IsRounded(t *testing.T) {
+	d := &Data{Seq: 1, Times: []int64{0}, Columns: []Column{{ID: 2, Type: Float32, Bits: floats(21.34)}}}
+	var got Data
+	if err := ParseData(mustAppendData(t, d, testSchema), testSchema, &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := float64(float32(21.34)); got.Columns[0].Bits[0] != math.Float64bits(want) {
+		t.Errorf("%v, want %v", math.Float64frombits(got.Columns[0].Bits[0]), want)
+	}
+}
+
+// TestParsedColumnsStandAlone: appending to one column's slices does not reach into the next.
+func TestParsedColumnsStandAlone(t *testing.T) {
+	var d Data
+	if err := ParseData(mustAppendData(t, sizedFrame(2), climate), climate, &d); err != nil {
+		t.Fatal(err)
+	}
+	second := d.Columns[1].Bits[0]
+	d.Columns[0].Bits = append(d.Columns[0].Bits, 999)
+	if d.Columns[1].Bits[0] != second {
+		t.Error("the second column changed")
+	}
+}

@@ -1,0 +1,82 @@
+package device
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// FuzzParseControl: no input breaks the parser, and what it takes is written and read back the same.
+func FuzzParseControl(f *testing.F) {
+	for _, v := range readVectors(f) {
+		f.Add(v.message)
+	}
+	same := cmp.Options{cmpopts.EquateNaNs(), cmpopts.EquateEmpty()} // nil and empty are one in the bytes
+	f.Fuzz(func(t *testing.T, message []byte) {
+		m, err := ParseControl(message)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrUnknownType) {
+				t.Fatalf("an error of no kind: %v", err)
+			}
+			return
+		}
+		if err := m.Validate(); err != nil {
+			t.Fatalf("taken, but %v", err)
+		}
+		written := AppendControl(nil, m)
+		if len(written) > len(message) {
+			// The form we write is the shortest, but for keys that another may leave out.
+			if len(written) > len(message)+64 {
+				t.Fatalf("%d bytes became %d", len(message), len(written))
+			}
+		}
+		again, err := ParseControl(written)
+		if err != nil {
+			t.Fatalf("%x, written as %x: %v", message, written, err)
+		}
+		if diff := cmp.Diff(m, again, same); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// FuzzParseData: no input breaks the parser or makes it take more memory than the limits allow, and what it takes is
+// written and read back the same.
+func FuzzParseData(f *testing.F) {
+	vectors := readVectors(f)
+	for key, v := range vectors {
+		if len(v.message) > 0 && Type(v.message[0]) == TypeData && v.schema != "" {
+			f.Add(vectors[key].message)
+		}
+	}
+	var d, again Data // used over and over, as a hub does
+	f.Fuzz(func(t *testing.T, message []byte) {
+		if err := ParseData(message, everything, &d); err != nil {
+			if refused, ok := err.(*DataError); !ok || refused.Code == 0 || (&Reject{Seq: refused.Seq, Code: refused.Code, Text: refused.Text}).Validate() != nil {
+				t.Fatalf("an error that no REJECT can carry: %v", err)
+			}
+			return
+		}
+		if n := len(d.Times) * len(d.Columns); len(d.Times) > MaxSamples || n > MaxReadings || d.Readings() > n {
+			t.Fatalf("%d readings in %d samples of %d columns", d.Readings(), len(d.Times), len(d.Columns))
+		}
+		if len(d.bits) > MaxReadings || len(d.present) > MaxReadings || len(d.text) > MaxReadings {
+			t.Fatalf("memory for %d, %d, %d values", len(d.bits), len(d.present), len(d.text))
+		}
+		written, err := AppendData(nil, &d, everything)
+		if err != nil {
+			t.Fatalf("cannot be written: %v", err)
+		}
+		if len(written) > len(message) {
+			t.Fatalf("%d bytes became %d", len(message), len(written))
+		}
+		if err := ParseData(written, everything, &again); err != nil {
+			t.Fatalf("%x, written as %x: %v", message, written, err)
+		}
+		if diff := cmp.Diff(&d, &again, ignoreMemory); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
