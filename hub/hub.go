@@ -1,13 +1,27 @@
-// Package hub is the running hub.
+// Package hub is the running hub: the listener devices connect to, and one session for each connected device.
+//
+// A connection's way: the gate bounds what strangers cost (listener.go), the handshake finds out whose it is and whether
+// there is room (handshake.go), then a session reads it in its own goroutine (session.go, messages.go) and hands frames to
+// the store. What the hub has to say, it says in a second goroutine that lives only while there is something to say
+// (writer.go). One sweep a second looks after all sessions: who is silent, who misses frames (sweep.go).
+//
+// Whatever a peer does, it delays only its own two goroutines: the store's pending bytes are bounded by the store, writes
+// end at a deadline, and reading a device too slowly is left to TCP to tell it.
 package hub
 
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"sync"
 	"time"
+
+	"github.com/lxzan/gws"
+	"golang.org/x/time/rate"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
@@ -23,16 +37,137 @@ type Config struct {
 }
 
 // Hub accepts device connections and hands what they send to the store.
-type Hub struct{}
+type Hub struct {
+	// static
+	store    *store.Store
+	limits   Limits
+	pace     pace
+	log      *slog.Logger
+	now      func() time.Time
+	name     string
+	began    time.Time // what elapsed counts from
+	upgrader *gws.Upgrader
 
-// New returns a hub that serves devices as soon as Run is called or its Handler is served.
-func New(c Config) *Hub { return &Hub{} }
+	// safe by themselves
+	handshakes *rate.Limiter
+	connects   *buckets[string]       // by device
+	failures   *buckets[netip.Prefix] // by address
+	counters   counters
+	running    sync.WaitGroup // sessions; Add only under mu while not stopping
 
-// Handler serves device.Path.
-func (h *Hub) Handler() http.Handler { return http.NotFoundHandler() }
+	registry
+}
 
-// Run serves ln with TLS until ctx ends.
-func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) error { return nil }
+// pace holds the times that are no matter of taste; tests shorten them.
+type pace struct {
+	sweep      time.Duration // between two looks at all sessions
+	hello      time.Duration // from the handshake to HELLO
+	ackDelay   time.Duration // granted to HELLO at most
+	closing    time.Duration // from our Close frame to the end, answered or not
+	holes      time.Duration // holes must be this old, without progress, before RESEND
+	resend     time.Duration // least time between two RESENDs
+	resendMost time.Duration // the same, after fruitless ones
+}
 
-// Disconnect closes the live connection of a device, if it has one.
-func (h *Hub) Disconnect(deviceID string, code device.CloseCode, text string) {}
+var defaultPace = pace{
+	sweep:      time.Second,
+	hello:      10 * time.Second,
+	ackDelay:   5 * time.Second,
+	closing:    800 * time.Millisecond, // a revoked device is gone within a second
+	holes:      5 * time.Second,
+	resend:     30 * time.Second,
+	resendMost: 16 * time.Minute,
+}
+
+// New returns a hub. It serves when Run is called.
+func New(c Config) *Hub {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Name == "" {
+		c.Name = "telemetry-hub"
+	}
+	limits := c.Limits.withDefaults()
+	return &Hub{
+		store: c.Store, limits: limits, pace: defaultPace, log: c.Logger, now: c.Now, name: c.Name,
+		began:      time.Now(),
+		upgrader:   newUpgrader(limits),
+		handshakes: rate.NewLimiter(rate.Limit(limits.HandshakesPerSecond), int(2*limits.HandshakesPerSecond)+1),
+		connects:   newBuckets[string](limits.ConnectsPerDevice, 20),
+		failures:   newBuckets[netip.Prefix](limits.FailuresPerAddress, 10),
+		registry:   newRegistry(),
+	}
+}
+
+// elapsed is the time since New, unmoved by changes of the wall clock.
+func (h *Hub) elapsed() time.Duration { return time.Since(h.began) }
+
+// Run serves ln until ctx ends, then asks all devices to leave and waits until their sessions have ended, about a second.
+// tlsConfig must have a certificate. Run is called once; it closes ln. The error is nil unless serving failed.
+func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) error {
+	g := newGate(ln, h.limits)
+	config := g.takeTurns(tlsConfig)
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	var protocols http.Protocols
+	protocols.SetHTTP1(true) // a WebSocket needs it, and a client that is offered HTTP/2 takes it
+	srv := &http.Server{
+		Handler:           h.Handler(),
+		TLSConfig:         config,
+		Protocols:         &protocols,
+		ReadHeaderTimeout: h.limits.HandshakeTimeout, // for TLS too
+		WriteTimeout:      h.limits.WriteTimeout,
+		IdleTimeout:       h.limits.HandshakeTimeout,
+		MaxHeaderBytes:    8 << 10,
+		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug), // strangers fail TLS handshakes all the time
+	}
+
+	var tasks sync.WaitGroup
+	sweeping, stopSweeping := context.WithCancel(context.WithoutCancel(ctx))
+	tasks.Go(func() { h.sweep(sweeping) })
+	served := make(chan error, 1)
+	tasks.Go(func() { served <- srv.ServeTLS(g, "", "") })
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+	}
+	tasks.Go(func() {
+		// Handshakes that are under way get their answer, if it does not take long.
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.pace.closing)
+		defer cancel()
+		if srv.Shutdown(ending) != nil {
+			_ = srv.Close()
+		}
+	})
+	h.sendAway()
+	stopSweeping()
+	tasks.Wait()
+	return err
+}
+
+// sendAway closes all sessions, all at once, and waits until they have ended.
+func (h *Hub) sendAway() {
+	open := h.stop()
+	away := &device.GoAway{Reason: device.GoAwayShutdown, Text: "the hub stops"}
+	// They should come back at half the rate at which handshakes are accepted.
+	spread := time.Duration(2 * float64(len(open)) / h.limits.HandshakesPerSecond * float64(time.Second))
+	away.MinMS = 1000
+	away.MaxMS = uint32(min(2*time.Second+spread, 10*time.Minute).Milliseconds())
+	for _, s := range open {
+		s.leave(away)
+	}
+	h.running.Wait() // each is cut if its device does not answer
+}
+
+// Disconnect closes the live connection of a device, if it has one, with the code and a text for its log. It is gone
+// within a second. Call it after the device has been revoked or removed.
+func (h *Hub) Disconnect(deviceID string, code device.CloseCode, text string) {
+	_, err := h.store.Device(deviceID)
+	if s := h.registry.find(deviceID, errors.Is(err, store.ErrNoDevice)); s != nil {
+		s.close(code, text)
+	}
+}

@@ -1,6 +1,9 @@
 package hub
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Presence is what the hub knows of a device's connection. Times are the hub's, zero if unknown: presence lives in
 // memory and starts empty with the process.
@@ -14,7 +17,80 @@ type Presence struct {
 }
 
 // Presence returns what is known of a device.
-func (h *Hub) Presence(deviceID string) Presence { return Presence{} }
+func (h *Hub) Presence(deviceID string) Presence {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.devices[deviceID]
+	if e == nil {
+		return Presence{}
+	}
+	p := e.last
+	if e.current != nil {
+		e.current.addTo(&p, h.now(), h.elapsed())
+		p.Connected = true
+	}
+	return p
+}
 
 // Connected returns how many devices are connected.
-func (h *Hub) Connected() int { return 0 }
+func (h *Hub) Connected() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, e := range h.devices {
+		if e.current != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// addTo brings p up to what the session knows, unless p is of a newer session.
+func (s *session) addTo(p *Presence, now time.Time, elapsed time.Duration) {
+	// The moments are kept on the monotonic clock, and told on the wall clock as it is now.
+	moment := func(at int64) time.Time {
+		if at == 0 {
+			return time.Time{}
+		}
+		return now.Add(time.Duration(at) - elapsed)
+	}
+	p.LastSeen = later(p.LastSeen, moment(s.wire.heard.Load()))
+	p.LastData = later(p.LastData, moment(s.dataAt.Load()))
+	if since := moment(int64(s.opened)); !since.Before(p.Since) {
+		p.Since, p.Address, p.ClockSkew = since, s.address, time.Duration(s.skew.Load())
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// Counters counts, since the start, what became of those who came. They are the reasons the log names.
+type Counters struct {
+	Handshakes   uint64 // sessions begun
+	RefusedToken uint64 // 401 and 403
+	RefusedRate  uint64 // 429: too many attempts of a device or an address
+	RefusedFull  uint64 // 429 and 503: no room
+	Replaced     uint64 // closed with 4001
+	Idle         uint64 // closed with 4003
+	Slow         uint64 // cut because it did not read
+	Misbehaved   uint64 // closed for any other fault of the device
+	Results      uint64 // RESULT messages
+}
+
+type counters struct {
+	handshakes, refusedToken, refusedRate, refusedFull, replaced, idle, slow, misbehaved, results atomic.Uint64
+}
+
+// Counters returns the present counts.
+func (h *Hub) Counters() Counters {
+	c := &h.counters
+	return Counters{
+		Handshakes: c.handshakes.Load(), RefusedToken: c.refusedToken.Load(), RefusedRate: c.refusedRate.Load(),
+		RefusedFull: c.refusedFull.Load(), Replaced: c.replaced.Load(), Idle: c.idle.Load(), Slow: c.slow.Load(),
+		Misbehaved: c.misbehaved.Load(), Results: c.results.Load(),
+	}
+}

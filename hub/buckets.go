@@ -1,0 +1,54 @@
+package hub
+
+import (
+	"sync"
+
+	"golang.org/x/time/rate"
+)
+
+// maxBuckets bounds the memory that strangers can make a hub spend on remembering them (about 2 MiB).
+const maxBuckets = 1 << 14
+
+// buckets is one token bucket for each key. A key without one has a full bucket.
+type buckets[K comparable] struct {
+	// static
+	limit rate.Limit
+	burst int
+
+	// guarded by mu
+	mu    sync.Mutex
+	byKey map[K]*rate.Limiter
+	rest  *rate.Limiter // shared by the keys for which there is no room
+}
+
+func newBuckets[K comparable](perSecond float64, burst int) *buckets[K] {
+	limit := rate.Limit(perSecond)
+	return &buckets[K]{limit: limit, burst: burst, byKey: map[K]*rate.Limiter{}, rest: rate.NewLimiter(limit, burst)}
+}
+
+// take takes one token of the key and reports whether there was one.
+func (b *buckets[K]) take(key K) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.byKey[key]
+	if l == nil {
+		if len(b.byKey) >= maxBuckets {
+			b.forget()
+		}
+		if len(b.byKey) >= maxBuckets {
+			return b.rest.Allow()
+		}
+		l = rate.NewLimiter(b.limit, b.burst)
+		b.byKey[key] = l
+	}
+	return l.Allow()
+}
+
+// forget drops the buckets that are full again.
+func (b *buckets[K]) forget() {
+	for key, l := range b.byKey {
+		if l.Tokens() >= float64(b.burst) {
+			delete(b.byKey, key)
+		}
+	}
+}

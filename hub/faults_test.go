@@ -1,0 +1,273 @@
+package hub
+
+import (
+	"bytes"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+// A frame whose 64-bit length has its highest bit set makes gws panic. Only the connection that sent it may end.
+func TestFrameThatCrashesTheParser(t *testing.T) {
+	r := newRig(t, rigOptions{}, "evil", "good")
+	good, evil := r.join("good"), r.join("evil")
+	good.alive(1)
+	crash := []byte{0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 5, 1, 2, 3, 4}
+	if _, err := evil.conn.Write(crash); err != nil {
+		t.Fatal(err)
+	}
+	evil.closed(device.CloseProtocolError)
+	good.alive(2)
+	eventually(t, "the session is gone", func() bool { return r.hub.Connected() == 1 })
+	evil = r.join("evil")
+	evil.alive(1)
+}
+
+func TestSlowReaderIsCutAndHarmsNobody(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{WriteTimeout: 300 * time.Millisecond, FramesPerSecond: 1e6, FrameBurst: 1e6, ControlsPerSecond: 1e6}}, "slow", "good")
+	slow, good := r.join("slow"), r.join("good")
+	good.alive(1)
+	// The pongs to its pings are never read: they fill its receive buffer, then the hub's send buffer.
+	ping := clientFrame(9, bytes.Repeat([]byte("x"), 125))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			if _, err := slow.conn.Write(bytes.Repeat(ping, 100)); err != nil {
+				return
+			}
+		}
+	}()
+	seq := uint64(2)
+	for cut := false; !cut; seq++ {
+		good.alive(seq)
+		select {
+		case <-ended:
+			cut = true
+		default:
+		}
+	}
+	eventually(t, "the session is gone", func() bool { return r.hub.Connected() == 1 })
+	eventually(t, "it is counted", func() bool { return r.hub.Counters().Slow == 1 })
+	good.alive(seq)
+}
+
+func TestNewestConnectionWins(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	old := r.join("a")
+	old.alive(1)
+	newer := r.join("a")
+	newer.alive(2)
+	if text := old.closed(device.CloseReplaced); text == "" {
+		t.Error("no text")
+	}
+	eventually(t, "the old session has ended", func() bool { return len(r.hub.sessions()) == 1 })
+	// Its end has left the new one alone.
+	if p := r.hub.Presence("a"); !p.Connected || p.Address != newer.conn.LocalAddr().String() {
+		t.Errorf("%+v", p)
+	}
+	newer.alive(3)
+	if n := r.hub.Counters().Replaced; n != 1 {
+		t.Errorf("%d replaced", n)
+	}
+}
+
+// A half-open connection, whose device never answers again, is replaced all the same.
+func TestReplacedConnectionThatDoesNotAnswer(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	r.join("a").alive(1)
+	r.join("a").alive(2)
+	eventually(t, "the old session has ended", func() bool { return len(r.hub.sessions()) == 1 })
+}
+
+func TestRevokedWithinASecond(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a", "b")
+	a, b := r.join("a"), r.join("b")
+	a.alive(1)
+	b.alive(1)
+	if err := r.store.RevokeDevice("a"); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	r.hub.Disconnect("a", device.CloseRevoked, "revoked")
+	// a neither reads nor answers, and goes on sending: nothing of it is taken any more.
+	_, _ = a.conn.Write(clientFrame(2, frame(t, 2, time.Now())))
+	eventually(t, "the session has ended", func() bool { return r.hub.Connected() == 1 })
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("it took %v", took)
+	}
+	a.closed(device.CloseRevoked)
+	if got := r.store.Books("a").Frames; got != 1 {
+		t.Errorf("%d frames", got)
+	}
+	if res, _ := r.get(r.upgradeLines(r.tokens["a"])...); res.StatusCode != 403 {
+		t.Error(res.Status)
+	}
+	b.alive(2)
+	r.hub.Disconnect("nobody", device.CloseRevoked, "")
+}
+
+func TestSilentDeviceIsClosed(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{Idle: 200 * time.Millisecond}, pace: func(p *pace) { p.sweep = 10 * time.Millisecond; p.hello = time.Hour }}, "silent", "waiting")
+	waiting := r.connect("waiting") // its time is that of HELLO
+	r.join("silent").closed(device.CloseIdle)
+	waiting.greet(helloNow())
+	eventually(t, "it is counted", func() bool { return r.hub.Counters().Idle == 1 })
+}
+
+func TestPingsKeepTheConnection(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{Idle: 500 * time.Millisecond, ControlsPerSecond: 1000}, pace: func(p *pace) { p.sweep = 5 * time.Millisecond }}, "a", "silent")
+	a, silent := r.join("a"), r.join("silent")
+	ended := make(chan struct{})
+	go func() { defer close(ended); silent.closed(device.CloseIdle) }()
+	for done := false; !done; { // until another one has been silent for too long
+		a.write(9, nil)
+		if opcode, _, err := a.read(); opcode != 10 {
+			t.Fatalf("opcode %d, %v", opcode, err)
+		}
+		time.Sleep(20 * time.Millisecond) // the device's rhythm
+		select {
+		case <-ended:
+			done = true
+		default:
+		}
+	}
+	a.alive(1)
+}
+
+func TestNoHello(t *testing.T) {
+	r := newRig(t, rigOptions{pace: func(p *pace) { p.sweep = 10 * time.Millisecond; p.hello = 50 * time.Millisecond }}, "a")
+	d := r.connect("a")
+	d.closed(device.CloseIdle)
+}
+
+func TestPingFlood(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{ControlsPerSecond: 1}}, "a")
+	d := r.join("a")
+	_, _ = d.conn.Write(bytes.Repeat(clientFrame(9, nil), 20))
+	d.closed(device.ClosePolicy)
+}
+
+func TestFastDeviceIsReadSlowlyAndLosesNothing(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{FramesPerSecond: 200, FrameBurst: 10}}, "a")
+	d := r.join("a")
+	var all []byte
+	var seqs []uint64
+	for seq := range uint64(60) {
+		all = append(all, clientFrame(2, frame(t, seq+1, time.Now()))...)
+		seqs = append(seqs, seq+1)
+	}
+	start := time.Now()
+	if _, err := d.conn.Write(all); err != nil {
+		t.Fatal(err)
+	}
+	d.acked(seqs...)
+	if took := time.Since(start); took < 200*time.Millisecond { // 50 frames at 200 a second
+		t.Errorf("60 frames in %v", took)
+	}
+}
+
+func TestFragmentsAndTrickle(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	d := r.join("a")
+	m := frame(t, 1, time.Now())
+	whole := append(clientFrame(2, m[:5]), clientFrame(0, m[5:])...)
+	whole[0] &^= 0x80 // not the last fragment
+	for i := range whole {
+		if _, err := d.conn.Write(whole[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.acked(1)
+}
+
+func TestFramesSentTogetherWithTheHandshake(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	conn := r.dialTLS()
+	var b bytes.Buffer
+	for _, line := range r.upgradeLines(r.tokens["a"]) {
+		b.WriteString(line + "\r\n")
+	}
+	b.WriteString("\r\n")
+	b.Write(clientFrame(2, device.AppendControl(nil, helloNow())))
+	b.Write(clientFrame(2, testSchemaMessage))
+	b.Write(clientFrame(2, frame(t, 1, time.Now())))
+	res, br := r.ask(&prefixConn{Conn: conn, first: b.Bytes()})
+	if res.StatusCode != 101 {
+		t.Fatal(res.Status)
+	}
+	d := &testDevice{t: t, id: "a", conn: conn, br: br}
+	expect[*device.Welcome](d)
+	d.acked(1)
+}
+
+// prefixConn writes first instead of whatever is written first.
+type prefixConn struct {
+	net.Conn
+	first []byte
+}
+
+func (c *prefixConn) Write(b []byte) (int, error) {
+	if c.first != nil {
+		_, err := c.Conn.Write(c.first)
+		c.first = nil
+		return len(b), err
+	}
+	return len(b), nil
+}
+
+func TestResendOfHoles(t *testing.T) {
+	r := newRig(t, rigOptions{pace: func(p *pace) { p.sweep, p.holes, p.resend = 5*time.Millisecond, 50*time.Millisecond, time.Millisecond }}, "a")
+	d := r.connect("a")
+	hello := helloNow()
+	hello.Oldest, hello.Next = 3, 10
+	d.greet(hello)
+	d.data(5, 9)
+	if m := expect[*device.Resend](d); len(m.Ranges) != 2 || m.Ranges[0] != (device.Range{First: 3, Last: 4}) || m.Ranges[1] != (device.Range{First: 6, Last: 8}) {
+		t.Errorf("%+v", m)
+	}
+	d.data(3, 4, 6, 7, 8)
+	// What it does not hold is asked for when all else is there, for it to declare it lost.
+	if m := expect[*device.Resend](d); len(m.Ranges) != 1 || m.Ranges[0] != (device.Range{First: 1, Last: 2}) {
+		t.Errorf("%+v", m)
+	}
+	d.control(&device.Lost{First: 1, Last: 2, Reason: device.LostOverwritten})
+	d.acked(1, 2)
+	if b := r.store.Books("a"); b.Holes != 0 || b.Lost != 2 || b.Frames != 7 {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{WriteTimeout: time.Minute}}, "a", "b", "stubborn", "late")
+	a, b, stubborn := r.join("a"), r.join("b"), r.join("stubborn")
+	a.alive(1)
+	b.alive(1)
+	stubborn.alive(1) // it will not answer
+	half := r.dialTLS()
+	if _, err := half.Write([]byte("GET /v1/device HTTP/1.1\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); r.stop() }()
+	for _, d := range []*testDevice{a, b} {
+		if m := expect[*device.GoAway](d); m.Reason != device.GoAwayShutdown || m.MinMS == 0 || m.MaxMS <= m.MinMS {
+			t.Errorf("%+v", m)
+		}
+		d.closed(device.CloseGoingAway)
+	}
+	select {
+	case <-stopped:
+	case <-time.After(patience):
+		t.Fatal("the hub does not stop")
+	}
+	if n := r.hub.Connected(); n != 0 {
+		t.Errorf("%d connected", n)
+	}
+	if conn, err := net.Dial("tcp", r.addr); err == nil {
+		_ = conn.Close()
+		t.Error("it still listens")
+	}
+}

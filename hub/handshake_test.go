@@ -1,0 +1,167 @@
+package hub
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+func TestHandshakeAnswers(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{FailuresPerAddress: 1000}}, "good", "revoked")
+	if err := r.store.RevokeDevice("revoked"); err != nil {
+		t.Fatal(err)
+	}
+	lines := r.upgradeLines(r.tokens["good"])
+	// with replaces the line that begins like the new one, or adds it; without drops lines.
+	with := func(line string) []string {
+		l := slices.Clone(lines)
+		name, _, _ := strings.Cut(line, ":")
+		for i := range l {
+			if strings.HasPrefix(l[i], name+":") {
+				l[i] = line
+				return l
+			}
+		}
+		return append(l, line)
+	}
+	without := func(names ...string) []string {
+		return slices.DeleteFunc(slices.Clone(lines), func(l string) bool {
+			return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(l, n+":") })
+		})
+	}
+	request := func(line string) []string { return append([]string{line}, lines[1:]...) }
+	const realm = `Bearer realm="telemetry-hub"`
+	for _, c := range []struct {
+		name   string
+		lines  []string
+		status int
+		header string // one that must be there, "Name: value"
+	}{
+		{"right", lines, 101, "Sec-Websocket-Protocol: telemetry.v1"},
+		{"right, header over two lines", append(with("Connection: keep-alive"), "Connection: upgrade"), 101, ""},
+		{"right, several upgrades", with("Upgrade: h2c, WebSocket"), 101, ""},
+		{"right, several protocols", append(with("Sec-WebSocket-Protocol: other"), "Sec-WebSocket-Protocol: x, telemetry.v1"), 101, ""},
+		{"right, by cookie", append(without("Authorization"), "Cookie: a=b; device_token="+r.tokens["good"]), 101, ""},
+		{"right, by cookie from a page of ours", append(without("Authorization"), "Origin: https://"+r.addr, "Cookie: device_token="+r.tokens["good"]), 101, ""},
+		{"right, by cookie from a program", append(without("Authorization"), "Origin: file://", "Cookie: device_token="+r.tokens["good"]), 101, ""},
+		{"right, compression is not negotiated", append(slices.Clone(lines), "Sec-WebSocket-Extensions: permessage-deflate"), 101, "Sec-Websocket-Extensions: "},
+		{"cookie from another page", append(without("Authorization"), "Origin: https://evil.example", "Cookie: device_token="+r.tokens["good"]), 403, ""},
+		{"cookie from nowhere", append(without("Authorization"), "Origin: null", "Cookie: device_token="+r.tokens["good"]), 403, ""},
+		{"no token", without("Authorization"), 401, "Www-Authenticate: " + realm},
+		{"unknown token", with("Authorization: Bearer nonsense"), 401, "Www-Authenticate: " + realm + `, error="invalid_token"`},
+		{"other scheme", with("Authorization: Basic " + r.tokens["good"]), 401, "Www-Authenticate: " + realm},
+		{"two tokens", append(slices.Clone(lines), "Authorization: Bearer x"), 401, "Www-Authenticate: " + realm},
+		{"token in the address", append([]string{"GET " + device.Path + "?token=" + r.tokens["good"] + " HTTP/1.1"}, without("GET", "Authorization")[1:]...), 401, ""},
+		{"revoked", with("Authorization: Bearer " + r.tokens["revoked"]), 403, ""},
+		{"other path", request("GET / HTTP/1.1"), 404, ""},
+		{"longer path", request("GET " + device.Path + "/x HTTP/1.1"), 404, ""},
+		{"POST", request("POST " + device.Path + " HTTP/1.1"), 405, "Allow: GET"},
+		{"HEAD", request("HEAD " + device.Path + " HTTP/1.1"), 405, "Allow: GET"},
+		{"no upgrade", without("Upgrade", "Connection"), 426, "Upgrade: websocket"},
+		{"half an upgrade", with("Connection: NotUpgradeX"), 426, "Upgrade: websocket"},
+		{"old version", with("Sec-WebSocket-Version: 8"), 426, "Sec-Websocket-Version: 13"},
+		{"no version", without("Sec-WebSocket-Version"), 426, "Sec-Websocket-Version: 13"},
+		{"no subprotocol", without("Sec-WebSocket-Protocol"), 426, "Sec-Websocket-Protocol: telemetry.v1"},
+		{"other subprotocols", with("Sec-WebSocket-Protocol: mqtt, Telemetry.V1"), 400, ""},
+		{"no key", without("Sec-WebSocket-Key"), 400, ""},
+		{"bad key", with("Sec-WebSocket-Key: zz"), 400, ""},
+		{"short key", with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j"), 400, ""},
+		{"two keys", append(slices.Clone(lines), "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), 400, ""},
+		{"body", append(slices.Clone(lines), "Content-Length: 5"), 400, ""},
+		{"HTTP/1.0", request("GET " + device.Path + " HTTP/1.0"), 505, ""},
+		{"huge header", append(slices.Clone(lines), "X: "+strings.Repeat("x", 20<<10)), 431, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &rig{t: t, store: r.store, hub: r.hub, addr: r.addr, tls: r.tls}
+			var res *http.Response
+			var body string
+			if c.status == 101 {
+				res, _ = r.ask(r.dialTLS(), c.lines...)
+			} else {
+				res, body = r.get(c.lines...)
+			}
+			if res.StatusCode != c.status {
+				t.Fatalf("%s %q, expected %d", res.Status, body, c.status)
+			}
+			if name, value, ok := strings.Cut(c.header, ": "); ok && res.Header.Get(name) != value {
+				t.Errorf("%s is %q, expected %q", name, res.Header.Get(name), value)
+			}
+			for _, secret := range []string{"token=", r.tokens["good"]} {
+				if secret != "" && strings.Contains(body, secret) {
+					t.Errorf("%q tells a secret", body)
+				}
+			}
+			if ours := c.status >= 400 && c.status != 431 && c.name != "HEAD"; ours && (len(body) < 20 || strings.Count(body, ".\n") != 1) {
+				t.Errorf("the answer is not one sentence: %q", body)
+			}
+		})
+	}
+}
+
+func TestFailedAuthenticationsAreLimited(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{FailuresPerAddress: 1e-6}}, "a")
+	for range 10 {
+		if res, _ := r.get(r.upgradeLines("guess")...); res.StatusCode != 401 {
+			t.Fatal(res.Status)
+		}
+	}
+	res, _ := r.get(r.upgradeLines("guess")...)
+	if s, err := strconv.Atoi(res.Header.Get("Retry-After")); res.StatusCode != 429 || err != nil || s < 1 {
+		t.Errorf("%v %v", res.Status, res.Header)
+	}
+	r.join("a").alive(1) // who has a token may come from the same address
+	if c := r.hub.Counters(); c.RefusedToken != 10 || c.RefusedRate != 1 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestConnectionLimits(t *testing.T) {
+	for name, c := range map[string]struct {
+		limits Limits
+		status int
+	}{
+		"all":         {Limits{Connections: 2}, 503},
+		"one address": {Limits{ConnectionsPerAddress: 2}, 429},
+		"handshakes":  {Limits{HandshakesPerSecond: 0.5}, 503}, // and a burst of two
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigOptions{limits: c.limits}, "a", "b", "c")
+			a, b := r.join("a"), r.join("b")
+			res, _ := r.get(r.upgradeLines(r.tokens["c"])...)
+			if s, err := strconv.Atoi(res.Header.Get("Retry-After")); res.StatusCode != c.status || err != nil || s < 1 {
+				t.Fatalf("%v %v", res.Status, res.Header)
+			}
+			a.alive(1)
+			b.alive(1)
+			if c.limits.HandshakesPerSecond > 0 {
+				return
+			}
+			a2 := r.join("a") // takes the place of its older self
+			a.closed(device.CloseReplaced)
+			a2.alive(2)
+			_ = b.conn.Close()
+			eventually(t, "b is gone", func() bool { return r.hub.Connected() == 1 })
+			eventually(t, "its place is free", func() bool { r.hub.mu.Lock(); defer r.hub.mu.Unlock(); return r.hub.places == 1 })
+			r.join("c").alive(1)
+		})
+	}
+}
+
+func TestDeviceThatConnectsTooOften(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{ConnectsPerDevice: 1e-6}}, "a", "b")
+	var last *testDevice
+	for range 20 {
+		last = r.connect("a")
+	}
+	res, _ := r.get(r.upgradeLines(r.tokens["a"])...)
+	if res.StatusCode != 429 || res.Header.Get("Retry-After") == "" {
+		t.Errorf("%v %v", res.Status, res.Header)
+	}
+	last.greet(helloNow())
+	last.alive(1)
+	r.join("b").alive(1)
+}

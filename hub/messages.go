@@ -1,0 +1,243 @@
+package hub
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/lxzan/gws"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+const (
+	// controlBurst is how many seconds' worth of control messages may come at once.
+	controlBurst = 5
+
+	// schemaCost is how many other control messages a SCHEMA counts for: each different one is kept.
+	schemaCost = 20
+)
+
+// decoded are the memory of messages being decoded; a session needs one for the time of one message only.
+var decoded = sync.Pool{New: func() any { return new(device.Data) }}
+
+// events is what gws calls, in the read loop of the session.
+type events struct{}
+
+func sessionOf(c *gws.Conn) *session { return c.NetConn().(*wire).session }
+
+func (events) OnOpen(*gws.Conn)               {}
+func (events) OnClose(c *gws.Conn, err error) { sessionOf(c).left = err }
+
+func (events) OnPing(c *gws.Conn, payload []byte) {
+	s := sessionOf(c)
+	s.handling = true
+	if s.control(1) {
+		_ = c.WritePong(payload) // RFC 6455 §5.5.3: the same bytes
+	}
+	s.handling = false
+}
+
+func (events) OnPong(c *gws.Conn, _ []byte) {
+	s := sessionOf(c)
+	s.handling = true
+	s.control(1)
+	s.handling = false
+}
+
+func (events) OnMessage(c *gws.Conn, m *gws.Message) {
+	s := sessionOf(c)
+	s.handling = true
+	s.message(m.Opcode, m.Bytes())
+	s.handling = false
+	_ = m.Close()
+}
+
+// message takes one message; b is valid until it returns. What comes after the hub has decided to close is ignored: it is
+// not acknowledged, and the device sends it again.
+func (s *session) message(opcode gws.Opcode, b []byte) {
+	switch {
+	case s.ctx.Err() != nil:
+	case opcode != gws.OpcodeBinary:
+		s.close(device.CloseUnsupportedData, "send binary messages only")
+	case len(b) == 0:
+		s.close(device.CloseBadState, "empty message")
+	case s.hello == nil && device.Type(b[0]) != device.TypeHello:
+		s.close(device.CloseBadState, "the first message must be HELLO")
+	case device.Type(b[0]) == device.TypeData:
+		s.data(b)
+	default:
+		s.other(b)
+	}
+}
+
+// control takes n tokens for control messages and closes the connection when there are none.
+func (s *session) control(n int) bool {
+	if s.ctx.Err() != nil {
+		return false
+	}
+	if !s.controls.AllowN(time.Now(), n) {
+		s.close(device.ClosePolicy, "too many control messages")
+		return false
+	}
+	return true
+}
+
+// other takes any message but DATA.
+func (s *session) other(b []byte) {
+	cost := 1
+	if device.Type(b[0]) == device.TypeSchema {
+		cost = min(schemaCost, s.controls.Burst())
+	}
+	if !s.control(cost) {
+		return
+	}
+	m, err := device.ParseControl(b)
+	if err != nil {
+		code := device.CloseBadState
+		if device.Type(b[0]) == device.TypeSchema {
+			code = device.CloseBadSchema
+		}
+		s.close(code, err.Error())
+		return
+	}
+	switch m := m.(type) {
+	case *device.Hello:
+		s.greet(m)
+	case *device.Schema:
+		s.announce(m, b)
+	case *device.Lost:
+		s.check(s.ingest.Load().Lost(s.ctx, m))
+	case *device.Result:
+		s.hub.counters.results.Add(1)
+	default:
+		s.close(device.CloseBadState, fmt.Sprintf("%v is for the hub to send", m.Type()))
+	}
+}
+
+// greet answers HELLO with WELCOME.
+func (s *session) greet(m *device.Hello) {
+	if s.hello != nil {
+		s.close(device.CloseBadState, "a second HELLO")
+		return
+	}
+	now := s.hub.now().UnixMicro()
+	offset, ok := sub(now, m.Now)
+	if !ok {
+		s.close(device.CloseBadState, "HELLO: now is out of range")
+		return
+	}
+	s.ackDelay = min(time.Duration(m.AckDelay)*time.Millisecond, s.hub.pace.ackDelay)
+	s.oldest = m.Oldest
+	in := s.hub.store.Ingest(s.device, m.Stream, s.committed)
+	s.hello = m
+	s.ingest.Store(in)
+	if m.Clock == device.ClockBoot {
+		if !s.check(in.Boot(s.ctx, m.Boot, offset)) {
+			return
+		}
+	} else {
+		skew := skewOf(m.Now, now)
+		s.skew.Store(int64(skew))
+		s.clock.doubtful = skew.Abs() > maxSkew
+	}
+	schema, message, known := s.hub.store.SchemaByHash(m.SchemaHash)
+	if known {
+		s.schema = schema
+		in.Schema(message, schema)
+	}
+	s.awaited = !known
+	s.hub.store.NoteDevice(s.device, m)
+
+	limits := &s.hub.limits
+	s.write1(device.AppendControl(nil, &device.Welcome{
+		Device: s.device, Now: s.hub.now().UnixMicro(), Received: in.Received(device.MaxRanges), NeedSchema: !known,
+		WindowFrames: uint32(limits.WindowFrames), WindowBytes: uint32(limits.WindowBytes),
+		AckDelay: uint32(s.ackDelay.Milliseconds()), Idle: uint32(limits.Idle.Milliseconds()),
+		FrameRate: uint32(min(limits.FramesPerSecond, 1<<31)),
+	}))
+}
+
+// announce takes SCHEMA: the one WELCOME asked for, or another one for the frames that follow.
+func (s *session) announce(schema *device.Schema, message []byte) {
+	hash := device.HashSchema(message)
+	if s.awaited && hash != s.hello.SchemaHash {
+		s.close(device.CloseBadSchema, fmt.Sprintf("SCHEMA has the hash %v, HELLO announced %v", hash, s.hello.SchemaHash))
+		return
+	}
+	s.awaited = false
+	known, kept, ok := s.hub.store.SchemaByHash(hash)
+	if ok { // thousands of devices share one
+		schema, message = known, kept
+	} else {
+		message = bytes.Clone(message)
+	}
+	s.schema = schema
+	s.ingest.Load().Schema(message, schema)
+	s.hello.SchemaHash = hash
+	s.hub.store.NoteDevice(s.device, s.hello)
+}
+
+// data takes one DATA message. In the steady state it allocates nothing.
+func (s *session) data(b []byte) {
+	s.dataAt.Store(int64(s.hub.elapsed()))
+	if !s.slowDown() {
+		return
+	}
+	s.owedFrames.Add(1)
+	s.owedBytes.Add(int64(len(b)))
+	in := s.ingest.Load()
+	d := decoded.Get().(*device.Data)
+	defer decoded.Put(d)
+	var wrong *device.DataError
+	if err := device.ParseData(b, s.schema, d); err != nil {
+		if !errors.As(err, &wrong) {
+			wrong = &device.DataError{Code: device.RejectMalformed, Text: err.Error()}
+		}
+		s.check(in.Reject(s.ctx, wrong.Seq, wrong.Code, wrong.Text, b))
+		return
+	}
+	timing, ok := s.clock.timing(d, s.hub.now().UnixMicro(), in.Offset)
+	if !ok {
+		s.check(in.Reject(s.ctx, d.Seq, device.RejectBadValue, "a time is out of range", b))
+		return
+	}
+	s.check(in.Frame(s.ctx, b, d, timing))
+}
+
+// slowDown waits as long as the device is ahead of its rate; meanwhile TCP fills up and holds the device back. It returns
+// false if the session was closed in that time.
+func (s *session) slowDown() bool {
+	delay := s.frames.Reserve().Delay()
+	if delay == 0 {
+		return true
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+// check closes the connection for what the store can't take, and reports whether it took it.
+func (s *session) check(err error) bool {
+	switch {
+	case err == nil:
+		return true
+	case s.ctx.Err() != nil: // that is why
+	case errors.Is(err, store.ErrTooSparse):
+		s.close(device.CloseTooSparse, fmt.Sprintf("more than %d separate ranges: send the oldest frames first", device.MaxSparseRanges))
+	case errors.Is(err, store.ErrClosed):
+		s.close(device.CloseTryLater, "the hub does not take data of this device now")
+	default:
+		s.hub.log.Error("the store refused a message", "device", s.device, "error", err)
+		s.close(device.CloseInternal, "the hub failed")
+	}
+	return false
+}

@@ -1,0 +1,156 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lxzan/gws"
+	"golang.org/x/time/rate"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+// session is one device connection. Its size matters: a hub has thousands.
+type session struct {
+	// static
+	hub     *Hub
+	device  string
+	network netip.Prefix // what the connection counts for
+	address string       // remote host:port
+	socket  *gws.Conn
+	wire    *wire
+	opened  time.Duration // elapsed
+	ctx     context.Context
+	cancel  context.CancelFunc
+
+	// owned by the read loop
+	hello    *device.Hello // nil: not yet come
+	schema   *device.Schema
+	awaited  bool // SCHEMA must come, with the hash of hello
+	clock    deviceClock
+	frames   *rate.Limiter // DATA
+	controls *rate.Limiter // anything else
+	handling bool          // a callback runs: a panic is ours, not one of gws
+	left     error         // why the connection ended, as gws sees it
+
+	// owned by the sweep
+	holes holes
+
+	// set by HELLO, before ingest
+	ackDelay time.Duration
+	oldest   uint64 // the device holds nothing below it
+
+	ingest     atomic.Pointer[store.Ingest] // nil before HELLO
+	owedFrames atomic.Int64                 // DATA messages since the last ACK
+	owedBytes  atomic.Int64
+	dataAt     atomic.Int64 // elapsed ns of the newest DATA; 0: none
+	skew       atomic.Int64 // ns
+	out        outbox
+	wg         sync.WaitGroup // the writer
+}
+
+func newSession(h *Hub, id string, network netip.Prefix, socket *gws.Conn, w *wire, address string) *session {
+	s := &session{
+		hub: h, device: id, network: network, address: address, socket: socket, wire: w, opened: h.elapsed(),
+		frames:   rate.NewLimiter(rate.Limit(h.limits.FramesPerSecond), h.limits.FrameBurst),
+		controls: rate.NewLimiter(rate.Limit(h.limits.ControlsPerSecond), int(controlBurst*h.limits.ControlsPerSecond)+1),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	w.session = s
+	return s
+}
+
+// run reads until the connection ends.
+func (s *session) run() {
+	defer s.hub.running.Done()
+	s.hub.counters.handshakes.Add(1)
+	s.hub.log.Info("device connected", "device", s.device, "address", s.address)
+	s.read()
+	s.end()
+}
+
+// read is the read loop. gws panics on a frame with a 64-bit length of 2⁶³ or more: that must end this connection and
+// nothing else.
+func (s *session) read() {
+	defer func() {
+		switch reason := recover(); {
+		case reason == nil:
+		case s.handling:
+			s.hub.log.Error("panic in a device session", "device", s.device, "panic", reason, "stack", string(debug.Stack()))
+			s.close(device.CloseInternal, "the hub failed")
+		default:
+			s.close(device.CloseProtocolError, "broken WebSocket frame")
+		}
+	}()
+	s.socket.ReadLoop()
+}
+
+// end releases everything, in this order: what is still to be said is said before the connection closes.
+func (s *session) end() {
+	s.cancel()
+	s.out.end()
+	s.wg.Wait()
+	_ = s.wire.Close()
+	if in := s.ingest.Load(); in != nil {
+		in.Close()
+	}
+	s.hub.exit(s)
+	s.hub.release(s.network)
+	s.count()
+}
+
+// count enters the reason of the end into log and counters.
+func (s *session) count() {
+	c, code := &s.hub.counters, device.CloseCode(0)
+	if s.out.closing != nil {
+		code = s.out.closing.code
+	}
+	level := slog.LevelInfo
+	switch {
+	case s.wire.slow.Load():
+		c.slow.Add(1)
+		level = slog.LevelWarn
+	case code == device.CloseReplaced:
+		c.replaced.Add(1)
+	case code == device.CloseIdle:
+		c.idle.Add(1)
+	case code != 0 && code != device.CloseGoingAway && code != device.CloseRevoked:
+		c.misbehaved.Add(1)
+		level = slog.LevelWarn
+	}
+	attrs := []any{"device", s.device, "address", s.address, "duration", (s.hub.elapsed() - s.opened).Round(time.Millisecond)}
+	switch {
+	case s.wire.slow.Load():
+		attrs = append(attrs, "reason", "the device does not read", "code", int(device.CloseSlow))
+	case code != 0:
+		attrs = append(attrs, "reason", s.out.closing.text, "code", int(code))
+	case s.left != nil:
+		attrs = append(attrs, "reason", s.left)
+	}
+	s.hub.log.Log(context.Background(), level, "device disconnected", attrs...)
+}
+
+// close begins the end of the session, from any goroutine, and does not wait for it. From now on nothing is accepted from
+// the device. It has pace.closing to answer the Close frame.
+func (s *session) close(code device.CloseCode, text string) {
+	s.finish(&closing{code: code, text: text})
+}
+
+// leave is close for a hub that stops.
+func (s *session) leave(away *device.GoAway) {
+	s.finish(&closing{code: device.CloseGoingAway, text: away.Text, away: away})
+}
+
+func (s *session) finish(c *closing) {
+	s.cancel()
+	if s.out.finish(c) {
+		time.AfterFunc(s.hub.pace.closing, s.wire.cut)
+		s.wake()
+	}
+}

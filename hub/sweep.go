@@ -1,0 +1,48 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+// sweep looks after all sessions until ctx ends. One ticker does for all: a timer or a deadline for each connection would
+// have to be moved with every message.
+func (h *Hub) sweep(ctx context.Context) {
+	ticker := time.NewTicker(h.pace.sweep)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, s := range h.sessions() {
+			s.look(h.elapsed())
+		}
+	}
+}
+
+// look closes a session that is silent, and asks for frames it misses.
+func (s *session) look(now time.Duration) {
+	in := s.ingest.Load()
+	if in == nil {
+		if now-s.opened > s.hub.pace.hello {
+			s.close(device.CloseIdle, "no HELLO came")
+		}
+		return
+	}
+	// A session that is not waiting for its device is held up by the store or the rate limit: that is not silence.
+	if since := time.Duration(s.wire.waiting.Load()); since > 0 && now-since > s.hub.limits.Idle {
+		s.close(device.CloseIdle, "nothing was heard from the device")
+		return
+	}
+	missing := askable(in.Holes(device.MaxRanges), s.oldest)
+	if s.holes.due(now, missing, s.hub.pace) {
+		s.out.mu.Lock()
+		s.out.resend = missing
+		s.out.mu.Unlock()
+		s.wake()
+	}
+}

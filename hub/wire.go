@@ -1,0 +1,123 @@
+package hub
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+// opClose is the first byte of an unfragmented Close frame (RFC 6455 §5.5.1).
+const opClose = 0x88
+
+// wire is the connection below gws. It bounds every write, knows when the device was last heard, and keeps gws from
+// saying what should not be said: anything after a Close frame, or the Go text of a read error as a close reason.
+type wire struct {
+	// static
+	net.Conn // *tls.Conn, unless the handler is served without TLS
+	session  *session
+	timeout  time.Duration        // of one write
+	elapsed  func() time.Duration // monotonic
+
+	// owned by the read loop
+	early []byte // what the HTTP server had read beyond the request
+
+	heard   atomic.Int64 // elapsed ns when bytes last came; 0: never
+	waiting atomic.Int64 // elapsed ns since when Read has been waiting; 0: it is not
+	silent  atomic.Bool  // nothing is to be written any more
+	slow    atomic.Bool  // a write has waited too long
+}
+
+// Read notes when the device was heard, and since when it is waited for.
+func (w *wire) Read(b []byte) (int, error) {
+	if len(w.early) > 0 {
+		n := copy(b, w.early)
+		w.early = w.early[n:]
+		return n, nil
+	}
+	w.waiting.Store(int64(w.elapsed()))
+	n, err := w.Conn.Read(b)
+	if n > 0 {
+		w.heard.Store(int64(w.elapsed()))
+	}
+	w.waiting.Store(0)
+	if err != nil {
+		// gws answers a read error with Close 1000 and the error's text, which would tell the peer our addresses.
+		w.silent.Store(true)
+	}
+	return n, err
+}
+
+// Write writes one WebSocket frame, or the answer to the handshake. After a Close frame it only pretends to, because gws
+// would close the connection on an error, before the peer has read what was sent.
+func (w *wire) Write(b []byte) (int, error) {
+	if w.silent.Load() {
+		return len(b), nil
+	}
+	frame := b
+	if b[0] == opClose {
+		w.silent.Store(true)
+		frame = plainClose(b)
+	}
+	if err := w.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+		return 0, err
+	}
+	if _, err := w.Conn.Write(frame); err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			w.slow.Store(true)
+		}
+		w.cut() // part of a frame may be on the way: nothing sensible can follow
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// cut ends the connection at once. tls.Conn.Close would try to say goodbye, for up to five seconds.
+func (w *wire) cut() {
+	conn := tcpOf(w.Conn)
+	if l, ok := conn.(interface{ SetLinger(sec int) error }); ok && w.slow.Load() {
+		_ = l.SetLinger(0) // or the kernel would go on to offer what the peer does not read
+	}
+	_ = conn.Close()
+}
+
+// tcpOf returns the connection below TLS.
+func tcpOf(conn net.Conn) net.Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return conn
+}
+
+// plainClose replaces the reasons of gws, which name the library, by ones that help the author of a device.
+func plainClose(frame []byte) []byte {
+	if len(frame) < 4 || !strings.HasPrefix(string(frame[4:]), "gws: ") {
+		return frame
+	}
+	code := device.CloseCode(binary.BigEndian.Uint16(frame[2:]))
+	var text string
+	switch code {
+	case device.CloseTooBig:
+		text = fmt.Sprintf("a message may have at most %d bytes", device.MaxMessage)
+	case device.CloseProtocolError:
+		text = "broken WebSocket frame"
+	}
+	body := closeBody(code, text)
+	return append([]byte{opClose, byte(len(body))}, body...)
+}
+
+// closeBody is the payload of a Close frame; text is cut to what a control frame can hold (RFC 6455 §5.5).
+func closeBody(code device.CloseCode, text string) []byte {
+	const room = 125 - 2
+	if len(text) > room {
+		text = strings.ToValidUTF8(text[:room], "")
+	}
+	return append(binary.BigEndian.AppendUint16(nil, uint16(code)), text...)
+}
