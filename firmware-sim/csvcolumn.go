@@ -22,7 +22,7 @@ type columnFacts struct {
 	places   int    // most digits behind it
 	notInt64 bool   // a number without a fraction that no int64 holds
 	special  bool   // NaN, an infinity, or beyond what decimal takes
-	inexact  int    // line of the first number that not even a float64 holds exactly
+	inexact  int    // line of the first number that not even a float64 gives back
 	text     string // the first text, for the error
 }
 
@@ -37,21 +37,20 @@ func (f *columnFacts) see(cell string, line int) {
 		setFirst(&f.firstWord, line)
 		return
 	}
-	d, ok := parseDecimal(cell)
-	if !ok {
-		if _, ok := parseFloat(cell); !ok {
-			f.texts++
-			if f.firstText == 0 {
-				f.text = strings.Clone(cell)
-			}
-			setFirst(&f.firstText, line)
-			return
+	if _, ok := parseFloat(cell); !ok { // nor has a number beyond its range any other type
+		f.texts++
+		if f.firstText == 0 {
+			f.text = strings.Clone(cell)
 		}
-		f.special = true
-		setFirst(&f.firstNum, line)
+		setFirst(&f.firstText, line)
 		return
 	}
 	setFirst(&f.firstNum, line)
+	d, ok := parseDecimal(cell)
+	if !ok {
+		f.special = true
+		return
+	}
 	f.whole = max(f.whole, len(d.digits)+d.exponent)
 	f.places = max(f.places, -d.exponent)
 	if _, ok := d.raw(0); d.exponent >= 0 && !ok {

@@ -66,8 +66,7 @@ func (d decimal) raw(scale int) (int64, bool) {
 	return r, err == nil
 }
 
-// parseFloat reads a number that decimal does not take, or that needs more range than an integer has: the nearest
-// float64. NaN and infinities are values too, a number too large is not.
+// parseFloat reads a number as the nearest float64. NaN and infinities are values too, a number too large is not.
 func parseFloat(s string) (float64, bool) {
 	if strings.ContainsAny(s, "xX_") {
 		return 0, false
@@ -76,12 +75,12 @@ func parseFloat(s string) (float64, bool) {
 	return f, err == nil
 }
 
-// exactFloat says whether a float64 holds exactly what d says.
+// exactFloat says whether a float64 gives d back when it is written with as many digits as it needs.
 func (d decimal) exactFloat() bool {
-	text := d.digits + "e" + strconv.Itoa(d.exponent)
-	if d.digits == "" {
-		return true
+	if len(d.digits) <= 15 && -290 <= d.exponent && d.exponent <= 290 {
+		return true // 15 digits survive any float64 that is neither denormal nor infinite
 	}
+	text := d.digits + "e" + strconv.Itoa(d.exponent)
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsInf(f, 0) {
 		return false
