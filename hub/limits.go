@@ -59,6 +59,9 @@ type Limits struct {
 	WriteTimeout time.Duration
 }
 
+// DefaultLimits returns the limits that apply where nothing else is said.
+func DefaultLimits() Limits { return Limits{}.withDefaults() }
+
 // withDefaults fills the zero fields, and keeps a window that no message could ever pass from being settled.
 func (l Limits) withDefaults() Limits {
 	setDefault(&l.Connections, 10_000)
