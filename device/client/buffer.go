@@ -192,15 +192,21 @@ func (b *buffer) heldFrom(seq uint64) *frame {
 
 // unsent is the first held frame from seq on that is below end, not in flight and, with a log, on disk; nil if there is none.
 func (b *buffer) unsent(seq, end uint64) *frame {
-	if b.log != nil {
-		end = min(end, b.durable+1)
-	}
+	end = b.sendable(end)
 	for i := b.search(seq); i < len(b.frames) && b.frames[i].seq < end; i++ {
 		if f := &b.frames[i]; f.message != nil && !b.isInFlight(f) {
 			return f
 		}
 	}
 	return nil
+}
+
+// sendable is seq or the lowest number that is not on disk yet, whichever is lower.
+func (b *buffer) sendable(seq uint64) uint64 {
+	if b.log != nil {
+		return min(seq, b.durable+1)
+	}
+	return seq
 }
 
 // launch takes note that the frame is being sent on the current connection.

@@ -200,12 +200,12 @@ func (c *Client) Stats() Stats {
 	return s
 }
 
-// noteError keeps an error for Stats.
-func (c *Client) noteError(err error) {
+// noteError logs an error and keeps it for Stats.
+func (c *Client) noteError(what string, err error) {
+	c.log.Warn(what, "error", err)
 	c.mu.Lock()
-	c.stats.LastError = err.Error()
+	c.stats.LastError = what + ": " + err.Error()
 	c.mu.Unlock()
-	c.log.Warn("device is not connected", "error", err)
 }
 
 // Close writes what the buffer file still lacks and closes it. Run must have returned.

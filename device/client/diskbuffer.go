@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -104,7 +103,7 @@ func (d *diskBuffer) close() {
 func (c *Client) writeDisk(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := c.flush(); err != nil {
-			c.noteError(fmt.Errorf("buffer file: %w", err))
+			c.noteError("the buffer file cannot be written", err)
 			select {
 			case <-time.After(retryDisk):
 			case <-ctx.Done():

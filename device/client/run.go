@@ -36,7 +36,7 @@ func (c *Client) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		c.noteError(err)
+		c.noteError("not connected", err)
 		oldestFirst = tooSparse(err)
 		pause(ctx, between(b.after(err, s.stood())))
 	}

@@ -32,7 +32,7 @@ func (s *session) work() (wait time.Duration, err error) {
 		if message == nil {
 			return min(wait, pause), nil
 		}
-		if err := s.write(message); err != nil {
+		if err := s.write(gws.OpcodeBinary, message); err != nil {
 			return 0, err
 		}
 		if err := s.fault(message); err != nil {
@@ -55,16 +55,12 @@ func (s *session) ping(now time.Time) error {
 		return errSilent
 	}
 	s.pingAt = now.Add(s.pingEvery)
-	if s.silent == 0 && s.wrote {
-		s.wrote = false
-		return nil
+	var err error
+	if s.silent > 0 || !s.wrote {
+		err = s.write(gws.OpcodePing, nil)
 	}
-	return s.conn.WritePing(nil)
-}
-
-func (s *session) write(message []byte) error {
-	s.wrote = true
-	return s.conn.WriteMessage(gws.OpcodeBinary, message)
+	s.wrote = false
+	return err
 }
 
 // next is the message to send now: results of commands, then what is lost, then frames. If there is none, wait is how long until
@@ -152,6 +148,9 @@ func (c *Client) sent(seq uint64, bytes int) {
 func (s *session) chooseFrame(now time.Time) (f *frame, wait time.Duration) {
 	b := &s.client.buf
 	live, backlog := b.unsent(s.live, math.MaxUint64), b.unsent(s.backlog, s.live)
+	if backlog == nil {
+		s.backlog = b.sendable(s.live) // not to look through the same frames again
+	}
 	if s.oldestFirst && backlog != nil {
 		live = nil
 	}
@@ -198,7 +197,7 @@ func (s *session) fault(message []byte) error {
 		c.mu.Lock()
 		c.sent(seq, len(message))
 		c.mu.Unlock()
-		if err := s.write(message); err != nil {
+		if err := s.write(gws.OpcodeBinary, message); err != nil {
 			return err
 		}
 	}

@@ -111,24 +111,24 @@ func (s *session) leave(err error) {
 // serve is the loop.
 func (s *session) serve(ctx context.Context) error {
 	if err := s.hello(); err != nil {
-		return s.cause(err)
+		return err
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		wait, err := s.work()
 		if err != nil {
-			return s.cause(err)
+			return err
 		}
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.ended:
-			return s.readErr
+			return s.lastWord()
 		case m := <-s.inbox:
 			if err := s.take(ctx, m); err != nil {
-				return s.cause(err)
+				return err
 			}
 		case <-s.client.wake:
 		case <-timer.C:
@@ -136,13 +136,32 @@ func (s *session) serve(ctx context.Context) error {
 	}
 }
 
-// cause is what a failed write is due to: the hub's close code, if it has sent one.
-func (s *session) cause(err error) error {
-	if !errors.Is(err, gws.ErrConnClosed) {
-		return err
+// write sends a message. If that fails, the connection is closed, and the error is what it has ended with.
+func (s *session) write(opcode gws.Opcode, message []byte) error {
+	s.wrote = true
+	if err := s.conn.WriteMessage(opcode, message); err != nil {
+		return s.lastWord()
 	}
-	<-s.ended
-	return s.readErr
+	return nil
+}
+
+// lastWord is why a closed connection has ended: GOAWAY if that came before the end, else what the reader met.
+func (s *session) lastWord() error {
+	for {
+		var m device.Message
+		select {
+		case m = <-s.inbox:
+		case <-s.ended:
+			select {
+			case m = <-s.inbox:
+			default:
+				return s.readErr
+			}
+		}
+		if g, ok := m.(*device.GoAway); ok {
+			return goAwayError{g}
+		}
+	}
 }
 
 func (s *session) hello() error {
@@ -154,25 +173,31 @@ func (s *session) hello() error {
 	c.mu.Unlock()
 	s.pingEvery = welcomeTimeout
 	s.pingAt = time.Now().Add(welcomeTimeout)
-	return s.write(device.AppendControl(nil, h))
+	return s.write(gws.OpcodeBinary, device.AppendControl(nil, h))
 }
 
 // take handles a message that the reader has passed on.
 func (s *session) take(ctx context.Context, m device.Message) error {
-	if s.welcomeAt.IsZero() != (m.Type() == device.TypeWelcome) {
-		return fmt.Errorf("%w: message type 0x%02x out of place", device.ErrMalformed, byte(m.Type()))
-	}
+	welcomed := !s.welcomeAt.IsZero()
 	switch m := m.(type) {
-	case *device.Welcome:
-		s.welcomed(m)
-	case *device.Resend:
-		return s.resend(m.Ranges)
-	case *device.Command:
-		s.client.takeCommand(ctx, m, timeLeft(m, s.hubTime+time.Since(s.welcomeAt).Microseconds()))
 	case *device.GoAway:
 		return goAwayError{m}
+	case *device.Welcome:
+		if !welcomed {
+			s.welcomed(m)
+			return nil
+		}
+	case *device.Resend:
+		if welcomed {
+			return s.resend(m.Ranges)
+		}
+	case *device.Command:
+		if welcomed {
+			s.client.takeCommand(ctx, m, timeLeft(m, s.hubTime+time.Since(s.welcomeAt).Microseconds()))
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("%w: type 0x%02x is out of place", device.ErrMalformed, byte(m.Type()))
 }
 
 func (s *session) welcomed(w *device.Welcome) {
@@ -218,7 +243,7 @@ func (s *session) resend(missing device.Ranges) error {
 	c.mu.Unlock()
 	for _, r := range gone {
 		lost := &device.Lost{First: r.First, Last: r.Last, Reason: device.LostOverwritten, Text: "acknowledged before"}
-		if err := s.write(device.AppendControl(nil, lost)); err != nil {
+		if err := s.write(gws.OpcodeBinary, device.AppendControl(nil, lost)); err != nil {
 			return err
 		}
 	}
