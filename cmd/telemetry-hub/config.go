@@ -104,6 +104,9 @@ func loadConfig(flags *pflag.FlagSet, path string, environ []string) (*config, e
 		}
 		for _, key := range k.Keys() {
 			field, ok := fields[key]
+			if table, empty := k.Get(key).(map[string]any); empty && len(table) == 0 && isTable(key, fields) {
+				continue
+			}
 			if !ok {
 				return nil, unknownKey(s.name, key, fields)
 			}
@@ -112,22 +115,14 @@ func loadConfig(flags *pflag.FlagSet, path string, environ []string) (*config, e
 			}
 		}
 	}
-	return c, c.check()
-}
-
-// check finds what is wrong between settings, and fills in what systemd says.
-func (c *config) check() error {
 	if c.DataDir == "" {
-		// The first, if the unit has several.
+		// systemd names the directories of the unit; the first is the hub's.
 		c.DataDir, _, _ = strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
 	}
 	if c.DataDir == "" {
-		return withHint(errors.New("no data directory was given"), "use --data-dir DIR, or set %sDATA_DIR", envPrefix)
+		return nil, &usageError{withHint(errors.New("no data directory was given"), "use --data-dir DIR, or set %sDATA_DIR", envPrefix)}
 	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return withHint(errors.New("tls_cert and tls_key come together, and only one was given"), "without both, a self-signed certificate is made in the data directory")
-	}
-	return nil
+	return c, nil
 }
 
 func addFields(fields map[string]any, prefix string, v reflect.Value) {
@@ -185,6 +180,15 @@ func commandLine(fields map[string]any, flags *pflag.FlagSet) koanf.Provider {
 		}
 		return key, f.Value.String()
 	})
+}
+
+func isTable(key string, fields map[string]any) bool {
+	for k := range fields {
+		if strings.HasPrefix(k, key+".") {
+			return true
+		}
+	}
+	return false
 }
 
 func unknownKey(where, key string, fields map[string]any) error {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // byteSize is a number of bytes, written 1048576, 500MB or 2GiB.
@@ -85,7 +86,7 @@ func parseDuration(value any) (time.Duration, error) {
 }
 
 func parseByteSize(s string) (byteSize, error) {
-	number := strings.TrimRight(s, "BKMGTikmgt ")
+	number := strings.TrimRightFunc(s, func(r rune) bool { return r == ' ' || unicode.IsLetter(r) })
 	factor, ok := map[string]float64{
 		"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40,
 	}[strings.ToUpper(strings.TrimSpace(s[len(number):]))]

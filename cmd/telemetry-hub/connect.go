@@ -70,9 +70,6 @@ func connect(ctx context.Context, dir string, m mode) (*control.Client, error) {
 
 // openFiles opens the store in dir and serves it to a client in this process.
 func openFiles(dir string, m mode) (*control.Client, error) {
-	if err := becomeOwner(dir); err != nil {
-		return nil, err
-	}
 	if m == existing {
 		_, err := os.Stat(filepath.Join(dir, "hub.db"))
 		switch {
@@ -91,8 +88,13 @@ func openFiles(dir string, m mode) (*control.Client, error) {
 	})
 }
 
-// withHub runs use with a client of the hub on dir.
-func withHub(cmd *cobra.Command, dir string, m mode, use func(context.Context, *control.Client) error) error {
+// withHub runs use with a client of the hub on dir. Root acts as the owner of dir meanwhile.
+func withHub(cmd *cobra.Command, dir string, m mode, use func(context.Context, *control.Client) error) (err error) {
+	back, err := becomeOwner(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, back()) }()
 	c, err := connect(cmd.Context(), dir, m)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,7 @@ is shown once, when it is made; a lost one is replaced with "device rotate".`,
 func newDeviceAdd() *cobra.Command {
 	var (
 		add           store.NewDevice
+		labels        []string
 		count         int
 		prefix, path  string
 		dir           *string
@@ -62,7 +64,10 @@ The kind is the measurement name of the device's readings, labels become tags of
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if add.Labels, err = parseLabels(labels); err != nil {
+				return misused(cmd, err)
+			}
 			devices := fleet(add, prefix, count)
 			if len(args) == 1 {
 				add.ID = args[0]
@@ -75,12 +80,27 @@ The kind is the measurement name of the device's readings, labels become tags of
 	}
 	f := cmd.Flags()
 	f.StringVar(&add.Kind, "kind", "", `what it is: the measurement name of its readings (default "telemetry")`)
-	f.StringToStringVar(&add.Labels, "label", nil, "`k=v`, a tag of its readings; may be repeated")
+	f.StringArrayVar(&labels, "label", nil, "`k=v`, a tag of its readings; may be repeated")
 	f.IntVar(&count, "count", 0, "register a fleet of `N` devices")
 	f.StringVar(&prefix, "prefix", "", "what the ids of the fleet begin with")
 	outputFlag(cmd, &path)
 	dir = dataDirFlag(cmd)
 	return cmd
+}
+
+func parseLabels(args []string) (map[string]string, error) {
+	labels := map[string]string{}
+	for _, a := range args {
+		k, v, ok := strings.Cut(a, "=")
+		if !ok {
+			return nil, fmt.Errorf("--label %s is not like k=v", a)
+		}
+		if _, twice := labels[k]; twice {
+			return nil, fmt.Errorf("--label %s was given twice", k)
+		}
+		labels[k] = v
+	}
+	return labels, nil
 }
 
 // fleet returns count devices like the model, named prefix-0001 and so on.

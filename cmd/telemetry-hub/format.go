@@ -4,8 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 func printJSON(w io.Writer, v any) error {
@@ -81,4 +85,24 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// wrapped breaks s into lines of at most width columns where there are words to break at. Control characters become
+// spaces: a terminal must not obey a text that came from elsewhere.
+func wrapped(s string, width int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		line := ""
+		for _, word := range strings.FieldsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == ' ' }) {
+			if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
+				if !yield(line) {
+					return
+				}
+				line = ""
+			}
+			line = strings.TrimPrefix(line+" "+word, " ")
+		}
+		if line != "" {
+			yield(line)
+		}
+	}
 }

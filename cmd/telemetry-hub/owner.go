@@ -29,18 +29,25 @@ func foreignOwner(dir string) (*syscall.Stat_t, error) {
 	return nil, nil
 }
 
-// becomeOwner makes root the owner of dir for the rest of the process.
-func becomeOwner(dir string) error {
+// becomeOwner lets root act as the owner of dir until back is called. Files that were opened before stay usable.
+func becomeOwner(dir string) (back func() error, err error) {
 	st, err := foreignOwner(dir)
 	if st == nil || err != nil {
-		return err
+		return func() error { return nil }, err
 	}
+	groups, err := syscall.Getgroups()
+	if err != nil {
+		return nil, err
+	}
+	// Only the effective ids change, so that there is a way back. Groups come first: without root's id they can't change.
 	if err := errors.Join(
-		syscall.Setgroups([]int{int(st.Gid)}), syscall.Setgid(int(st.Gid)), syscall.Setuid(int(st.Uid)),
+		syscall.Setgroups([]int{int(st.Gid)}), syscall.Setresgid(-1, int(st.Gid), -1), syscall.Setresuid(-1, int(st.Uid), -1),
 	); err != nil {
-		return fmt.Errorf("become the owner of %s: %w", dir, err)
+		return nil, fmt.Errorf("act as the owner of %s: %w", dir, err)
 	}
-	return nil
+	return func() error {
+		return errors.Join(syscall.Setresuid(-1, 0, -1), syscall.Setresgid(-1, os.Getgid(), -1), syscall.Setgroups(groups))
+	}, nil
 }
 
 // refuseForeignOwner is for serve, which may need what only root can read and so does not change its user by itself.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -106,10 +107,8 @@ func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
 	if err := refuseForeignOwner(cfg.DataDir); err != nil {
 		return nil, err
 	}
-	if s.store, err = store.Open(cfg.storeOptions(log)); errors.Is(err, store.ErrLocked) {
-		return nil, withHint(fmt.Errorf("%s: %w", cfg.DataDir, err), "another hub may be running on it: telemetry-hub status --data-dir %s", cfg.DataDir)
-	} else if err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
+	if s.store, err = openStore(cfg, log); err != nil {
+		return nil, err
 	}
 	if s.cert, err = hub.LoadOrCreateCertificate(cfg.DataDir, cfg.TLSCert, cfg.TLSKey); err != nil {
 		return nil, fmt.Errorf("TLS certificate: %w", err)
@@ -127,6 +126,27 @@ func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
 	}
 	s.hub = hub.New(hub.Config{Store: s.store, Limits: cfg.hubLimits(), Logger: log})
 	return s, nil
+}
+
+// openStore waits a little for a command, or a hub that is ending, to let go of the files.
+func openStore(cfg *config, log *slog.Logger) (*store.Store, error) {
+	deadline := time.Now().Add(lockPatience)
+	for {
+		st, err := store.Open(cfg.storeOptions(log))
+		if err == nil {
+			return st, nil
+		}
+		if !errors.Is(err, store.ErrLocked) {
+			return nil, fmt.Errorf("open the store: %w", err)
+		}
+		if c, dialErr := control.Dial(context.Background(), cfg.DataDir); dialErr == nil {
+			_ = c.Close()
+			return nil, withHint(fmt.Errorf("a hub runs on %s already", cfg.DataDir), "telemetry-hub status --data-dir %s shows what it does", cfg.DataDir)
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("%s: %w", cfg.DataDir, err)
+		}
+	}
 }
 
 // run serves until ctx ends. The hub ends first, so that the store commits what came in last, and devices hear of it.

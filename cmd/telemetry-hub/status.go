@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -42,10 +43,17 @@ something is. It works without a running hub, too.`,
 	return cmd
 }
 
+const statusText = 80 - len("dead letters  ") // columns for a text
+
 func printStatus(w io.Writer, s *control.Status, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 
+	text := func(s string) {
+		for line := range wrapped(s, statusText) {
+			row("", "%s", line)
+		}
+	}
 	if s.Running {
 		row("hub", "running, %d of %s connected", s.Connected, plural(s.Devices, "device"))
 	} else {
@@ -53,7 +61,8 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) error {
 	}
 	switch st := s.Storage; {
 	case st.Error != "":
-		row("storage", "%s since %s: %s", st.State, stamp(st.Since), st.Error)
+		row("storage", "%s since %s", st.State, stamp(st.Since))
+		text(st.Error)
 	default:
 		row("storage", "%s", st.State)
 	}
@@ -67,19 +76,14 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) error {
 	}
 	for _, tail := range s.Tails {
 		row(tail.Name, "up to position %d, %s entries (%s) to go", tail.Cursor, grouped(tail.LagEntries), bytesOf(tail.LagBytes))
-		if tail.Error != "" {
-			row("", "%s", tail.Error)
-		}
+		text(tail.Error)
 	}
 	if len(s.Alarms) == 0 {
 		row("alarms", "none")
 	}
 	for i, a := range s.Alarms {
-		name := ""
-		if i == 0 {
-			name = "ALARMS"
-		}
-		row(name, "%s: %s", stamp(a.Since), a.Text)
+		row(strings.Repeat("ALARMS", 1-min(i, 1)), "since %s", stamp(a.Since))
+		text(a.Text)
 	}
 	return t.Flush()
 }

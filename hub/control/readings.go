@@ -71,9 +71,14 @@ func (c *handler) readings(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Trailer", errorTrailer)
 	if err := c.stream(w, r, q, render, schema); err != nil {
-		text, _ := json.Marshal(asError(err)) // two strings, which always have a JSON form
-		w.Header().Set(errorTrailer, string(text))
+		sayError(w, err)
 	}
+}
+
+// sayError ends a stream that has begun.
+func sayError(w http.ResponseWriter, err error) {
+	text, _ := json.Marshal(asError(err)) // two strings, which always have a JSON form
+	w.Header().Set(errorTrailer, string(text))
 }
 
 func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query, render renderer, schema *device.Schema) error {
