@@ -63,11 +63,11 @@ func vectorMessages() map[string]Message {
 		"result-expired":    &Result{ID: commandID, Status: ResultExpired},
 		"welcome": &Welcome{
 			Device: "greenhouse-7", Now: day + 60_250_000, Received: Ranges{}, NeedSchema: true,
-			WindowFrames: 256, WindowBytes: 262_144, Idle: 90_000, FrameRate: 100,
+			WindowFrames: 256, WindowBytes: 65_536, Idle: 60_000, FrameRate: 500,
 		},
 		"welcome-resumed": &Welcome{
 			Device: "greenhouse-7", Now: day + 60_250_000, Received: Ranges{{1, 900}, {905, 905}, {1000, 70_000}},
-			WindowFrames: 64, WindowBytes: 65_536, AckDelay: 5_000, Idle: 600_000, FrameRate: 50,
+			WindowFrames: 64, WindowBytes: 16_384, AckDelay: 5_000, Idle: 600_000, FrameRate: 50,
 		},
 		"ack":             &Ack{Ranges: Ranges{{1, 1}}},
 		"ack-ranges":      &Ack{Ranges: Ranges{{1, 23}, {25, 255}, {256, 65_535}, {65_537, 65_536 << 16}, {MaxSeq, MaxSeq}}},
