@@ -33,10 +33,6 @@ type hubBooks struct {
 // hubStatus is what is needed of `status --json`.
 type hubStatus struct {
 	DeadLetters uint64 `json:"dead_letters"`
-	Tails       []struct {
-		Name string `json:"name"`
-		Lag  uint64 `json:"lag_entries"`
-	} `json:"tails"`
 }
 
 // command runs the hub's program for one answer, which read takes from its output.
@@ -97,28 +93,6 @@ func (h *childHub) books(ctx context.Context) (map[string]hubBooks, error) {
 
 func (h *childHub) status(ctx context.Context) (s hubStatus, err error) {
 	return s, h.json(ctx, &s, "status", "--json")
-}
-
-// settle waits until the tails have read all of the journal.
-func (h *childHub) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
-	for {
-		s, err := h.status(ctx)
-		if err != nil {
-			return err
-		}
-		lag := uint64(0)
-		for _, t := range s.Tails {
-			lag += t.Lag
-		}
-		if lag == 0 {
-			return nil
-		}
-		if !sleep(ctx, 100*time.Millisecond) {
-			return fmt.Errorf("the hub's tails lag %d entries behind: %w", lag, ctx.Err())
-		}
-	}
 }
 
 // reading is one line of `readings --format csv`.

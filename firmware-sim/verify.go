@@ -132,8 +132,8 @@ func (v *verification) enlist(ctx context.Context) error {
 
 // stream measures and kills for the duration, then waits until every device has had everything settled.
 func (v *verification) stream(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	connected, disconnect := context.WithCancel(ctx)
+	g, running := errgroup.WithContext(ctx)
+	connected, disconnect := context.WithCancel(running)
 	measuring, enough := context.WithTimeout(connected, v.Duration)
 	defer enough()
 	var turns []func(time.Time) error
@@ -150,10 +150,10 @@ func (v *verification) stream(ctx context.Context) error {
 	g.Go(func() error { return newRota(verifyRate, turns).run(measuring) })
 	g.Go(func() error {
 		defer disconnect()
-		if err := v.torment(ctx, measuring); err != nil {
+		if err := v.torment(running, measuring); err != nil {
 			return err
 		}
-		return v.drain(ctx)
+		return v.drain(running)
 	})
 	if err := g.Wait(); err != nil {
 		return err
@@ -222,9 +222,6 @@ func (v *verification) closeSubjects() ([]*deviceBooks, error) {
 
 // compare reads everything back and fills the report.
 func (v *verification) compare(ctx context.Context, books []*deviceBooks) error {
-	if err := v.hub.settle(ctx); err != nil {
-		return err
-	}
 	entered, err := v.hub.books(ctx)
 	if err != nil {
 		return err
