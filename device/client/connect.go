@@ -31,20 +31,20 @@ func (c deadlineConn) Write(b []byte) (int, error) {
 }
 
 // dial connects to the hub and does the WebSocket handshake (RFC 6455 §4.1). raw is the TCP connection below.
-func (c *Client) dial(ctx context.Context, events gws.Event) (conn *gws.Conn, raw net.Conn, err error) {
+func (c *Client) dial(ctx context.Context, events gws.Event) (*gws.Conn, net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	port := c.url.Port()
 	if port == "" {
 		port = "443"
 	}
-	raw, err = c.cfg.Dial(ctx, "tcp", net.JoinHostPort(c.url.Hostname(), port))
+	raw, err := c.cfg.Dial(ctx, "tcp", net.JoinHostPort(c.url.Hostname(), port))
 	if err != nil {
 		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	defer stop()
-	conn, err = c.handshake(ctx, events, raw)
+	conn, err := c.handshake(ctx, events, raw)
 	if err != nil {
 		raw.Close()
 		if ctx.Err() != nil {

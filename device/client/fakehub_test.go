@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,9 +45,9 @@ type hubConn struct {
 	closed chan struct{}
 	hello  *device.Hello
 
-	mu    sync.Mutex
-	pings int
-	err   error
+	pings atomic.Int32
+	mute  atomic.Bool // do not answer pings
+	err   error       // to be read after closed
 }
 
 // newFakeHub listens on a port of the loopback interface.
@@ -130,10 +131,10 @@ func (hc *hubConn) OnMessage(_ *gws.Conn, m *gws.Message) {
 }
 
 func (hc *hubConn) OnPing(conn *gws.Conn, payload []byte) {
-	hc.mu.Lock()
-	hc.pings++
-	hc.mu.Unlock()
-	_ = conn.WritePong(payload)
+	hc.pings.Add(1)
+	if !hc.mute.Load() {
+		_ = conn.WritePong(payload)
+	}
 }
 
 func (hc *hubConn) OnClose(_ *gws.Conn, err error) {

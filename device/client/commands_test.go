@@ -1,0 +1,201 @@
+package client
+
+import (
+	"context"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+// blink is a command with a day to live.
+func blink(id byte) *device.Command {
+	return &device.Command{ID: device.CommandID{id}, Name: "blink",
+		Deadline: time.Now().Add(24 * time.Hour).UnixMicro(), TTL: 24 * 3600 * 1000}
+}
+
+func TestCommandIsCarriedOutOnceAndItsResultRepeated(t *testing.T) {
+	for name, path := range map[string]string{"memory": "", "disk": filepath.Join(t.TempDir(), "buffer")} {
+		t.Run(name, func(t *testing.T) {
+			h := newFakeHub(t)
+			cfg := h.config()
+			cfg.BufferPath = path
+			var done atomic.Int32
+			cfg.OnCommand = func(_ context.Context, cmd device.Command) device.Result {
+				return device.Result{Text: "ok", Values: map[string]any{"times": int(done.Add(1)), "long": long(cmd)}}
+			}
+			_, stop := h.startDevice(cfg)
+			hc := h.accept()
+			hc.welcome(nil)
+			hc.send(blink(1))
+			want := &device.Result{ID: device.CommandID{1}, Text: "ok", Values: map[string]any{"times": int64(1), "long": ""}}
+			if diff := cmp.Diff(want, expect[*device.Result](hc)); diff != "" {
+				t.Error(diff)
+			}
+			hc.send(blink(1))
+			if diff := cmp.Diff(want, expect[*device.Result](hc)); diff != "" {
+				t.Error(diff)
+			}
+			hc.send(blink(2)) // with a long result: remembered without values
+			if r := expect[*device.Result](hc); len(r.Values) != 2 {
+				t.Errorf("%+v", r)
+			}
+			if path == "" {
+				return
+			}
+
+			stop()
+			h.startDevice(cfg)
+			hc = h.accept()
+			hc.welcome(nil)
+			hc.send(blink(1))
+			if diff := cmp.Diff(want, expect[*device.Result](hc)); diff != "" {
+				t.Error(diff)
+			}
+			hc.send(blink(2))
+			if r := expect[*device.Result](hc); r.Text != "ok" || r.Values != nil {
+				t.Errorf("%+v", r)
+			}
+			if n := done.Load(); n != 2 {
+				t.Errorf("carried out %d commands", n)
+			}
+		})
+	}
+}
+
+// long is a string that makes the result of command 2 too long to be remembered.
+func long(cmd device.Command) string {
+	if cmd.ID[0] != 2 {
+		return ""
+	}
+	return string(make([]byte, device.MaxString))
+}
+
+func TestCommandsThatAreNotCarriedOut(t *testing.T) {
+	h := newFakeHub(t)
+	cfg := h.config()
+	cfg.OnCommand = func(context.Context, device.Command) device.Result {
+		t.Error("carried out")
+		return device.Result{}
+	}
+	h.startDevice(cfg)
+	hc := h.accept()
+	now := time.Now()
+	hc.welcome(nil, func(w *device.Welcome) { w.Now = now.Add(-24 * time.Hour).UnixMicro() }) // a hub whose clock is a day late
+	for name, c := range map[string]struct {
+		change func(*device.Command)
+		want   device.ResultStatus
+	}{
+		"unknown":  {func(c *device.Command) { c.Name = "explode" }, device.ResultRejected},
+		"deadline": {func(c *device.Command) { c.Deadline = now.Add(-25 * time.Hour).UnixMicro() }, device.ResultExpired},
+		"ttl":      {func(c *device.Command) { c.TTL = 0 }, device.ResultExpired},
+	} {
+		cmd := blink(name[0])
+		c.change(cmd)
+		hc.send(cmd)
+		if r := expect[*device.Result](hc); r.Status != c.want || r.ID != cmd.ID {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// A command that waits for the one before may expire meanwhile.
+func TestCommandExpiresInTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newPipeHub(t)
+		cfg := h.config()
+		cfg.OnCommand = func(context.Context, device.Command) device.Result {
+			time.Sleep(time.Minute)
+			return device.Result{}
+		}
+		_, stop := h.startDevice(cfg)
+		defer stop()
+		hc := h.accept()
+		hc.welcome(nil)
+		short := blink(2)
+		short.TTL = 59_000
+		hc.send(blink(1))
+		hc.send(short)
+		hc.send(blink(3))
+		for id, want := range []device.ResultStatus{device.ResultSucceeded, device.ResultExpired, device.ResultSucceeded} {
+			if r := nextResult(hc); r.Status != want || r.ID[0] != byte(id+1) {
+				t.Errorf("%d: %+v", id+1, r)
+			}
+		}
+		hc.cut()
+	})
+}
+
+// nextResult waits as long as it takes.
+func nextResult(hc *hubConn) *device.Result {
+	hc.t.Helper()
+	m, err := device.ParseControl(<-hc.in)
+	if err != nil {
+		hc.t.Fatal(err)
+	}
+	return m.(*device.Result)
+}
+
+func TestResultsThatTheProtocolHasNoPlaceFor(t *testing.T) {
+	many := map[string]any{}
+	for i := range device.MaxArgs + 1 {
+		many[string(rune('a'+i))] = true
+	}
+	for name, values := range map[string]map[string]any{
+		"struct": {"a": struct{}{}}, "too many": many, "nil": {"a": nil}, "long": {"a": string(make([]byte, device.MaxString+1))},
+	} {
+		b := encodeResult(device.CommandID{1}, device.Result{Values: values})
+		m, err := device.ParseControl(b)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if r := m.(*device.Result); r.Values != nil || r.Text == "" || r.Status != device.ResultSucceeded {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+func TestKnownCommandsAreBounded(t *testing.T) {
+	h := newFakeHub(t)
+	cfg := h.config()
+	release := make(chan struct{})
+	cfg.OnCommand = func(context.Context, device.Command) device.Result { <-release; return device.Result{} }
+	c, _ := h.startDevice(cfg)
+	hc := h.accept()
+	hc.welcome(nil)
+	for i := range 2 * maxKnownCommands {
+		cmd := blink(0)
+		cmd.ID[1], cmd.ID[2] = byte(i>>8), byte(i)
+		cmd.ID[3] = 1
+		hc.send(cmd)
+	}
+	// All but the first 64 are turned away.
+	for range 2*maxKnownCommands - maxQueuedCommands {
+		if r := expect[*device.Result](hc); r.Status != device.ResultRejected {
+			t.Fatalf("%+v", r)
+		}
+	}
+	close(release)
+	for range maxQueuedCommands {
+		if r := expect[*device.Result](hc); r.Status != device.ResultSucceeded {
+			t.Fatalf("%+v", r)
+		}
+	}
+	for i := range 2 * maxKnownCommands {
+		cmd := blink(0)
+		cmd.Name, cmd.ID[1], cmd.ID[2], cmd.ID[3] = "explode", byte(i>>8), byte(i), 2
+		hc.send(cmd)
+		expect[*device.Result](hc)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.commands.known); n != maxKnownCommands || len(c.commands.order) != n {
+		t.Errorf("%d commands are remembered, %d in order", n, len(c.commands.order))
+	}
+}
