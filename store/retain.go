@@ -38,7 +38,7 @@ func (s *Store) trim() {
 	s.mu.Lock()
 	s.sources.prune(first)
 	s.mu.Unlock()
-	if first > passed {
+	if first > max(passed, 1) { // positions begin at 1
 		s.alarms.set("journal limit", fmt.Sprintf(
 			"the journal reached its limit: entries before %d were dropped although not everything had read them", first))
 	}
