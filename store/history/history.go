@@ -1,19 +1,33 @@
-// Package history keeps local readings in one bbolt file, rebuilt from the journal as far as the journal reaches.
+// Package history keeps local readings in one bbolt file.
+//
+// It takes DATA messages in journal order, gathers them in memory for each device, and now and then writes them as blocks
+// of the same columnar coding, many devices in one transaction. It is a tail of the journal: what was only in memory when
+// the process died comes again, from Cursor on, and what the file already has is recognised and ignored. Nothing is merged
+// or dropped: every reading comes back, by time, equal times in the order of arrival.
 package history
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 )
 
-// ErrDamaged is wrapped by the errors of a History whose file can no longer be used. Close it, which sets the
-// file aside, and Open again.
-var ErrDamaged = errors.New("history file is damaged")
+var (
+	// ErrDamaged is wrapped by the errors of a History whose file can no longer be used. Close sets the file aside, so that
+	// Open begins a new one.
+	ErrDamaged = boltfile.ErrDamaged
+	// ErrLocked is wrapped by the error of Open if another process has the file open.
+	ErrLocked = boltfile.ErrLocked
+)
 
 // Options say where a History lives and how much it keeps.
 type Options struct {
@@ -36,15 +50,15 @@ const (
 
 // Frame is one DATA message as the journal holds it.
 type Frame struct {
-	Position    uint64 // in the journal
+	Position    uint64 // in the journal, from 1
 	Received    time.Time
-	Device      string
-	Schema      *device.Schema
+	Device      string         // 1 to device.MaxName bytes, none of them 0x00
+	Schema      *device.Schema // kept until the frame is in the file, and not to be changed meanwhile; so is SchemaBytes
 	SchemaHash  device.Hash
 	SchemaBytes []byte // the whole SCHEMA message
 	Offset      int64  // µs to add to the frame's times
 	Quality     Quality
-	Data        []byte // the whole DATA message
+	Data        []byte // the whole DATA message; copied
 }
 
 // Reading is one value of one channel.
@@ -67,42 +81,171 @@ type Query struct {
 
 // Stats describe a History.
 type Stats struct {
-	Blocks    uint64    // blocks in the file
-	Bytes     int64     // bytes of the file in use
-	FileBytes int64     // size of the file
-	Buffered  int64     // bytes of frames in memory, not yet in the file
-	Oldest    time.Time // receipt of the oldest block in the file; zero if there is none
-	Damaged   uint64    // times a damaged block was met and skipped since Open
+	Blocks    uint64    `json:"blocks"`     // in the file
+	Bytes     int64     `json:"bytes"`      // of the file that are in use
+	FileBytes int64     `json:"file_bytes"` // size of the file
+	Buffered  int64     `json:"buffered"`   // bytes of frames in memory, not yet in the file
+	Oldest    time.Time `json:"oldest"`     // receipt of the oldest block in the file; zero if there is none
+	Damaged   uint64    `json:"damaged"`    // times a damaged block was met and skipped since Open
 }
 
-// History keeps readings. Add, SkipTo and Flush are for one tail; everything is safe for concurrent use.
-type History struct{}
+// History keeps readings. Add, SkipTo, Flush and Remove are for the one tail that reads the journal; all methods may be
+// called concurrently.
+type History struct {
+	opts    Options
+	damaged atomic.Uint64
 
-// Open opens or makes the history at o.Path. A file that cannot be used is renamed; setAside is its new name.
-func Open(o Options) (h *History, setAside string, err error) { return nil, "", errors.ErrUnsupported }
+	// writing is held by whoever writes, also while waiting for the disk.
+	writing  sync.Mutex
+	file     *boltfile.File
+	builder  builder
+	ripe     []*buffer // those with enough frames for a block
+	ripeSize int
+	unsure   bool // a commit failed: the file may hold it, or not
 
-// Add takes a frame. Frames come in journal order; one the History already holds is ignored.
-func (h *History) Add(f *Frame) error { return errors.ErrUnsupported }
-
-// SkipTo says that there are no frames before position pos that were not added.
-func (h *History) SkipTo(pos uint64) {}
-
-// Flush writes what is due, or all.
-func (h *History) Flush(all bool) error { return errors.ErrUnsupported }
-
-// Cursor is the journal position to resume from after a restart: every frame before it is in the file.
-func (h *History) Cursor() uint64 { return 0 }
-
-// Readings streams what q selects, in time order; equal times keep the order of arrival.
-func (h *History) Readings(ctx context.Context, q Query) iter.Seq2[Reading, error] {
-	return func(func(Reading, error) bool) {}
+	// mu guards what follows. A writer holds both, a reader of history this one only for a moment.
+	mu       sync.Mutex
+	closed   bool
+	buffers  map[string]*buffer
+	buffered int64 // weight of all buffers
+	pending  int   // entries in all buffers
+	next     uint64
+	state    state
+	written  time.Time // when everything was last written
+	used     int64     // bytes
+	size     int64     // bytes
+	oldest   uint64    // number of the oldest block; state.next if there is none
+	received int64     // its newest time of receipt, ms since 1970
 }
 
-// Remove forgets everything of a device.
-func (h *History) Remove(deviceID string) error { return errors.ErrUnsupported }
+// Add takes a frame. Frames come in journal order; one that the History already holds is ignored. When the memory for frames
+// is full Add writes them, and returns an error if that fails; the frame is then not taken.
+func (h *History) Add(f *Frame) error {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	if err := h.usable(); err != nil {
+		return err
+	}
+	if h.held(f) {
+		h.skipTo(f.Position + 1)
+		return nil
+	}
+	if err := h.check(f); err != nil {
+		return fmt.Errorf("history: frame of %q at position %d: %w", f.Device, f.Position, err)
+	}
+	if h.ripeSize >= batchSize || h.buffered >= maxBuffered {
+		if err := h.flush(h.buffered >= maxBuffered); err != nil {
+			return err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.buffer(f.Device)
+	h.buffered += b.add(
+		mark{position: f.Position, received: f.Received.UnixMilli(), offset: f.Offset},
+		format{hash: f.SchemaHash, schema: f.Schema, message: f.SchemaBytes, quality: f.Quality}, f.Data)
+	h.next = max(h.next, f.Position+1)
+	h.ripen(b, len(f.Data))
+	return nil
+}
+
+// check refuses what could not be written or read later.
+func (h *History) check(f *Frame) error {
+	if f.Position == 0 || len(f.Device) == 0 || len(f.Device) > device.MaxName || strings.IndexByte(f.Device, 0) >= 0 {
+		return errors.New("no such position or device")
+	}
+	if b := h.buffers[f.Device]; (b == nil || !b.has(f.SchemaHash)) && device.HashSchema(f.SchemaBytes) != f.SchemaHash {
+		return errors.New("the schema is not the one its hash says")
+	}
+	return device.ParseData(f.Data, f.Schema, &h.builder.scratch)
+}
+
+// held tells whether the history has the frame, in the file or in memory.
+func (h *History) held(f *Frame) bool {
+	if f.Position < h.state.cursor {
+		return true
+	}
+	b := h.buffers[f.Device]
+	return b != nil && f.Position <= b.last
+}
+
+// buffer returns the device's buffer, making it if need be.
+func (h *History) buffer(deviceID string) *buffer {
+	b := h.buffers[deviceID]
+	if b == nil {
+		b = newBuffer(deviceID)
+		h.buffers[deviceID] = b
+	}
+	return b
+}
+
+// ripen counts n bytes more in b, and notes it when that makes it worth a block.
+func (h *History) ripen(b *buffer, n int) {
+	switch {
+	case b.ripe:
+		h.ripeSize += n
+	case b.size >= b.target:
+		b.ripe = true
+		h.ripe = append(h.ripe, b)
+		h.ripeSize += b.size
+	}
+}
+
+// SkipTo says that what stands in the journal before pos is either added or of no interest.
+func (h *History) SkipTo(pos uint64) {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	h.skipTo(pos)
+}
+
+func (h *History) skipTo(pos uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.next = max(h.next, pos)
+}
+
+// Cursor is the journal position to read from after a restart, and before which the journal is not needed: every frame
+// before it is in the file. It moves only when something is written.
+func (h *History) Cursor() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state.cursor
+}
 
 // Stats describes the history.
-func (h *History) Stats() Stats { return Stats{} }
+func (h *History) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := Stats{
+		Blocks: h.state.blocks, Bytes: h.used, FileBytes: h.size, Buffered: h.buffered, Damaged: h.damaged.Load(),
+	}
+	if h.oldest < h.state.next {
+		s.Oldest = time.UnixMilli(h.received).UTC()
+	}
+	return s
+}
 
-// Close writes everything and closes the file.
-func (h *History) Close() error { return errors.ErrUnsupported }
+var errClosed = errors.New("history: closed")
+
+// usable returns an error if nothing can be written any more.
+func (h *History) usable() error {
+	if h.closed {
+		return errClosed
+	}
+	return nil
+}
+
+// Readings streams what q selects, by time; equal times come in the order of arrival, and the channels of one sample by
+// ascending id. An error ends the sequence. What is added after the first reading was asked for may be missing.
+func (h *History) Readings(ctx context.Context, q Query) iter.Seq2[Reading, error] {
+	return func(yield func(Reading, error) bool) {
+		s := newScan(h, q)
+		if s == nil {
+			yield(Reading{}, errClosed)
+			return
+		}
+		if err := s.run(ctx, yield); err != nil && err != errStopped {
+			yield(Reading{}, err)
+		}
+	}
+}

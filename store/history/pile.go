@@ -1,0 +1,90 @@
+package history
+
+import (
+	"slices"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+// pile is a block that is being filled.
+type pile struct {
+	format *format
+	parts  []part
+	data   device.Data // every column has Present
+}
+
+func (p *pile) reset() {
+	p.parts = p.parts[:0]
+	p.data.Seq = 1
+	p.data.Times = p.data.Times[:0]
+	for _, c := range p.data.Columns {
+		clear(c.Text) // it aliases messages
+	}
+	p.data.Columns = p.data.Columns[:0]
+}
+
+// takes tells whether the samples of d fit the pile.
+func (p *pile) takes(f *format, d *device.Data) bool {
+	samples := len(p.data.Times) + len(d.Times)
+	return p.format.hash == f.hash && p.format.quality == f.quality &&
+		samples <= device.MaxSamples && samples*p.columnsWith(d) <= device.MaxReadings
+}
+
+// columnsWith is how many columns the pile has once it has those of d too.
+func (p *pile) columnsWith(d *device.Data) int {
+	n := len(p.data.Columns)
+	for i := range d.Columns {
+		if _, ok := p.column(d.Columns[i].ID); !ok {
+			n++
+		}
+	}
+	return n
+}
+
+// column returns where the column of a channel is, or would be.
+func (p *pile) column(id uint16) (at int, ok bool) {
+	return slices.BinarySearchFunc(p.data.Columns, id, func(c device.Column, id uint16) int { return int(c.ID) - int(id) })
+}
+
+// merge appends the samples of d.
+func (p *pile) merge(d *device.Data) {
+	before, n := len(p.data.Times), len(d.Times)
+	p.data.Times = append(p.data.Times, d.Times...)
+	for i := range d.Columns {
+		from := &d.Columns[i]
+		at, ok := p.column(from.ID)
+		if !ok {
+			p.insert(at, from, before)
+		}
+		c := &p.data.Columns[at]
+		c.Bits = append(c.Bits, from.Bits...)
+		c.Text = append(c.Text, from.Text...)
+		for j := range n {
+			c.Present = append(c.Present, from.Present == nil || from.Present[j])
+		}
+	}
+	for i := range p.data.Columns {
+		pad(&p.data.Columns[i], before+n)
+	}
+}
+
+// insert makes a column like c with n absent values. It takes over the memory of a column of an earlier block.
+func (p *pile) insert(at int, like *device.Column, n int) {
+	columns := slices.Grow(p.data.Columns, 1)
+	c := columns[:len(columns)+1][len(columns)]
+	p.data.Columns = slices.Insert(columns, at, device.Column{
+		ID: like.ID, Type: like.Type, Present: c.Present[:0], Bits: c.Bits[:0], Text: c.Text[:0],
+	})
+	pad(&p.data.Columns[at], n)
+}
+
+// pad appends absent values until there are n.
+func pad(c *device.Column, n int) {
+	missing := n - len(c.Present)
+	c.Present = append(c.Present, make([]bool, missing)...)
+	if c.Type == device.String {
+		c.Text = append(c.Text, make([][]byte, missing)...)
+	} else {
+		c.Bits = append(c.Bits, make([]uint64, missing)...)
+	}
+}

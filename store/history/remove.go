@@ -1,0 +1,119 @@
+package history
+
+import (
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// removeBatch is how many blocks a transaction of Remove deletes: each may change a page of its own.
+const removeBatch = 512
+
+// Remove forgets everything of a device that stands in the journal before this point. What comes later is kept, also when the
+// journal is read again from before the removal.
+func (h *History) Remove(deviceID string) error {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	if err := h.usable(); err != nil {
+		return err
+	}
+	if h.unsure {
+		if err := h.reload(); err != nil {
+			return err
+		}
+	}
+	batch, err := h.entriesOf(deviceID)
+	if err != nil || len(batch) == 0 && h.buffers[deviceID] == nil {
+		return err
+	}
+	if err := h.forget(deviceID); err != nil {
+		return err
+	}
+	for len(batch) > 0 {
+		if err := h.deleteEntries(deviceID, batch); err != nil {
+			return err
+		}
+		if batch, err = h.entriesOf(deviceID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget drops the device's frames in memory and moves its watermark to this point, back if need be: what the journal holds
+// behind it is to be taken once more, because the blocks that have it are about to be deleted.
+func (h *History) forget(deviceID string) error {
+	b := h.buffer(deviceID)
+	b.taken = &taking{}
+	defer func() { b.taken = nil }()
+	s := h.state
+	s.cursor = h.cursorAfter()
+	r := record{entry: entry{number: s.next}, device: deviceID, watermark: h.next - 1}
+	s.next++
+	err := h.update(func(tx *bolt.Tx) error {
+		if err := tx.Bucket(bucketRecent).Put(numberKey(r.number), r.append(nil)); err != nil {
+			return err
+		}
+		return tx.Bucket(bucketMeta).Put(keyState, s.append(nil))
+	})
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.oldest == h.state.next {
+		h.oldest = s.next // there are no blocks
+	}
+	h.state = s
+	h.buffered -= b.drop(records{})
+	b.last = r.watermark
+	h.ripenAgain()
+	return h.measure()
+}
+
+// entriesOf returns some blocks of the device, none if there are no more.
+func (h *History) entriesOf(deviceID string) ([]entry, error) {
+	if b := h.buffers[deviceID]; b != nil && len(b.pending) > 0 {
+		return b.pending[max(0, len(b.pending)-removeBatch):], nil
+	}
+	walk := newIndexWalk(deviceID, openBounds)
+	return walk.next(h, removeBatch)
+}
+
+// deleteEntries deletes blocks, the last ones of the device's pending entries or some of the index.
+func (h *History) deleteEntries(deviceID string, batch []entry) error {
+	s := h.state
+	var at edge
+	err := h.update(func(tx *bolt.Tx) (err error) {
+		blocks, recent, index := tx.Bucket(bucketBlocks), tx.Bucket(bucketRecent), tx.Bucket(bucketIndex)
+		for _, e := range batch {
+			key := numberKey(e.number)
+			if blocks.Get(key) != nil {
+				s.blocks -= min(1, s.blocks)
+			}
+			for _, deletion := range []struct {
+				bucket *bolt.Bucket
+				key    []byte
+			}{{blocks, key}, {recent, key}, {index, appendIndexKey(nil, deviceID, e.first, e.number)}} {
+				if err := deletion.bucket.Delete(deletion.key); err != nil {
+					return err
+				}
+			}
+		}
+		if at, err = findEdge(tx, s); err != nil {
+			return err
+		}
+		return tx.Bucket(bucketMeta).Put(keyState, s.append(nil))
+	})
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state, h.oldest, h.received = s, at.number, at.received
+	if b := h.buffers[deviceID]; b != nil && len(b.pending) > 0 {
+		b.pending = slices.Clip(b.pending[:len(b.pending)-len(batch)]) // a scan may read what follows
+		h.pending -= len(batch)
+	}
+	return h.measure()
+}
