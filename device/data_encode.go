@@ -1,10 +1,6 @@
 package device
 
-import (
-	"encoding/binary"
-	"math"
-	"unicode/utf8"
-)
+import "encoding/binary"
 
 // AppendData appends d as a DATA message to dst. The columns must be of the types that s gives their channels; Float32
 // values are rounded to 32 bits. The times are written in the coarsest unit in which they are whole. It allocates nothing but
@@ -66,13 +62,13 @@ func (d *Data) appendTimes(dst []byte) ([]byte, *DataError) {
 		flags |= flagBoot
 	}
 	dst = append(dst, byte(TypeData))
-	dst = binary.AppendUvarint(dst, d.Seq)
+	dst = appendUvarint(dst, d.Seq)
 	dst = append(dst, flags)
 	if d.Clock == ClockBoot {
-		dst = binary.AppendUvarint(dst, d.Boot)
+		dst = appendUvarint(dst, d.Boot)
 	}
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(d.Times[0]))
-	dst = binary.AppendUvarint(dst, uint64(len(d.Times)))
+	dst = appendUvarint(dst, uint64(len(d.Times)))
 	before := int64(0)
 	for i := 1; i < len(d.Times); i++ {
 		delta := (d.Times[i] - d.Times[i-1]) / timeUnits[unitIndex]
@@ -80,7 +76,7 @@ func (d *Data) appendTimes(dst []byte) ([]byte, *DataError) {
 		if !ok {
 			return nil, dataErrorf(RejectBadValue, "time %d is too far from the one before", i)
 		}
-		dst = binary.AppendUvarint(dst, zigzag(change))
+		dst = appendUvarint(dst, zigzag(change))
 		before = delta
 	}
 	return dst, nil
@@ -102,140 +98,4 @@ func coarsestUnit(times []int64) (int, *DataError) {
 		}
 	}
 	return unit, nil
-}
-
-// check tells whether the column can be written for this many samples.
-func (c *Column) check(samples int, s *Schema) *DataError {
-	ch, ok := s.Channel(c.ID)
-	if !ok {
-		return dataErrorf(RejectUnknownChannel, "the schema has no channel %d", c.ID)
-	}
-	values := len(c.Bits)
-	if ch.Type == String {
-		values = len(c.Text)
-	}
-	if c.Type != ch.Type || values != samples || c.Present != nil && len(c.Present) != samples {
-		return dataErrorf(RejectBadValue, "channel %d: the column is not of %d values of type %v", c.ID, samples, ch.Type)
-	}
-	for i := range samples {
-		if c.absent(i) {
-			continue
-		}
-		if err := c.checkValue(i); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *Column) checkValue(i int) *DataError {
-	switch c.Type {
-	case Bool:
-		if c.Bits[i] > 1 {
-			return dataErrorf(RejectBadValue, "channel %d: sample %d is neither 0 nor 1", c.ID, i)
-		}
-	case Float32:
-		f := math.Float64frombits(c.Bits[i])
-		if math.IsInf(float64(float32(f)), 0) && !math.IsInf(f, 0) {
-			return dataErrorf(RejectBadValue, "channel %d: sample %d does not fit 32 bits", c.ID, i)
-		}
-	case String:
-		if len(c.Text[i]) > MaxString {
-			return dataErrorf(RejectLimit, "channel %d: sample %d has %d bytes, at most %d", c.ID, i, len(c.Text[i]), MaxString)
-		}
-		if !utf8.Valid(c.Text[i]) {
-			return dataErrorf(RejectBadValue, "channel %d: sample %d is not UTF-8", c.ID, i)
-		}
-	}
-	return nil
-}
-
-// append writes the column: head, presence bitmap where a value is absent, values.
-func (c *Column) append(dst []byte, samples int) []byte {
-	present := c.readings(samples)
-	head := uint64(c.ID) << headIDShift
-	length := c.valuesLen(present)
-	if present < samples {
-		head |= headPresence
-		length += bitmapLen(samples)
-	}
-	if length <= headLength {
-		dst = binary.AppendUvarint(dst, head|uint64(length))
-	} else {
-		dst = binary.AppendUvarint(dst, head)
-		dst = binary.AppendUvarint(dst, uint64(length))
-	}
-	if present < samples {
-		dst = c.appendPresence(dst)
-	}
-	return c.appendValues(dst, samples, present)
-}
-
-func (c *Column) appendPresence(dst []byte) []byte {
-	start := len(dst)
-	dst = append(dst, make([]byte, bitmapLen(len(c.Present)))...)
-	for i, p := range c.Present {
-		if p {
-			dst[start+i/8] |= 1 << (i % 8)
-		}
-	}
-	return dst
-}
-
-// valuesLen is how many bytes appendValues writes.
-func (c *Column) valuesLen(present int) int {
-	n := 0
-	switch c.Type {
-	case Bool:
-		n = bitmapLen(present)
-	case Int:
-		before := uint64(0)
-		for i, v := range c.Bits {
-			if !c.absent(i) {
-				n += uvarintLen(zigzag(int64(v - before)))
-				before = v
-			}
-		}
-	case Float32:
-		n = 4 * present
-	case Float64:
-		n = 8 * present
-	case String:
-		for i, text := range c.Text {
-			if !c.absent(i) {
-				n += uvarintLen(uint64(len(text))) + len(text)
-			}
-		}
-	}
-	return n
-}
-
-// appendValues writes the values of the present samples.
-func (c *Column) appendValues(dst []byte, samples, present int) []byte {
-	start, k := len(dst), 0
-	if c.Type == Bool {
-		dst = append(dst, make([]byte, bitmapLen(present))...)
-	}
-	before := uint64(0)
-	for i := range samples {
-		if c.absent(i) {
-			continue
-		}
-		switch c.Type {
-		case Bool:
-			dst[start+k/8] |= byte(c.Bits[i]) << (k % 8)
-			k++
-		case Int:
-			dst = binary.AppendUvarint(dst, zigzag(int64(c.Bits[i]-before)))
-			before = c.Bits[i]
-		case Float32:
-			dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(float32(math.Float64frombits(c.Bits[i]))))
-		case Float64:
-			dst = binary.LittleEndian.AppendUint64(dst, c.Bits[i])
-		case String:
-			dst = binary.AppendUvarint(dst, uint64(len(c.Text[i])))
-			dst = append(dst, c.Text[i]...)
-		}
-	}
-	return dst
 }

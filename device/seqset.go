@@ -10,6 +10,8 @@ import (
 // Sequence numbers mostly arrive in order, so the highest interval stands apart: a set without holes, however large, is
 // one small struct, and adding Max()+1 neither searches nor allocates. Elsewhere a change costs a binary search and moves
 // the intervals above it. Sequence numbers start at 1; 0 is never a member.
+//
+// A SeqSet must not be copied: the copy would share memory with the original.
 type SeqSet struct {
 	lower []Range // ascending, disjoint, not adjacent, all below last
 	last  Range   // the highest interval; Last is 0 in the empty set
@@ -122,22 +124,31 @@ func (s *SeqSet) AppendRanges(dst Ranges, limit int) Ranges {
 
 // Missing appends to dst the holes of the set within first to last, lowest first, at most limit of them.
 func (s *SeqSet) Missing(first, last uint64, dst Ranges, limit int) Ranges {
-	next := max(first, 1) // not yet known to be in the set or in dst
-	for i := s.search(next); limit > 0 && next <= last; i++ {
-		here := s.last
-		if i < len(s.lower) {
-			here = s.lower[i]
-		} else if i > len(s.lower) || here.Last < next {
-			return append(dst, Range{next, last})
+	next := max(first, 1) // all below it are in the set, in dst or out of the question
+	for i := s.search(next); i < s.Len() && limit > 0 && next <= last; i++ {
+		here := s.interval(i)
+		if here.Last < next {
+			break // this is the highest
 		}
 		if here.First > next {
 			dst = append(dst, Range{next, min(last, here.First-1)})
 			limit--
 		}
 		if here.Last >= last {
-			break
+			return dst
 		}
 		next = here.Last + 1
 	}
+	if limit > 0 && next <= last {
+		dst = append(dst, Range{next, last})
+	}
 	return dst
+}
+
+// interval is the i-th interval.
+func (s *SeqSet) interval(i int) Range {
+	if i < len(s.lower) {
+		return s.lower[i]
+	}
+	return s.last
 }

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -18,7 +19,7 @@ func (m *Hello) Validate() error {
 	case m.Oldest == 0 || m.Oldest > m.Next || m.Next > MaxSeq:
 		return fmt.Errorf("oldest %d and next %d do not ascend within 1–%d", m.Oldest, m.Next, uint64(MaxSeq))
 	}
-	return errors.Join(checkText("firmware", m.Firmware), checkText("model", m.Model))
+	return cmp.Or(checkText("firmware", m.Firmware), checkText("model", m.Model))
 }
 
 // Validate implements Message.
@@ -40,7 +41,7 @@ func (m *Result) Validate() error {
 	case m.Status > ResultExpired:
 		return fmt.Errorf("unknown status %d", m.Status)
 	}
-	return errors.Join(checkText("text", m.Text), checkValues("values", m.Values))
+	return cmp.Or(checkText("text", m.Text), checkValues("values", m.Values))
 }
 
 // Validate implements Message.
@@ -48,7 +49,7 @@ func (m *Welcome) Validate() error {
 	if m.WindowFrames == 0 || m.WindowBytes == 0 || m.Idle == 0 || m.FrameRate == 0 {
 		return errors.New("a window, the idle time or the frame rate is 0")
 	}
-	return errors.Join(checkName("device", m.Device), m.Received.Validate())
+	return cmp.Or(checkName("device", m.Device), m.Received.Validate())
 }
 
 // Validate implements Message.
@@ -73,7 +74,7 @@ func (m *Command) Validate() error {
 	if m.ID == (CommandID{}) {
 		return errors.New("no command id")
 	}
-	return errors.Join(checkName("name", m.Name), checkValues("arguments", m.Args))
+	return cmp.Or(checkName("name", m.Name), checkValues("arguments", m.Args))
 }
 
 // Validate implements Message.

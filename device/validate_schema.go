@@ -2,16 +2,15 @@ package device
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"math"
-	"slices"
+	"sort"
 )
 
 // Channel finds a channel by its id.
 func (s *Schema) Channel(id uint16) (*Channel, bool) {
-	i, found := slices.BinarySearchFunc(s.Channels, id, func(c Channel, id uint16) int { return cmp.Compare(c.ID, id) })
-	if !found {
+	i := sort.Search(len(s.Channels), func(i int) bool { return s.Channels[i].ID >= id })
+	if i == len(s.Channels) || s.Channels[i].ID != id {
 		return nil, false
 	}
 	return &s.Channels[i], true
@@ -63,7 +62,7 @@ func (c *Channel) validate(names map[string]bool) error {
 	case c.Scale < -MaxScale || c.Scale > MaxScale:
 		return fmt.Errorf("scale %d, at most ±%d", c.Scale, MaxScale)
 	}
-	return errors.Join(checkUnique(names, c.Name), checkLine("unit", c.Unit, MaxUnit))
+	return cmp.Or(checkUnique(names, c.Name), checkLine("unit", c.Unit, MaxUnit))
 }
 
 func (c *CommandSpec) validate(names map[string]bool) error {
@@ -102,7 +101,7 @@ func (a *Arg) validate(names map[string]bool) error {
 	if least > most {
 		return fmt.Errorf("the minimum %v is above the maximum %v", least, most)
 	}
-	return errors.Join(checkUnique(names, a.Name), checkLine("unit", a.Unit, MaxUnit))
+	return cmp.Or(checkUnique(names, a.Name), checkLine("unit", a.Unit, MaxUnit))
 }
 
 // checkUnique checks a name and enters it into those seen.

@@ -8,9 +8,13 @@ import (
 // uvarint reads an unsigned LEB128 varint from the start of b and returns it with its length in bytes. The length is 0
 // if b ends inside the varint, if it is longer than its value needs, or if the value needs more than 64 bits.
 func uvarint(b []byte) (v uint64, n int) {
-	if len(b) > 0 && b[0] < 0x80 {
+	if len(b) > 0 && b[0] < 0x80 { // most are, and this much is inlined
 		return uint64(b[0]), 1
 	}
+	return longUvarint(b)
+}
+
+func longUvarint(b []byte) (v uint64, n int) {
 	for i, c := range b[:min(len(b), binary.MaxVarintLen64)] {
 		if c >= 0x80 {
 			v |= uint64(c&0x7f) << (7 * i)
@@ -22,6 +26,14 @@ func uvarint(b []byte) (v uint64, n int) {
 		return v | uint64(c)<<(7*i), i + 1
 	}
 	return 0, 0
+}
+
+// appendUvarint appends v as a varint.
+func appendUvarint(dst []byte, v uint64) []byte {
+	if v < 0x80 {
+		return append(dst, byte(v))
+	}
+	return binary.AppendUvarint(dst, v)
 }
 
 // uvarintLen is how many bytes v takes as a varint.
