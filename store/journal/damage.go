@@ -62,13 +62,18 @@ func (j *Journal) note(d Damage) {
 	j.damage = append(j.damage, d)
 }
 
-// noteHole notes bytes of a segment that are no block, once. The positions
-// from want up to, not including, the next one are missing by that.
-func (j *Journal) noteHole(name string, off, n int64, want, next uint64) {
+// hole describes n bytes of a segment that are no block. The positions from
+// want up to, not including, next are missing by that.
+func hole(name string, off, n int64, want, next uint64) Damage {
 	d := Damage{Segment: name, Kind: DamagedBlock, Offset: off, Bytes: n}
 	if want < next {
 		d.FirstMissing, d.LastMissing = want, next-1
 	}
+	return d
+}
+
+// noteHole notes a hole, once, and keeps a copy of the file.
+func (j *Journal) noteHole(d Damage) {
 	j.damageMu.Lock()
 	defer j.damageMu.Unlock()
 	for _, known := range j.damage {
@@ -76,9 +81,7 @@ func (j *Journal) noteHole(name string, off, n int64, want, next uint64) {
 			return
 		}
 	}
-	if info, err := os.Stat(filepath.Join(j.dir, name)); err == nil {
-		d.SetAside = j.copyAside(name, 0, info.Size())
-	}
+	d.SetAside = j.copyAside(d.Segment)
 	j.damage = append(j.damage, d)
 }
 
@@ -98,71 +101,92 @@ const (
 	setAsideBytes  = 64 << 20
 )
 
-// copyAside keeps a copy of n bytes of a file from off on, and returns its
-// path. It returns "" if that fails: a full disk must not keep the journal
-// from being read.
-func (j *Journal) copyAside(name string, off, n int64) string {
-	from, err := os.Open(filepath.Join(j.dir, name))
-	if err != nil {
-		return ""
-	}
-	defer from.Close()
+// copyAside keeps a copy of a whole file, and returns its path. If there is one
+// from an earlier start, that one stays. It returns "" if it fails: a full
+// disk must not keep the journal from being read.
+func (j *Journal) copyAside(name string) string {
 	path := filepath.Join(j.dir, setAsideFolder, name)
-	if off > 0 {
-		path += ".from-" + strconv.FormatInt(off, 10)
+	if _, err := os.Stat(path); err == nil {
+		return path
 	}
-	if info, err := os.Stat(path); err == nil && info.Size() == n {
-		return path // from an earlier start
-	}
-	if err := j.makeRoom(n); err != nil {
-		return ""
-	}
-	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return ""
-	}
-	defer to.Close()
-	w := window{file: from, tolerant: true}
-	for end := off + n; off < end; {
-		b, err := w.at(off, 1, end)
-		if err == nil {
-			_, err = to.Write(b)
-		}
-		if err != nil {
-			os.Remove(path)
-			return ""
-		}
-		off += int64(len(b))
-	}
-	if err := to.Sync(); err != nil {
-		os.Remove(path)
+	info, err := os.Stat(filepath.Join(j.dir, name))
+	if err != nil || j.copyTo(path, name, 0, info.Size()) != nil {
 		return ""
 	}
 	return path
 }
 
+// copyTailAside is like copyAside for the end of a file, n bytes from off on.
+func (j *Journal) copyTailAside(name string, off, n int64) string {
+	path := j.freePath(name + ".from-" + strconv.FormatInt(off, 10))
+	if err := j.copyTo(path, name, off, n); err != nil {
+		return ""
+	}
+	return path
+}
+
+// copyTo copies n bytes of a file from off on to path, which is in set-aside.
+// What cannot be read is copied as zeros.
+func (j *Journal) copyTo(path, name string, off, n int64) error {
+	if err := j.makeRoom(n); err != nil {
+		return err
+	}
+	from, err := os.Open(filepath.Join(j.dir, name))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	part := path + ".part"
+	to, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part) // gone already if all went well
+	defer to.Close()
+	w := window{file: from, tolerant: true}
+	for end := off + n; off < end; {
+		b, err := w.at(off, 1, end)
+		if err != nil {
+			return err
+		}
+		if _, err := to.Write(b); err != nil {
+			return err
+		}
+		off += int64(len(b))
+	}
+	if err := to.Sync(); err != nil {
+		return err
+	}
+	return os.Rename(part, path)
+}
+
 // moveAside takes a file, or whatever it is, out of the journal.
 func (j *Journal) moveAside(name string) error {
 	from := filepath.Join(j.dir, name)
-	var size int64
-	if info, err := os.Lstat(from); err == nil {
-		size = info.Size()
-	}
-	if err := j.makeRoom(size); err != nil {
+	info, err := os.Lstat(from)
+	if err != nil {
 		return err
 	}
-	path := filepath.Join(j.dir, setAsideFolder, name+".foreign")
-	for i := 2; ; i++ {
-		if _, err := os.Lstat(path); err != nil {
-			break
-		}
-		path = filepath.Join(j.dir, setAsideFolder, name+".foreign-"+strconv.Itoa(i))
+	if err := j.makeRoom(info.Size()); err != nil {
+		return err
 	}
+	path := j.freePath(name + ".foreign")
 	if err := os.Rename(from, path); err != nil {
 		return err
 	}
-	j.note(Damage{Segment: name, Kind: ForeignFile, Bytes: size, SetAside: path})
+	j.note(Damage{Segment: name, Kind: ForeignFile, Bytes: info.Size(), SetAside: path})
 	return nil
+}
+
+// freePath returns a path in set-aside that is not in use.
+func (j *Journal) freePath(name string) string {
+	path := filepath.Join(j.dir, setAsideFolder, name)
+	for i := 2; ; i++ {
+		if _, err := os.Lstat(path); err != nil {
+			return path
+		}
+		path = filepath.Join(j.dir, setAsideFolder, name+"-"+strconv.Itoa(i))
+	}
 }
 
 // makeRoom makes the folder set-aside if need be, and removes the oldest files

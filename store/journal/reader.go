@@ -75,12 +75,12 @@ func (r *Reader) Next() (Block, error) {
 		}
 		r.failed, r.scan.tolerant = 0, false
 		if !ok {
-			r.journal.noteHole(segmentName(s.first), f.from, s.end-f.from, f.want, s.next)
+			r.journal.noteHole(hole(segmentName(s.first), f.from, s.end-f.from, f.want, s.next))
 			r.scan.off, r.scan.want, r.at = s.end, s.next, s.next
 			continue
 		}
 		if f.afterHole() {
-			r.journal.noteHole(segmentName(s.first), f.from, f.off-f.from, f.want, f.first)
+			r.journal.noteHole(hole(segmentName(s.first), f.from, f.off-f.from, f.want, f.first))
 		}
 		if f.isSeal() {
 			r.at = s.next
@@ -119,6 +119,9 @@ func (j *Journal) locate(pos uint64) (span, error) {
 		return span{}, &TrimmedError{First: first}
 	}
 	i := sort.Search(len(j.segments), func(i int) bool { return j.segments[i].next > pos })
+	for i < len(j.segments) && j.segments[i].next == j.segments[i].first {
+		i++ // empty
+	}
 	if i == len(j.segments) {
 		return span{}, io.EOF
 	}

@@ -14,6 +14,7 @@ type survey struct {
 	*segment
 	sealed bool
 	zeroed bool // sectors of it could not be read
+	holes  []Damage
 }
 
 // Open opens the journal in o.Dir, which no other process may have open, and
@@ -109,11 +110,11 @@ func (j *Journal) claim() (names []uint64, err error) {
 			}
 			continue
 		}
-		first, ok := parseSegmentName(file.Name())
 		h, begins, err := j.readHeader(file.Name(), 0)
 		if err != nil {
 			return nil, err
 		}
+		first, ok := parseSegmentName(file.Name())
 		if ok && (!begins || h.isSeal() || h.first == first) {
 			names = append(names, first)
 		} else {
@@ -121,24 +122,45 @@ func (j *Journal) claim() (names []uint64, err error) {
 		}
 	}
 	for _, name := range strays {
-		h, begins, err := j.readHeader(name, 0)
+		first, err := j.claimStray(name, names)
 		if err != nil {
 			return nil, err
 		}
-		if !begins || h.isSeal() || slices.Contains(names, h.first) {
-			if err := j.moveAside(name); err != nil {
-				return nil, err
-			}
-			continue
+		if first > 0 {
+			names = append(names, first)
+			slices.Sort(names)
 		}
-		if err := os.Rename(filepath.Join(j.dir, name), filepath.Join(j.dir, segmentName(h.first))); err != nil {
-			return nil, err
-		}
-		names = append(names, h.first)
-		j.note(Damage{Segment: name, Kind: MisnamedSegment})
 	}
-	slices.Sort(names)
 	return names, nil
+}
+
+// claimStray decides what becomes of a file whose name and first block do not
+// agree. It returns the position that is the name of the segment from now on,
+// or 0 if it is in set-aside. The names are those of the other segments.
+func (j *Journal) claimStray(name string, names []uint64) (uint64, error) {
+	h, begins, err := j.readHeader(name, 0)
+	if err != nil {
+		return 0, err
+	}
+	held := false
+	if i, _ := slices.BinarySearch(names, h.first+1); begins && i > 0 {
+		owner, err := j.survey(names[i-1])
+		if err != nil {
+			return 0, err
+		}
+		held = h.first == owner.first || h.first < owner.next
+	}
+	if begins && !held && !h.isSeal() {
+		j.note(Damage{Segment: name, Kind: MisnamedSegment})
+		return h.first, os.Rename(filepath.Join(j.dir, name), filepath.Join(j.dir, segmentName(h.first)))
+	}
+	// The first block is a copy of one that is elsewhere. Are there others?
+	if first, ok := parseSegmentName(name); ok {
+		if v, err := j.scan(first, math.MaxUint64); err != nil || v.blocks {
+			return first, err
+		}
+	}
+	return 0, j.moveAside(name)
 }
 
 // readHeader reads the block header at off, counted from the end of the file
@@ -179,7 +201,7 @@ func (j *Journal) survey(first uint64) (*survey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !begins || !ends || begin.isSeal() || !seal.isSeal() || seal.first < begin.next() {
+	if !begins || !ends || begin.isSeal() || begin.first != first || !seal.isSeal() || seal.first < begin.next() {
 		return j.scan(first, math.MaxUint64)
 	}
 	info, err := os.Stat(filepath.Join(j.dir, name))
@@ -217,7 +239,7 @@ func (j *Journal) scan(first, limit uint64) (*survey, error) {
 			break
 		}
 		if f.afterHole() {
-			j.noteHole(name, f.from, f.off-f.from, f.want, f.first)
+			v.holes = append(v.holes, hole(name, f.from, f.off-f.from, f.want, f.first))
 		}
 		v.next, v.end = s.want, s.off
 		if f.isSeal() {
@@ -248,10 +270,13 @@ func (j *Journal) link(prev, v *survey) (bool, error) {
 	}
 	if prev != nil && v.first > prev.next {
 		if junk := prev.size - prev.end; junk > 0 && !prev.sealed {
-			j.noteHole(segmentName(prev.first), prev.end, junk, prev.next, v.first)
+			j.noteHole(hole(segmentName(prev.first), prev.end, junk, prev.next, v.first))
 		} else {
 			j.noteMissing(prev.next, v.first)
 		}
+	}
+	for _, d := range v.holes {
+		j.noteHole(d)
 	}
 	j.segments = append(j.segments, v.segment)
 	return true, nil
@@ -281,7 +306,7 @@ func (j *Journal) resume(v *survey) error {
 	j.file, j.active = file, v.segment
 	if torn := v.size - v.end; torn > 0 {
 		name := segmentName(v.first)
-		j.note(Damage{Segment: name, Kind: TornTail, Offset: v.end, Bytes: torn, SetAside: j.copyAside(name, v.end, torn)})
+		j.note(Damage{Segment: name, Kind: TornTail, Offset: v.end, Bytes: torn, SetAside: j.copyTailAside(name, v.end, torn)})
 		if v.zeroed {
 			// What cannot be read today may be read another day: cut nothing,
 			// go on in a new segment.
