@@ -209,6 +209,13 @@ func (b *buffer) sendable(seq uint64) uint64 {
 	return seq
 }
 
+// fits tells whether the frame may be in flight besides the others, given the hub's window. One always may. And half the buffer
+// must stay free of frames in flight, because they are not overwritten.
+func (b *buffer) fits(f *frame, windowFrames, windowBytes int) bool {
+	frames, bytes := b.inFlight+1, b.inFlightBytes+len(f.message)
+	return frames == 1 || frames <= windowFrames && bytes <= windowBytes && bytes+frames*frameOverhead <= b.limit/2
+}
+
 // launch takes note that the frame is being sent on the current connection.
 func (b *buffer) launch(f *frame) {
 	f.sent = b.conn

@@ -11,24 +11,26 @@ import (
 
 // The buffer file. All integers are little endian.
 //
-//	header  "TDB1" | stream u64 | first u64 | next u64 | CRC-32C u32 of the 28 bytes before
+//	header  "TDB1" | stream u64 | first u64 | tail u64 | next u64 | CRC-32C u32 of the 36 bytes before
 //	record  0xB5 0x7E | type u8 | length u16 | CRC-32C u32 of type, length and payload | payload
 //
-// Every sequence number from the header's first on is accounted for by the records: one that is below the header's next or
-// below a frame's number and that no record names stood in a damaged part of the file.
+// The file accounts for every sequence number below the header's next or below a frame's: header and frames tell which ones no
+// frame of the file has because they were settled before. Frames tell it of both sides, so that a damaged one takes no knowledge
+// away but of itself. Whatever is missing then stood in a damaged part.
 const (
 	fileMagic    = "TDB1"
-	headerSize   = 32
+	headerSize   = 40
 	recordMark   = "\xb5\x7e"
 	recordHead   = 9
-	maxPayload   = 8 + device.HashSize + device.MaxMessage
-	minFrameSize = recordHead + 8 + device.HashSize + 1
+	frameHead    = 8 + device.HashSize
+	maxPayload   = frameHead + 2*binary.MaxVarintLen64 + device.MaxMessage
+	minFrameSize = recordHead + frameHead + 3
 )
 
 // The types of records and their payloads.
 const (
 	recordSchema  = 1 // SCHEMA message
-	recordFrame   = 2 // seq u64 | hash of its schema, 8 bytes | DATA message
+	recordFrame   = 2 // seq u64 | hash of its schema, 8 bytes | settled directly before it, uvarint | and after it | DATA message
 	recordSettled = 3 // first u64 | last u64: the hub has these
 	recordLost    = 4 // first u64 | last u64 | reason u8: gone, and the hub has not acknowledged it
 	recordCommand = 5 // id, 16 bytes: about to be carried out
@@ -40,14 +42,15 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // header is the start of a buffer file.
 type header struct {
 	stream uint64
-	first  uint64 // every lower number is settled
-	next   uint64 // no number from here on was in use when the file was made
+	first  uint64 // every lower number was settled when the file was made
+	tail   uint64 // so was every one from here to below next
+	next   uint64 // and none from here on was in use
 }
 
 func appendHeader(dst []byte, h header) []byte {
 	start := len(dst)
 	dst = append(dst, fileMagic...)
-	for _, v := range []uint64{h.stream, h.first, h.next} {
+	for _, v := range []uint64{h.stream, h.first, h.tail, h.next} {
 		dst = binary.LittleEndian.AppendUint64(dst, v)
 	}
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
@@ -57,11 +60,12 @@ var errBadHeader = errors.New("not a buffer file, or its header is damaged")
 
 func parseHeader(b []byte) (header, error) {
 	if len(b) < headerSize || string(b[:4]) != fileMagic ||
-		crc32.Checksum(b[:28], castagnoli) != binary.LittleEndian.Uint32(b[28:]) {
+		crc32.Checksum(b[:headerSize-4], castagnoli) != binary.LittleEndian.Uint32(b[headerSize-4:]) {
 		return header{}, errBadHeader
 	}
-	h := header{binary.LittleEndian.Uint64(b[4:]), binary.LittleEndian.Uint64(b[12:]), binary.LittleEndian.Uint64(b[20:])}
-	if h.stream == 0 || h.first == 0 || h.next < h.first || h.next > device.MaxSeq+1 {
+	field := func(i int) uint64 { return binary.LittleEndian.Uint64(b[4+8*i:]) }
+	h := header{stream: field(0), first: field(1), tail: field(2), next: field(3)}
+	if h.stream == 0 || h.first == 0 || h.tail < h.first || h.next < h.tail || h.next > device.MaxSeq+1 {
 		return header{}, errBadHeader
 	}
 	return h, nil
@@ -93,12 +97,41 @@ func appendRecord(dst []byte, kind byte, payload ...[]byte) []byte {
 	return dst
 }
 
-func appendFrameRecord(dst []byte, f *frame) []byte {
+// appendFrameRecord appends the record of a frame, with how many numbers directly before and after its own are settled.
+func appendFrameRecord(dst []byte, f *frame, before, after uint64) []byte {
 	start := len(dst)
 	dst = binary.LittleEndian.AppendUint64(beginRecord(dst, recordFrame), f.seq)
-	dst = append(append(dst, f.schema.hash[:]...), f.message...)
+	dst = append(dst, f.schema.hash[:]...)
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, before), after)
+	dst = append(dst, f.message...)
 	endRecord(dst, start)
 	return dst
+}
+
+// frameRecord is the payload of a frame's record.
+type frameRecord struct {
+	seq           uint64
+	hash          device.Hash
+	before, after uint64
+	message       []byte
+}
+
+func parseFrame(payload []byte) (r frameRecord, ok bool) {
+	if len(payload) < frameHead {
+		return r, false
+	}
+	r.seq, r.hash = binary.LittleEndian.Uint64(payload), device.Hash(payload[8:frameHead])
+	rest := payload[frameHead:]
+	for _, v := range []*uint64{&r.before, &r.after} {
+		n := 0
+		if *v, n = binary.Uvarint(rest); n <= 0 {
+			return r, false
+		}
+		rest = rest[n:]
+	}
+	r.message = rest
+	return r, r.before < r.seq && r.seq <= device.MaxSeq && r.after <= device.MaxSeq-r.seq &&
+		len(rest) > 0 && len(rest) <= device.MaxMessage
 }
 
 func appendRangeRecord(dst []byte, kind byte, first, last uint64, more ...byte) []byte {
@@ -118,9 +151,17 @@ func parseRange(payload []byte) (first, last uint64, more []byte, ok bool) {
 	return first, last, payload[16:], first >= 1 && first <= last && last <= device.MaxSeq
 }
 
-// plausible is the length of the record that b seems to begin with, 0 if it does not look like one.
-func plausible(b []byte) int {
-	if len(b) < recordHead || string(b[:2]) != recordMark || b[2] < recordSchema || b[2] > recordResult {
+// recordKind is the type of the record that b seems to begin with, 0 if it does not look like one.
+func recordKind(b []byte) byte {
+	if len(b) < 3 || string(b[:2]) != recordMark || b[2] > recordResult {
+		return 0
+	}
+	return b[2]
+}
+
+// recordLen is the length of the record that b seems to begin with, 0 if it does not look like one.
+func recordLen(b []byte) int {
+	if len(b) < recordHead || recordKind(b) == 0 {
 		return 0
 	}
 	if n := int(binary.LittleEndian.Uint16(b[3:])); n <= maxPayload {
@@ -131,7 +172,7 @@ func plausible(b []byte) int {
 
 // intact is the length of the record at the start of b, 0 if there is none or it is damaged.
 func intact(b []byte) int {
-	n := plausible(b)
+	n := recordLen(b)
 	if n == 0 || n > len(b) || recordSum(b[:n]) != binary.LittleEndian.Uint32(b[5:]) {
 		return 0
 	}
@@ -163,16 +204,18 @@ func scanRecords(b []byte, record func(kind byte, payload []byte), damage func(b
 
 // maxFrames is how many frames damaged bytes can have held. A file system may leave zeros where a write never arrived.
 func maxFrames(damaged []byte) (n uint64) {
-	b := bytes.TrimRight(damaged, "\x00")
-	for len(b) > 0 {
-		r := plausible(b)
-		if r == 0 {
+	for b := bytes.TrimRight(damaged, "\x00"); len(b) > 0; {
+		kind, size := recordKind(b), recordLen(b)
+		switch {
+		case kind == recordFrame:
+			n++
+		case kind == 0:
 			return n + uint64((len(b)+minFrameSize-1)/minFrameSize)
 		}
-		if b[2] == recordFrame {
-			n++
+		if size == 0 || size > len(b) {
+			return n // torn
 		}
-		b = b[min(r, len(b)):]
+		b = b[size:]
 	}
 	return n
 }

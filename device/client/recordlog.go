@@ -29,7 +29,7 @@ func (l *recordLog) frame(f *frame) {
 		l.schema = f.schema
 		l.pending = appendRecord(l.pending, recordSchema, f.schema.message)
 	}
-	l.pending = appendFrameRecord(l.pending, f)
+	l.pending = appendFrameRecord(l.pending, f, 0, 0)
 	l.collected(true)
 }
 

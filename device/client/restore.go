@@ -2,7 +2,6 @@ package client
 
 import (
 	"bytes"
-	"encoding/binary"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
@@ -10,30 +9,27 @@ import (
 // snapshot is the content of a new buffer file: the state in memory, as records.
 func (c *Client) snapshot() []byte {
 	b := &c.buf
-	h := header{stream: b.stream, first: b.oldest(), next: b.next}
-	if len(b.lost) > 0 {
-		h.first = min(h.first, b.lost[0].first)
-	}
-	out := appendHeader(make([]byte, 0, headerSize+b.bytes), h)
-	at, s := h.first, (*schemaRecord)(nil) // not yet accounted for; last schema written
+	h := header{stream: b.stream, first: b.oldest(), tail: b.oldest(), next: b.next}
+	out := make([]byte, headerSize, headerSize+b.bytes)
+	var s *schemaRecord // last one written
 	for i := range b.frames {
 		f := &b.frames[i]
 		if f.message == nil {
 			continue
 		}
-		if at < f.seq {
-			out = appendRangeRecord(out, recordSettled, at, f.seq-1)
-		}
 		if f.schema != s {
 			s = f.schema
 			out = appendRecord(out, recordSchema, s.message)
 		}
-		out = appendFrameRecord(out, f)
-		at = f.seq + 1
+		next := b.next
+		if n := b.heldFrom(f.seq + 1); n != nil {
+			next = n.seq
+		}
+		out = appendFrameRecord(out, f, f.seq-h.tail, next-f.seq-1)
+		h.tail = f.seq + 1
 	}
-	if at < b.next {
-		out = appendRangeRecord(out, recordSettled, at, b.next-1)
-	}
+	appendHeader(out[:0], h)
+	// What is lost was told among what is settled: a record that is damaged is not missed then, but the hub may ask.
 	for _, r := range b.lost {
 		out = appendRangeRecord(out, recordLost, r.first, r.last, byte(r.reason))
 	}
@@ -46,7 +42,8 @@ type restorer struct {
 	buf      *buffer
 	commands *commands
 	schemas  map[device.Hash]*schemaRecord
-	known    device.SeqSet // sequence numbers that records name
+	known    device.SeqSet // sequence numbers that are accounted for
+	last     uint64        // number of the last frame
 	hidden   uint64        // frames that may stand in damaged bytes behind the last frame read
 	damaged  bool
 }
@@ -62,6 +59,7 @@ func (c *Client) restore(file []byte) error {
 	b.stream, b.next = h.stream, h.next
 	r := restorer{buf: b, commands: &c.commands, schemas: map[device.Hash]*schemaRecord{c.schema.hash: c.schema}}
 	scanRecords(file[headerSize:], r.record, r.damage)
+	r.known.AddRange(h.tail, h.next-1)
 	for _, gone := range r.known.Missing(h.first, b.next-1, nil, len(file)) {
 		b.lose(gone.First, gone.Last, device.LostCorrupted)
 	}
@@ -136,20 +134,16 @@ func (r *restorer) schema(message []byte) {
 }
 
 func (r *restorer) frame(payload []byte) {
-	const head = 8 + device.HashSize
-	if len(payload) <= head {
+	f, ok := parseFrame(payload)
+	if !ok || f.seq-f.before <= r.last {
 		return
 	}
-	seq, s := binary.LittleEndian.Uint64(payload), r.schemas[device.Hash(payload[8:head])]
-	if seq == 0 || seq > device.MaxSeq {
-		return
+	r.last = f.seq
+	r.hidden = 0 // what was hidden before this frame has a lower number and shows as missing
+	r.used(f.seq-f.before, f.seq-1)
+	r.used(f.seq+1, f.seq+f.after)
+	if s := r.schemas[f.hash]; s != nil {
+		r.known.Add(f.seq)
+		r.buf.append(frame{seq: f.seq, message: bytes.Clone(f.message), schema: s})
 	}
-	// The numbers ascend, so what was hidden before this frame has lower ones and shows as missing.
-	r.hidden = 0
-	r.buf.next = max(r.buf.next, seq+1)
-	if s == nil || seq <= r.known.Max() {
-		return
-	}
-	r.known.Add(seq)
-	r.buf.append(frame{seq: seq, message: bytes.Clone(payload[head:]), schema: s})
 }

@@ -157,13 +157,13 @@ func (s *session) chooseFrame(now time.Time) (f *frame, wait time.Duration) {
 	switch {
 	case live == nil && backlog == nil:
 		return nil, forever
-	case live != nil && s.fits(live, s.windowFrames, s.windowBytes):
+	case live != nil && b.fits(live, s.windowFrames, s.windowBytes):
 		return live, 0
 	case live != nil:
 		s.client.starved = true
 		return nil, forever
 	case s.oldestFirst:
-		if s.fits(backlog, s.windowFrames, s.windowBytes) {
+		if b.fits(backlog, s.windowFrames, s.windowBytes) {
 			return backlog, 0
 		}
 	default:
@@ -171,18 +171,12 @@ func (s *session) chooseFrame(now time.Time) (f *frame, wait time.Duration) {
 			return nil, wait
 		}
 		// Half the window stays free, or live data would wait for the backlog's acknowledgements.
-		if s.fits(backlog, (s.windowFrames+1)/2, s.windowBytes/2) {
+		if b.fits(backlog, (s.windowFrames+1)/2, s.windowBytes/2) {
 			return backlog, 0
 		}
 	}
 	s.client.starved = true
 	return nil, forever
-}
-
-// fits tells whether the frame may be in flight besides the others. One always may.
-func (s *session) fits(f *frame, frames, bytes int) bool {
-	b := &s.client.buf
-	return b.inFlight == 0 || b.inFlight < frames && b.inFlightBytes+len(f.message) <= bytes
 }
 
 // fault does what Config.Faults says after the message, if it is a frame.

@@ -214,8 +214,7 @@ func (s *session) welcomed(w *device.Welcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := &c.buf
-	// Frames in flight are not overwritten, so they may not be the whole buffer.
-	s.windowFrames, s.windowBytes = max(int(w.WindowFrames), 1), min(int(w.WindowBytes), b.limit/2)
+	s.windowFrames, s.windowBytes = int(w.WindowFrames), int(w.WindowBytes)
 	c.stats.Connected = true
 	c.stats.Connects++
 	b.connected(c.stats.Connects)
