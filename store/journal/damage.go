@@ -118,7 +118,7 @@ func (j *Journal) copyAside(name string) string {
 
 // copyTailAside is like copyAside for the end of a file, n bytes from off on.
 func (j *Journal) copyTailAside(name string, off, n int64) string {
-	path := j.freePath(name + ".from-" + strconv.FormatInt(off, 10))
+	path := freePath(filepath.Join(j.dir, setAsideFolder, name+".from-"+strconv.FormatInt(off, 10)), "")
 	if err := j.copyTo(path, name, off, n); err != nil {
 		return ""
 	}
@@ -170,7 +170,7 @@ func (j *Journal) moveAside(name string) error {
 	if err := j.makeRoom(info.Size()); err != nil {
 		return err
 	}
-	path := j.freePath(name + ".foreign")
+	path := freePath(filepath.Join(j.dir, setAsideFolder, name+".foreign"), "")
 	if err := os.Rename(from, path); err != nil {
 		return err
 	}
@@ -178,14 +178,15 @@ func (j *Journal) moveAside(name string) error {
 	return nil
 }
 
-// freePath returns a path in set-aside that is not in use.
-func (j *Journal) freePath(name string) string {
-	path := filepath.Join(j.dir, setAsideFolder, name)
+// freePath returns base+suffix or, if that is in use, base with a number and
+// suffix.
+func freePath(base, suffix string) string {
+	path := base + suffix
 	for i := 2; ; i++ {
 		if _, err := os.Lstat(path); err != nil {
 			return path
 		}
-		path = filepath.Join(j.dir, setAsideFolder, name+"-"+strconv.Itoa(i))
+		path = base + "-" + strconv.Itoa(i) + suffix
 	}
 }
 

@@ -228,6 +228,23 @@ func TestSegmentRenamed(t *testing.T) {
 	}
 }
 
+func TestSegmentsSwapped(t *testing.T) {
+	t.Parallel()
+	s := newSample(t)
+	names := s.names()
+	for _, order := range [][]int{{1, 0, 2}, {0, 2, 1}, {2, 1, 0}, {1, 2, 0}, {2, 0, 1}} {
+		files := map[string][]byte{}
+		for i, k := range order {
+			files[names[i]] = s.files[names[k]]
+		}
+		for _, d := range s.expect(s.files, func(sampleBlock) bool { return false }).check(t, files) {
+			if d.Kind != MisnamedSegment {
+				t.Fatalf("%+v", d)
+			}
+		}
+	}
+}
+
 func TestForeignFiles(t *testing.T) {
 	t.Parallel()
 	s := newSample(t)

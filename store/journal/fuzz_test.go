@@ -1,13 +1,32 @@
 package journal
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 )
+
+// repair makes blocks valid again that the fuzzer has changed: wherever the
+// magic is, the checksums are computed anew. Otherwise the fuzzer would hardly
+// ever get past them.
+func repair(data []byte) []byte {
+	data = bytes.Clone(data)
+	for i := 0; i+blockOverhead <= len(data); i++ {
+		if b := data[i:]; bytes.HasPrefix(b, magic) {
+			binary.LittleEndian.PutUint32(b[36:], crc32.Checksum(b[:36], castagnoli))
+			if n := binary.LittleEndian.Uint32(b[4:]); uint64(n) <= uint64(len(b)-blockOverhead) {
+				binary.LittleEndian.PutUint32(b[headerSize+n:], crc32.Checksum(b[headerSize:headerSize+n], castagnoli))
+			}
+		}
+	}
+	return data
+}
 
 // FuzzOpen opens a folder with two arbitrary segment files. Whatever they
 // hold: no panic, what is read back is consistent, a commit works, and the
@@ -19,15 +38,19 @@ func FuzzOpen(f *testing.F) {
 	seal := appendBlock(nil, &header{first: 6}, nil)
 	one, two := block(1, 2), block(3, 3)
 	whole := append(append(append([]byte{}, one...), two...), seal...)
-	f.Add(whole, block(6, 1))
-	f.Add(whole[:len(whole)-len(seal)], block(3, 1))
-	f.Add(whole[:len(one)+10], []byte{})
-	f.Add(append(append([]byte{}, one...), make([]byte, 100)...), block(6, 1)[:30])
-	f.Add(append([]byte("junk"), whole...), block(9, 1))
-	f.Add(block(6, 2), block(1, 2))
-	f.Add(block(maxPosition-1, 1), block(maxPosition, 1))
-	f.Add(appendBlock(nil, &header{first: 1, count: 3}, []byte{5, 5, 5, 5}), []byte{})
-	f.Fuzz(func(t *testing.T, a, b []byte) {
+	f.Add(whole, block(6, 1), true)
+	f.Add(whole[:len(whole)-len(seal)], block(3, 1), true)
+	f.Add(whole[:len(one)+10], []byte{}, true)
+	f.Add(append(append([]byte{}, one...), make([]byte, 100)...), block(6, 1)[:30], true)
+	f.Add(append([]byte("junk"), whole...), block(9, 1), true)
+	f.Add(block(6, 2), block(1, 2), true)
+	f.Add(block(maxPosition-1, 1), block(maxPosition, 1), true)
+	f.Add(appendBlock(nil, &header{first: 1, count: 3}, []byte{5, 5, 5, 5}), []byte{}, true)
+	f.Add([]byte("TJB1"), whole, false)
+	f.Fuzz(func(t *testing.T, a, b []byte, valid bool) {
+		if valid {
+			a, b = repair(a), repair(b)
+		}
 		dir, err := os.MkdirTemp("", "journal-fuzz-")
 		if err != nil {
 			t.Fatal(err)
@@ -57,7 +80,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		defer j.Close()
 		for _, d := range report.Damage {
-			if d.Kind == ForeignFile || d.Kind == MisnamedSegment || d.Kind == TornTail {
+			if d.Kind == ForeignFile || d.Kind == TornTail {
 				t.Fatalf("still there at the second start: %+v", d)
 			}
 		}

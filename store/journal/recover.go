@@ -121,8 +121,8 @@ func (j *Journal) claim() (names []uint64, err error) {
 			strays = append(strays, file.Name())
 		}
 	}
-	for _, name := range strays {
-		first, err := j.claimStray(name, names)
+	for i, name := range strays {
+		first, err := j.claimStray(name, names, strays[i+1:])
 		if err != nil {
 			return nil, err
 		}
@@ -136,8 +136,9 @@ func (j *Journal) claim() (names []uint64, err error) {
 
 // claimStray decides what becomes of a file whose name and first block do not
 // agree. It returns the position that is the name of the segment from now on,
-// or 0 if it is in set-aside. The names are those of the other segments.
-func (j *Journal) claimStray(name string, names []uint64) (uint64, error) {
+// or 0 if it is in set-aside. The names are those of the other segments, the
+// strays are still to be decided on.
+func (j *Journal) claimStray(name string, names []uint64, strays []string) (uint64, error) {
 	h, begins, err := j.readHeader(name, 0)
 	if err != nil {
 		return 0, err
@@ -151,6 +152,9 @@ func (j *Journal) claimStray(name string, names []uint64) (uint64, error) {
 		held = h.first == owner.first || h.first < owner.next
 	}
 	if begins && !held && !h.isSeal() {
+		if err := j.vacate(segmentName(h.first), strays); err != nil {
+			return 0, err
+		}
 		j.note(Damage{Segment: name, Kind: MisnamedSegment})
 		return h.first, os.Rename(filepath.Join(j.dir, name), filepath.Join(j.dir, segmentName(h.first)))
 	}
@@ -161,6 +165,18 @@ func (j *Journal) claimStray(name string, names []uint64) (uint64, error) {
 		}
 	}
 	return 0, j.moveAside(name)
+}
+
+// vacate gives the stray that bears a name another one for the time being. The
+// next Open would find it under that too.
+func (j *Journal) vacate(name string, strays []string) error {
+	i := slices.Index(strays, name)
+	if i < 0 {
+		return nil
+	}
+	path := freePath(filepath.Join(j.dir, "stray"), segmentSuffix)
+	strays[i] = filepath.Base(path)
+	return os.Rename(filepath.Join(j.dir, name), path)
 }
 
 // readHeader reads the block header at off, counted from the end of the file
