@@ -32,7 +32,7 @@ type Config struct {
 	BufferPath string
 
 	// BufferBytes bounds what is buffered, counting every frame's message and 64 bytes; 0: 1 MiB, with BufferPath 16 MiB. The file
-	// takes at most twice as much, and while it is made anew there are two.
+	// takes at most twice as much, and up to 600 kB for the results of commands; while it is made anew there are two.
 	BufferBytes int
 
 	BacklogRate int           // frames a second sent behind live data after a break; 0: 50

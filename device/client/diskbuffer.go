@@ -150,9 +150,9 @@ func (c *Client) flush() error {
 	return nil
 }
 
-// worthRewriting tells whether a file of this size holds so much that is settled that making it anew pays. It bounds the file:
-// what is alive is at most Config.BufferBytes, schemas and results of commands apart.
+// worthRewriting tells whether a file of this size would be mostly dead, so that making it anew pays. It bounds the file, because
+// what is alive is bounded.
 func (c *Client) worthRewriting(size int64) bool {
-	alive := c.buf.bytes + len(c.buf.lost)*frameOverhead + c.commands.bytes()
+	alive := c.buf.bytes + len(c.buf.lost)*rangeRecordSize + c.commands.bytes()
 	return size > int64(max(minRewrite, 2*alive))
 }

@@ -25,6 +25,8 @@ const (
 	frameHead    = 8 + device.HashSize
 	maxPayload   = frameHead + 2*binary.MaxVarintLen64 + device.MaxMessage
 	minFrameSize = recordHead + frameHead + 3
+
+	rangeRecordSize = recordHead + 8 + 8 + 1
 )
 
 // The types of records and their payloads.
