@@ -22,7 +22,10 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
-const demoReport = 2 * time.Second // between two lines
+const (
+	demoReport = 2 * time.Second  // between two lines
+	demoLately = 10 * time.Second // no device that is connected is silent for longer
+)
 
 func newDemo() *cobra.Command {
 	return &cobra.Command{
@@ -138,20 +141,24 @@ func (s *server) reportDemo(ctx context.Context, w io.Writer) error {
 	}
 }
 
-// newest describes the newest reading of a device, or says that there is none.
+// newest describes the newest sample of a device, or says that there is none.
 func (s *server) newest(ctx context.Context, id string, now time.Time) string {
-	var last history.Reading
-	for r, err := range s.store.Readings(ctx, history.Query{Device: id, From: now.Add(-demoReport)}) {
+	var sample []history.Reading
+	for r, err := range s.store.Readings(ctx, history.Query{Device: id, From: now.Add(-demoLately)}) {
 		if err != nil {
-			return ""
+			return id + ": " + err.Error()
 		}
-		last = r
+		if len(sample) > 0 && !sample[0].Time.Equal(r.Time) {
+			sample = sample[:0]
+		}
+		sample = append(sample, r)
 	}
-	switch {
-	case last.Channel != nil:
-		return fmt.Sprintf("%s: %s %s %s", id, last.Channel.Name, last.Value.AppendText(nil), last.Channel.Unit)
-	case s.hub.Presence(id).Connected:
-		return id + ": connected"
+	if len(sample) == 0 {
+		return id + ": offline, it keeps its readings for later"
 	}
-	return id + ": offline, it keeps its readings"
+	text := id + ":"
+	for _, r := range sample[:min(len(sample), 2)] {
+		text += fmt.Sprintf(" %s %s%s", r.Channel.Name, r.Value.AppendText(nil), strings.TrimSuffix(" "+r.Channel.Unit, " "))
+	}
+	return text
 }

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// systemd plays systemd's part: it receives what a service says of itself.
+type systemd struct {
+	conn *net.UnixConn
+	env  string // tells a service where
+}
+
+func newSystemd(t *testing.T) *systemd {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return &systemd{conn: conn, env: "NOTIFY_SOCKET=" + path}
+}
+
+// next returns the assignments of the next datagram.
+func (s *systemd) next(t *testing.T) map[string]string {
+	t.Helper()
+	if err := s.conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4096)
+	n, err := s.conn.Read(buf)
+	if err != nil {
+		t.Fatalf("nothing was said to systemd: %v", err)
+	}
+	said := map[string]string{}
+	for line := range strings.Lines(string(buf[:n])) {
+		k, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if !ok || k == "" {
+			t.Errorf("not an assignment: %q", line)
+		}
+		said[k] = v
+	}
+	return said
+}
+
+func TestNotify(t *testing.T) {
+	sd := newSystemd(t)
+	dir := t.TempDir()
+	p := start(t, dir, []string{sd.env})
+	if said := sd.next(t); said["READY"] != "1" || said["STATUS"] == "" {
+		t.Errorf("at the start: %v", said)
+	}
+
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if said := sd.next(t); said["RELOADING"] != "1" || said["MONOTONIC_USEC"] == "" {
+		t.Errorf("at a reload: %v", said)
+	}
+	if said := sd.next(t); said["READY"] != "1" {
+		t.Errorf("after a reload: %v", said)
+	}
+
+	certificate := filepath.Join(dir, "tls", "certificate.pem")
+	if err := os.WriteFile(certificate, []byte("broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	sd.next(t)
+	if said := sd.next(t); said["READY"] != "1" || !strings.Contains(said["STATUS"], "Reload failed") {
+		t.Errorf("after a reload that failed: %v", said)
+	}
+	if got := p.servedFingerprint(t); got != p.fingerprint {
+		t.Errorf("after a reload that failed it serves %s", got)
+	}
+
+	if err := p.stop(t, syscall.SIGTERM); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+	if said := sd.next(t); said["STOPPING"] != "1" {
+		t.Errorf("at the end: %v", said)
+	}
+}
+
+// servedFingerprint returns the fingerprint of the certificate that a new connection gets.
+func (p *process) servedFingerprint(t *testing.T) string {
+	t.Helper()
+	conn, err := tls.Dial("tcp", p.address, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+func TestReloadTakesANewCertificate(t *testing.T) {
+	other := t.TempDir()
+	q := start(t, other, nil)
+	dir := t.TempDir()
+	certificate, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	copyFiles := func(from string) {
+		for name, to := range map[string]string{"certificate.pem": certificate, "key.pem": key} {
+			b, err := os.ReadFile(filepath.Join(from, "tls", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(to, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	copyFiles(other)
+	p := start(t, t.TempDir(), nil, "--tls-cert", certificate, "--tls-key", key)
+	if p.fingerprint != q.fingerprint || p.servedFingerprint(t) != q.fingerprint {
+		t.Errorf("it serves %s, printed %s, was given %s", p.servedFingerprint(t), p.fingerprint, q.fingerprint)
+	}
+	renewed := t.TempDir()
+	r := start(t, renewed, nil)
+	copyFiles(renewed)
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the new certificate", func() bool { return p.servedFingerprint(t) == r.fingerprint })
+}
+
+func TestWatchdogIsFed(t *testing.T) {
+	sd := newSystemd(t)
+	start(t, t.TempDir(), []string{sd.env, "WATCHDOG_USEC=5000000"})
+	sd.next(t) // READY
+	for range 2 {
+		if said := sd.next(t); said["WATCHDOG"] != "1" {
+			t.Errorf("got %v", said)
+		}
+	}
+}
+
+// A hub whose committer stands still must not look alive.
+func TestWatchdogStarves(t *testing.T) {
+	sd := newSystemd(t)
+	_, path, _ := strings.Cut(sd.env, "=")
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "20000")
+	var log lines
+	s, err := openServer(&config{DataDir: t.TempDir(), Listen: "127.0.0.1:0"}, newLogger(&log, slog.LevelInfo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	g, ctx := errgroup.WithContext(ctx)
+	t.Cleanup(func() {
+		stop()
+		sd.conn.Close() // nobody may wait for it to be read
+		if err := errors.Join(g.Wait(), s.close()); err != nil {
+			t.Error(err)
+		}
+	})
+	g.Go(func() error { return s.feedWatchdog(ctx) })
+	waitFor(t, "the watchdog to notice", func() bool { return strings.Count(log.String(), "the committer stands still") > 3 })
+	if err := sd.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := sd.conn.Read(make([]byte, 4096)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d bytes were said to systemd, %v", n, err)
+	}
+	g.Go(func() error { return s.run(ctx) })
+	if said := sd.next(t); said["WATCHDOG"] != "1" {
+		t.Errorf("of a committer that works: %v", said)
+	}
+}
+
+func TestServeRefuses(t *testing.T) {
+	dir := t.TempDir()
+	p := start(t, dir, nil)
+	cli(t, "serve", "--data-dir", dir, "--listen", "127.0.0.1:0").wants(t, exitFailure, "error: a hub runs on "+dir+" already", "hint: telemetry-hub status")
+	cli(t, "serve", "--data-dir", t.TempDir(), "--listen", p.address).wants(t, exitFailure, "address already in use", "hint: ")
+	cli(t, "serve", "--data-dir", t.TempDir(), "--tls-cert", "x").wants(t, exitFailure, "key")
+	cli(t, "serve", "extra").wants(t, exitUsage, `unexpected argument "extra"`, "hint: telemetry-hub serve --help")
+
+	file := filepath.Join(t.TempDir(), "hub.toml")
+	if err := os.WriteFile(file, []byte("[limits]\nconections = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cli(t, "serve", "--data-dir", t.TempDir(), "--config", file).wants(t, exitFailure, "error: "+file+": unknown key limits.conections", "hint: ")
+	cliIn(t, []string{"TELEMETRY_HUB_CONFIG=" + file}, "serve", "--data-dir", t.TempDir()).wants(t, exitFailure, "unknown key")
+}
+
+// Flags win over the environment, the environment over the file, for the program as for loadConfig.
+func TestPrecedence(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hub.toml")
+	if err := os.WriteFile(file, []byte("listen = \"nowhere:x\"\nlog_level = \"error\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	p := start(t, dir, []string{"TELEMETRY_HUB_LISTEN=nowhere:y", "TELEMETRY_HUB_LOG_LEVEL=debug"}, "--config", file)
+	if err := p.stop(t, syscall.SIGINT); err != nil {
+		t.Errorf("SIGINT: %v", err)
+	}
+	if !strings.Contains(p.stderr.String(), "level=INFO") {
+		t.Errorf("the log level of the file was used:\n%s", p.stderr)
+	}
+}
