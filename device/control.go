@@ -86,9 +86,6 @@ func ParseControl(b []byte) (Message, error) {
 	if m == nil {
 		return nil, fmt.Errorf("%w 0x%02x", ErrUnknownType, b[0])
 	}
-	if len(b) == 1 || b[1]&(7<<5) != cborMap {
-		return nil, fmt.Errorf("%w: %v: the payload is not a CBOR map", ErrMalformed, m.Type())
-	}
 	if err := decMode.Unmarshal(b[1:], m); err != nil {
 		return nil, fmt.Errorf("%w: %v: %v", ErrMalformed, m.Type(), err)
 	}

@@ -65,6 +65,68 @@ func TestSchemaValidateLength(t *testing.T) {
 	}
 }
 
+// TestLimitsCanBeReached: what is exactly at a limit is taken.
+func TestLimitsCanBeReached(t *testing.T) {
+	name, unit, text := strings.Repeat("n", MaxName), strings.Repeat("u", MaxUnit), strings.Repeat("t", MaxText)
+	values := map[string]any{name: strings.Repeat("s", MaxString)}
+	spec := CommandSpec{Name: name}
+	for i := range MaxArgs {
+		spec.Args = append(spec.Args, Arg{Name: fmt.Sprintf("%0*d", MaxName, i), Type: Int, Unit: unit, Min: ptr(1), Max: ptr(1)})
+	}
+	for i := range MaxArgs - 1 {
+		values[fmt.Sprint(i)] = int64(i)
+	}
+	schema := &Schema{
+		// The names of channels and of commands are apart.
+		Channels: []Channel{{Name: name, Type: Int, Unit: unit, Scale: MaxScale}, {ID: 1, Name: "n", Type: Int, Scale: -MaxScale}},
+		Commands: []CommandSpec{spec},
+	}
+	for i := range MaxCommands - 1 {
+		schema.Commands = append(schema.Commands, CommandSpec{Name: fmt.Sprint(i)})
+	}
+	ranges := alternating(MaxRanges)
+	nested := append(AppendControl(nil, &Lost{First: 1, Last: MaxSeq, Reason: 255}), 24, 99)
+	nested[1]++ // one key more
+	nested = append(nested, bytes.Repeat([]byte{cborArray | 1}, maxNesting-1)...)
+	pairs := []byte{byte(TypeAck), cborMap | 24, maxPairs}
+	for key := range byte(maxPairs) {
+		pairs = append(pairs, cborUint|24, 100+key, 0)
+	}
+	for what, message := range map[string][]byte{
+		"texts":   AppendControl(nil, &Hello{Stream: 1, Oldest: MaxSeq, Next: MaxSeq, Firmware: text, Model: text}),
+		"values":  AppendControl(nil, &Result{ID: commandID, Status: ResultExpired, Text: text, Values: values}),
+		"schema":  AppendControl(nil, schema),
+		"ranges":  AppendAck(nil, ranges),
+		"nesting": append(nested, 0),
+		"pairs":   pairs,
+	} {
+		if _, err := ParseControl(message); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if len(schema.Commands) != MaxCommands || len(values) != MaxArgs {
+		t.Errorf("%d commands, %d values", len(schema.Commands), len(values))
+	}
+}
+
+// alternating is n ranges of every other number up to MaxSeq.
+func alternating(n int) Ranges {
+	ranges := make(Ranges, n)
+	for i := range ranges {
+		seq := uint64(MaxSeq - 2*(n-1-i))
+		ranges[i] = Range{seq, seq}
+	}
+	return ranges
+}
+
+// TestNoChannels: nil channels go out as an array, not as null, which no parser takes.
+func TestNoChannels(t *testing.T) {
+	message := AppendControl(nil, &Schema{Commands: boxed.Commands})
+	if !bytes.Equal(message, AppendControl(nil, boxed)) {
+		t.Errorf("%x", message)
+	}
+}
+
 // TestValidateOutgoing: what ParseControl could not have returned, but a program may try to send.
 func TestValidateOutgoing(t *testing.T) {
 	for name, m := range map[string]Message{
@@ -72,6 +134,7 @@ func TestValidateOutgoing(t *testing.T) {
 		"a value not UTF-8":     &Result{ID: commandID, Values: map[string]any{"a": "\xff"}},
 		"a text not UTF-8":      &Reject{Code: RejectLimit, Text: "\xff"},
 		"an argument name":      &Command{ID: commandID, Name: "c", Args: map[string]any{"\xff": true}},
+		"257 ranges":            &Ack{alternating(MaxRanges + 1)},
 		"a second of two texts": &Hello{Stream: 1, Oldest: 1, Next: 1, Model: strings.Repeat("m", MaxText+1)},
 	} {
 		if err := m.Validate(); err == nil {

@@ -98,6 +98,25 @@ func TestParseDataLimits(t *testing.T) {
 	checkRefused(t, ParseData(long, climate, &got), 100_000, RejectLimit)
 }
 
+// TestLongestMessage: one of exactly MaxMessage bytes, with strings of MaxString bytes, is written and read; one byte more
+// is not.
+func TestLongestMessage(t *testing.T) {
+	d := &Data{Seq: 5}
+	longMessage(d)
+	d.Columns[0].Text[0], d.Columns[0].Text[1] = nil, make([]byte, 200)
+	short := MaxMessage - len(mustAppendData(t, d, testSchema))
+	d.Columns[0].Text[1] = make([]byte, 200+short)
+	message := mustAppendData(t, d, testSchema)
+	var got Data
+	if err := ParseData(message, testSchema, &got); err != nil || len(message) != MaxMessage {
+		t.Errorf("%d bytes: %v", len(message), err)
+	}
+	d.Columns[0].Text[1] = append(d.Columns[0].Text[1], 0)
+	_, err := AppendData(nil, d, testSchema)
+	checkRefused(t, err, 5, RejectLimit)
+	checkRefused(t, ParseData(append(message, 0), testSchema, &got), 5, RejectLimit)
+}
+
 func checkRefused(t *testing.T, err error, seq uint64, code RejectCode) {
 	t.Helper()
 	if refused, ok := err.(*DataError); !ok || refused.Seq != seq || refused.Code != code {
@@ -181,12 +200,30 @@ func TestFloat32IsRounded(t *testing.T) {
 // TestParsedColumnsStandAlone: appending to one column's slices does not reach into the next.
 func TestParsedColumnsStandAlone(t *testing.T) {
 	var d Data
-	if err := ParseData(mustAppendData(t, sizedFrame(2), climate), climate, &d); err != nil {
-		t.Fatal(err)
+	message := mustAppendData(t, sizedFrame(2), climate)
+	for range 2 { // the second time, there is memory for all columns in one piece
+		if err := ParseData(message, climate, &d); err != nil {
+			t.Fatal(err)
+		}
 	}
 	second := d.Columns[1].Bits[0]
 	d.Columns[0].Bits = append(d.Columns[0].Bits, 999)
 	if d.Columns[1].Bits[0] != second {
 		t.Error("the second column changed")
+	}
+}
+
+// TestParseDataLetsGo: a Data that is kept does not keep the message that it was read from before.
+func TestParseDataLetsGo(t *testing.T) {
+	d := &Data{Seq: 1, Times: []int64{0}, Columns: []Column{{ID: 9, Type: String, Text: texts("kept")}}}
+	var got Data
+	number := &Data{Seq: 2, Times: []int64{0}, Columns: []Column{{ID: 1, Type: Int, Bits: ints(1)}}}
+	for _, next := range []*Data{d, number} {
+		if err := ParseData(mustAppendData(t, next, testSchema), testSchema, &got); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept := got.text[:1]; kept[0] != nil {
+		t.Errorf("it still has %q", kept)
 	}
 }

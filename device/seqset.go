@@ -103,10 +103,7 @@ func (s *SeqSet) Count() uint64 { return s.count }
 
 // Fits tells whether the set has at most limit intervals after Add(seq), or at least not more than before.
 func (s *SeqSet) Fits(seq uint64, limit int) bool {
-	if s.Len() < limit || seq == 0 || s.Contains(seq) || s.Contains(seq-1) {
-		return true
-	}
-	return seq+1 != 0 && s.Contains(seq+1)
+	return s.Len() < limit || seq == 0 || s.Contains(seq) || s.Contains(seq-1) || s.Contains(seq+1)
 }
 
 // Ranges returns all intervals, lowest first.

@@ -62,6 +62,7 @@ func TestValueFloat(t *testing.T) {
 		{intValue(2134, -2), 21.34},
 		{intValue(3, -1), 0.3}, // 3 × 0.1 is not
 		{intValue(-7, 3), -7000},
+		{intValue(5258986265376043509, -3), 5258986265376044}, // rounding to a float64 first, and then again, gives …043
 		{Value{Type: Float32, Bits: math.Float64bits(1.5)}, 1.5},
 		{Value{Type: Float64, Bits: math.Float64bits(math.Inf(1))}, math.Inf(1)},
 	} {
