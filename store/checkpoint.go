@@ -113,7 +113,7 @@ func (s *Store) keepBooks() {
 // save writes a checkpoint in one transaction.
 func (s *Store) save(cp *checkpoint) error {
 	notes := s.registry.takeNotes()
-	err := s.db.update(func(tx *bbolt.Tx) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
 		books := tx.Bucket(bucketBooks)
 		for _, id := range cp.forgotten {
 			if err := books.Delete([]byte(id)); err != nil {
@@ -212,7 +212,7 @@ func (s *Store) enterGap(g Gap) {
 	g.Noticed = s.now().UTC()
 	value, err := json.Marshal(g)
 	if err == nil {
-		err = s.db.update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketGaps), key8(g.First), value) })
+		err = s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketGaps), key8(g.First), value) })
 	}
 	s.mu.Lock()
 	s.gaps = append(s.gaps, g)

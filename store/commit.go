@@ -11,10 +11,8 @@ import (
 )
 
 const (
-	segmentBytes = 16 << 20    // of journal entries; then the next batch begins a segment
-	retryCommit  = time.Second // after a failed write
-
-	definitionsPerCommit = 128 // of at most device.MaxMessage bytes: well within what a commit takes
+	retryCommit          = time.Second // after a failed write
+	definitionsPerCommit = 128         // of at most device.MaxMessage bytes: well within what a commit takes
 )
 
 // failure is why the journal can't be written.
@@ -34,10 +32,14 @@ type committer struct {
 	ranges         device.Ranges // scratch
 }
 
+func newCommitter(s *Store) *committer {
+	return &committer{Store: s, spare: &batch{}, lastCheckpoint: time.Now()}
+}
+
 // commitLoop writes batches, at most one in each commit window, until ctx ends; then it writes what is left and a last
 // checkpoint.
 func (s *Store) commitLoop(ctx context.Context) error {
-	c := &committer{Store: s, spare: &batch{}, lastCheckpoint: time.Now()}
+	c := newCommitter(s)
 	defer close(s.checkpoints)
 	defer close(s.stopped)
 	heartbeat := time.NewTicker(time.Second)
@@ -114,8 +116,9 @@ func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
 		in.waiting, in.writing = in.writing, in.waiting
 	}
 	c.segmentUsed += int64(len(b.entries))
-	next.number, next.segment, next.rotate = b.number+1, b.segment, false
-	if c.segmentUsed >= segmentBytes {
+	next.number, next.segment = b.number+1, b.segment
+	next.rotate = b.rotate && b.count == 0 // an empty one is not written, so it has not begun its segment
+	if c.segmentUsed >= c.segmentBytes {
 		next.segment, next.rotate, c.segmentUsed = b.segment+1, true, 0
 	}
 	c.filling = next

@@ -7,77 +7,60 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// database is hub.db. bbolt panics, or faults, on some damaged pages: every transaction here turns that into an error.
-type database struct{ bolt *bbolt.DB }
+// databaseReserve is address space for hub.db, so that it grows without waiting for readers.
+const databaseReserve = 256 << 20
 
-// openDatabase opens or creates the file. One that can't be used is renamed, and setAside is its new name.
-func openDatabase(path string, now func() time.Time) (db *database, setAside string, err error) {
+// openDatabase opens or creates hub.db. One that is damaged is renamed, and setAside is its new name.
+func openDatabase(path string, now time.Time) (db *boltfile.File, setAside string, err error) {
 	db, err = tryDatabase(path)
-	if err == nil || errors.Is(err, ErrLocked) || errors.Is(err, os.ErrPermission) {
+	if !errors.Is(err, boltfile.ErrDamaged) {
 		return db, "", err
 	}
-	if _, statErr := os.Stat(path); statErr != nil {
-		return nil, "", err
-	}
-	setAside = path + ".damaged-" + now().UTC().Format("20060102T150405.000")
-	if renameErr := os.Rename(path, setAside); renameErr != nil {
+	setAside, renameErr := boltfile.SetAside(path, now)
+	if renameErr != nil {
 		return nil, "", errors.Join(err, renameErr)
 	}
 	db, err = tryDatabase(path)
 	return db, setAside, err
 }
 
-func tryDatabase(path string) (db *database, err error) {
-	db = &database{}
-	err = guard(func() error {
-		b, err := bbolt.Open(path, 0o600, &bbolt.Options{
-			Timeout: 2 * time.Second,
-			// Without these two every commit rewrites the list of free pages.
-			FreelistType: bbolt.FreelistMapType, NoFreelistSync: true,
-			PageSize: 4096, // the file can move between machines
-		})
-		if errors.Is(err, bolterrors.ErrTimeout) {
-			return ErrLocked
-		}
-		if err != nil {
-			return fmt.Errorf("open %s: %w", path, err)
-		}
-		db.bolt = b
-		return b.Update(func(tx *bbolt.Tx) error {
-			for _, name := range buckets {
-				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-					return err
-				}
-			}
-			return checkValues(tx)
-		})
-	})
+func tryDatabase(path string) (*boltfile.File, error) {
+	db, err := boltfile.Open(path, databaseReserve)
+	if errors.Is(err, boltfile.ErrLocked) {
+		return nil, ErrLocked
+	}
 	if err != nil {
-		if db.bolt != nil {
-			_ = guard(db.bolt.Close)
-		}
 		return nil, err
 	}
-	return db, syncDir(filepath.Dir(path))
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return fmt.Errorf("%w: bucket %s: %w", boltfile.ErrDamaged, name, err)
+			}
+		}
+		return checkValues(tx)
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
-// checkValues reads everything: hub.db is small, and what is wrong with it has to come out at start. It runs in the
-// caller's goroutine, where guard sees a fault, unlike bbolt's own check.
+// checkValues reads everything: hub.db is small, and what is wrong with it has to come out at start.
 func checkValues(tx *bbolt.Tx) error {
 	for _, name := range buckets {
 		err := tx.Bucket(name).ForEach(func(k, v []byte) error {
 			if _, ok := unseal(v); !ok {
-				return fmt.Errorf("a damaged value in %s", name)
+				return fmt.Errorf("%w: a value in bucket %s", boltfile.ErrDamaged, name)
 			}
 			return nil
 		})
@@ -117,27 +100,6 @@ func each(b *bbolt.Bucket, f func(k, v []byte) error) error {
 	})
 }
 
-func (d *database) update(f func(*bbolt.Tx) error) error {
-	return guard(func() error { return d.bolt.Update(f) })
-}
-
-func (d *database) view(f func(*bbolt.Tx) error) error {
-	return guard(func() error { return d.bolt.View(f) })
-}
-
-func (d *database) close() error { return guard(d.bolt.Close) }
-
-// guard runs f and returns a panic, or a fault in mapped memory, as an error.
-func guard(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("damaged database: %v", strings.TrimSpace(fmt.Sprint(p)))
-		}
-	}()
-	return f()
-}
-
 func makeDir(dir string) error {
 	if dir == "" {
 		return errors.New("no data directory given")
@@ -148,12 +110,23 @@ func makeDir(dir string) error {
 	return nil
 }
 
-// syncDir makes renames and new files in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+// writeFile replaces a file so that a power cut leaves the old or the new content.
+func writeFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return d.Sync()
+	defer os.Remove(f.Name())
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -113,7 +113,7 @@ func TestTooSparse(t *testing.T) {
 	for i := range uint64(device.MaxSparseRanges) {
 		c.send(1 + 2*i)
 	}
-	message, d := data(t, 1+2*device.MaxSparseRanges)
+	message, d := data(1 + 2*device.MaxSparseRanges)
 	if err := c.Frame(t.Context(), message, d, store.Timing{}); !errors.Is(err, store.ErrTooSparse) {
 		t.Errorf("frame: %v, want ErrTooSparse", err)
 	}
@@ -169,7 +169,7 @@ func TestFrameAllocates(t *testing.T) {
 	}
 	run(t, s)
 	c := connect(t, s, "a", 1)
-	message, d := data(t, 1)
+	message, d := data(1)
 	seq := uint64(0)
 	send := func() {
 		seq++

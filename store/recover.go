@@ -33,7 +33,7 @@ func (s *Store) recover(report *journal.Report) error {
 }
 
 func (s *Store) loadCheckpoint() error {
-	return s.db.view(func(tx *bbolt.Tx) error {
+	return s.db.View(func(tx *bbolt.Tx) error {
 		if v := get(tx.Bucket(bucketMeta), keyCursor); len(v) == 8 {
 			s.cursor = binary.BigEndian.Uint64(v)
 		}

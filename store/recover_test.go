@@ -85,7 +85,7 @@ func streamRole() {
 	}()
 	for {
 		seq++
-		message, d := data(nil, seq)
+		message, d := data(seq)
 		if err := in.Frame(context.Background(), message, d, store.Timing{}); err != nil {
 			panic(err)
 		}
@@ -137,7 +137,7 @@ func fullRole() {
 	in := s.Ingest("a", 1, func() { news <- struct{}{} })
 	in.Schema(schemaMessage, schema)
 	send := func(seq uint64) {
-		message, d := data(nil, seq)
+		message, d := data(seq)
 		if err := in.Frame(context.Background(), message, d, store.Timing{}); err != nil {
 			panic(err)
 		}
@@ -178,19 +178,7 @@ func TestFullDisk(t *testing.T) {
 	if want := "failing [{1 1}] 1,ok [{2 2}] 0"; strings.Join(got, ",") != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	wantFrames(t, start(t, store.Options{Dir: copyDir(t, dir)}).Store, "a", numbers(1, 2))
-
-	// What was written after the failure can be read without anything from before it.
-	segments, err := filepath.Glob(path(dir, "journal", "*.seg"))
-	if err != nil || len(segments) != 2 {
-		t.Fatalf("segments %q, %v", segments, err)
-	}
-	for _, name := range append(segments[:1], path(dir, "hub.db"), path(dir, "history.db")) {
-		if err := os.Remove(name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	wantFrames(t, start(t, store.Options{Dir: dir}).Store, "a", numbers(2, 2))
+	wantFrames(t, start(t, store.Options{Dir: dir}).Store, "a", numbers(1, 2))
 }
 
 // filled returns the directory of a store, stopped in order, with 300 frames of "a", and its token.
@@ -218,9 +206,6 @@ func TestDamagedHubDB(t *testing.T) {
 		"garbage": func() []byte { return []byte(strings.Repeat("garbage ", 4096)) },
 	}
 	const page = 4096
-	for n := 1; n*page < len(whole); n++ {
-		damage[fmt.Sprint("truncated to page ", n)] = func() []byte { return whole[:n*page] }
-	}
 	used := 0
 	for n := 0; n*page < len(whole); n++ {
 		one := whole[n*page : min((n+1)*page, len(whole))]
@@ -228,6 +213,7 @@ func TestDamagedHubDB(t *testing.T) {
 			continue
 		}
 		used++
+		damage[fmt.Sprint("truncated to ", n, " pages")] = func() []byte { return whole[:n*page] }
 		for kind, f := range map[string]func(b []byte){
 			"zeroed": func(b []byte) { clear(b) },
 			"inverted": func(b []byte) {

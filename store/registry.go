@@ -18,6 +18,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 )
 
 const (
@@ -51,7 +52,7 @@ type NewDevice struct {
 
 // registry is the devices, in RAM and in hub.db.
 type registry struct {
-	db  *database
+	db  *boltfile.File
 	dir string
 	now func() time.Time
 
@@ -62,10 +63,10 @@ type registry struct {
 }
 
 // load reads the devices; from the copy, if hub.db is new and has none.
-func (r *registry) load(db *database, dir string, now func() time.Time) (restored int, err error) {
+func (r *registry) load(db *boltfile.File, dir string, now func() time.Time) (restored int, err error) {
 	r.db, r.dir, r.now = db, dir, now
 	r.devices, r.tokens, r.noted = map[string]*Device{}, map[TokenHash]string{}, map[string]bool{}
-	err = db.view(func(tx *bbolt.Tx) error {
+	err = db.View(func(tx *bbolt.Tx) error {
 		return each(tx.Bucket(bucketDevices), func(_, v []byte) error {
 			var d Device
 			if err := json.Unmarshal(v, &d); err != nil {
@@ -93,7 +94,7 @@ func (r *registry) restore() (int, error) {
 	if err := json.Unmarshal(b, &devices); err != nil {
 		return 0, nil // torn or foreign: nothing to restore from
 	}
-	err = r.db.update(func(tx *bbolt.Tx) error {
+	err = r.db.Update(func(tx *bbolt.Tx) error {
 		for _, d := range devices {
 			if err := putDevice(tx, d); err != nil {
 				return err
@@ -120,7 +121,7 @@ func (r *registry) index(d *Device) {
 
 // change replaces devices in hub.db, then in RAM, then in the copy. A nil device is removed.
 func (r *registry) change(changed map[string]*Device) error {
-	err := r.db.update(func(tx *bbolt.Tx) error {
+	err := r.db.Update(func(tx *bbolt.Tx) error {
 		for _, id := range slices.Sorted(maps.Keys(changed)) {
 			var err error
 			if d := changed[id]; d == nil {
@@ -163,23 +164,6 @@ func (r *registry) copy() error {
 		return err
 	}
 	return writeFile(filepath.Join(r.dir, registryCopy), b)
-}
-
-// writeFile replaces a file so that a power cut leaves the old or the new content.
-func writeFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(b)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 func putDevice(tx *bbolt.Tx, d *Device) error {

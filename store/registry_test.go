@@ -137,7 +137,7 @@ func TestRemoveDevice(t *testing.T) {
 	if err := h.RemoveDevice("a"); err != nil {
 		t.Fatal(err)
 	}
-	message, d := data(t, 3)
+	message, d := data(3)
 	if err := c.Frame(t.Context(), message, d, store.Timing{}); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("a removed device's frame: %v, want ErrClosed", err)
 	}

@@ -3,31 +3,40 @@ package store
 import (
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
-// retained is a running store whose tail and retention are driven by the test.
-type retained struct {
-	*Store
-	in  *Ingest
-	seq uint64
-}
+const testSegment = 64 << 10
 
-func newRetained(t *testing.T, o Options) *retained {
+var textSchema = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "text", Type: device.String}}}
+
+// open opens a store with small segments.
+func open(t *testing.T, o Options) *Store {
 	t.Helper()
-	o.Dir, o.Logger, o.CommitWindow = t.TempDir(), slog.New(slog.DiscardHandler), minCommitWindow
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	o.Logger, o.CommitWindow = slog.New(slog.DiscardHandler), minCommitWindow
 	s, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.segmentBytes = testSegment
+	return s
+}
+
+func run(t *testing.T, s *Store) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
+	return func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -35,56 +44,70 @@ func newRetained(t *testing.T, o Options) *retained {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-	})
-	schema := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "text", Type: device.String}}}
-	in := s.Ingest("a", 1, func() {})
-	in.Schema(device.AppendControl(nil, schema), schema)
-	return &retained{Store: s, in: in}
+	}
 }
 
-// fill sends bytes of frames and waits until they are committed and the history has read them.
-func (r *retained) fill(t *testing.T, bytes int) {
-	t.Helper()
-	schema := r.in.schema
+// writer sends frames of about 1 KiB.
+type writer struct {
+	*Ingest
+	t   *testing.T
+	seq uint64
+}
+
+func newWriter(t *testing.T, s *Store) *writer {
+	in := s.Ingest("a", 1, func() {})
+	in.Schema(device.AppendControl(nil, textSchema), textSchema)
+	return &writer{Ingest: in, t: t}
+}
+
+func (w *writer) send(frames int) {
+	w.t.Helper()
 	text := []byte(strings.Repeat("x", device.MaxString))
-	for sent := 0; sent < bytes; {
-		r.seq++
-		d := &device.Data{Seq: r.seq, Times: []int64{int64(r.seq)}, Columns: []device.Column{
-			{ID: 1, Type: device.String, Bits: []uint64{0}, Text: [][]byte{text}},
+	for range frames {
+		w.seq++
+		d := &device.Data{Seq: w.seq, Times: []int64{int64(w.seq)}, Columns: []device.Column{
+			{ID: 1, Type: device.String, Text: [][]byte{text}},
 		}}
-		message, err := device.AppendData(nil, d, schema)
+		message, err := device.AppendData(nil, d, textSchema)
 		if err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
-		if err := r.in.Frame(t.Context(), message, d, Timing{}); err != nil {
-			t.Fatal(err)
+		if err := w.Frame(w.t.Context(), message, d, Timing{}); err != nil {
+			w.t.Fatal(err)
 		}
-		sent += len(message)
 	}
-	if err := r.Checkpoint(); err != nil {
+}
+
+// settle waits until all that was sent is committed, in the books of hub.db, and read by the history.
+func settle(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.tail.reach(t.Context(), r.journal.Next()); err != nil {
+	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestTrimBehindTheTails(t *testing.T) {
-	r := newRetained(t, Options{})
-	for range 4 {
-		r.fill(t, 20<<20)
-		if err := r.history.Load().Flush(true); err != nil {
+	s := open(t, Options{})
+	defer run(t, s)()
+	w := newWriter(t, s)
+	for range 20 {
+		w.send(70)
+		settle(t, s)
+		if err := s.history.Load().Flush(true); err != nil {
 			t.Fatal(err)
 		}
-		r.trim()
+		s.trim()
+		if got := s.journal.Bytes(); got > 4*testSegment {
+			t.Fatalf("the journal holds %d bytes that every tail has read", got)
+		}
 	}
-	if got := r.journal.Bytes(); got > 3*segmentBytes {
-		t.Errorf("the journal holds %d bytes that every tail has read", got)
-	}
-	if got := r.Status(); len(got.Alarms) != 0 || got.Frames != r.seq {
+	if got := s.Status(); len(got.Alarms) != 0 || got.Frames != w.seq {
 		t.Errorf("status %+v", got)
 	}
-	if n := len(r.sources.byNumber); n != 1 {
+	if n := len(s.sources.byNumber); n != 1 {
 		t.Errorf("%d sources, want the one in use", n)
 	}
 }
@@ -92,24 +115,72 @@ func TestTrimBehindTheTails(t *testing.T) {
 func TestJournalLimit(t *testing.T) {
 	now := time.Now()
 	for name, o := range map[string]Options{
-		"bytes": {JournalMaxBytes: 24 << 20},
+		"bytes": {JournalMaxBytes: 3 * testSegment},
 		"age":   {JournalMaxAge: time.Hour, Now: func() time.Time { return now }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRetained(t, o)
-			r.fill(t, 40<<20)
+			s := open(t, o)
+			defer run(t, s)()
+			w := newWriter(t, s)
+			for range 10 {
+				w.send(70)
+				settle(t, s)
+			}
 			now = now.Add(2 * time.Hour)
-			before := r.overLimit()
-			if before == 0 {
-				t.Fatal("nothing is over the limit")
+			s.trim()
+			segments := s.journal.Segments()
+			if name == "bytes" && s.journal.Bytes() > o.JournalMaxBytes || name == "age" && len(segments) > 1 {
+				t.Errorf("the journal holds %d bytes in %d segments", s.journal.Bytes(), len(segments))
 			}
-			r.trim()
-			if got := r.journal.First(); got < before {
-				t.Errorf("the journal begins at %d, want %d", got, before)
-			}
-			if name == "bytes" && r.journal.Bytes() > o.JournalMaxBytes {
-				t.Errorf("the journal holds %d bytes", r.journal.Bytes())
+			if s.journal.First() > s.history.Load().Cursor() && len(s.Status().Alarms) == 0 {
+				t.Error("what was dropped unread is not said")
 			}
 		})
+	}
+}
+
+// The journal begins a segment on its own when it can't mend the one it failed to write to. What comes then has to be
+// readable without anything from before.
+func TestSegmentsStandAlone(t *testing.T) {
+	s := open(t, Options{})
+	c := newCommitter(s)
+	w := newWriter(t, s)
+	w.send(1)
+	if err := c.commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.journal.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.defineAgain(); err != nil {
+		t.Fatal(err)
+	}
+	w.send(1)
+	if err := c.commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(s.Dir(), "journal", "*.seg"))
+	if err != nil || len(segments) != 2 {
+		t.Fatalf("segments %q, %v", segments, err)
+	}
+	for _, name := range []string{segments[0], filepath.Join(s.Dir(), "hub.db"), filepath.Join(s.Dir(), "history.db")} {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = open(t, Options{Dir: s.Dir()})
+	defer run(t, s)()
+	var times []int64
+	for r, err := range s.Readings(t.Context(), history.Query{Device: "a"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		times = append(times, r.Time.UnixMicro())
+	}
+	if len(times) != 1 || times[0] != 2 {
+		t.Errorf("readings at %v, want the one at 2", times)
 	}
 }

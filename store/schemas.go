@@ -34,7 +34,7 @@ func (s *Store) SchemaByHash(hash device.Hash) (schema *device.Schema, message [
 	if ok {
 		return a.schema, a.message, true
 	}
-	err := s.db.view(func(tx *bbolt.Tx) error {
+	err := s.db.View(func(tx *bbolt.Tx) error {
 		message = bytes.Clone(get(tx.Bucket(bucketSchemas), hash[:]))
 		return nil
 	})

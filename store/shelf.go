@@ -77,7 +77,7 @@ func (s *Store) DeadLetters(after uint64, limit int) ([]DeadLetter, error) {
 	pending := s.shelf.snapshot()
 	s.mu.Unlock()
 	var letters []DeadLetter
-	err := s.db.view(func(tx *bbolt.Tx) error {
+	err := s.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketDeadLetters).Cursor()
 		for k, v := c.Seek(key8(after + 1)); k != nil && len(letters) < limit; k, v = c.Next() {
 			var letter DeadLetter
@@ -109,7 +109,7 @@ func (s *Store) DropDeadLetters(positions []uint64) (int, error) {
 		return 0, err
 	}
 	dropped := 0
-	err := s.db.update(func(tx *bbolt.Tx) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketDeadLetters)
 		if positions == nil {
 			dropped = b.Stats().KeyN
@@ -139,7 +139,7 @@ func (s *Store) letters() (n int) {
 	s.mu.Lock()
 	n = len(s.shelf.pending)
 	s.mu.Unlock()
-	_ = s.db.view(func(tx *bbolt.Tx) error {
+	_ = s.db.View(func(tx *bbolt.Tx) error {
 		n += tx.Bucket(bucketDeadLetters).Stats().KeyN
 		return nil
 	})

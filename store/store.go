@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 )
@@ -59,12 +60,13 @@ const (
 // Store is open files plus, while Run runs, the goroutines that write them.
 type Store struct {
 	// static
-	log     *slog.Logger
-	now     func() time.Time
-	opts    Options
-	db      *database
-	journal *journal.Journal
-	history atomic.Pointer[history.History] // replaced when its file turns out damaged
+	log          *slog.Logger
+	now          func() time.Time
+	opts         Options
+	segmentBytes int64 // of entries; then the next batch begins a segment
+	db           *boltfile.File
+	journal      *journal.Journal
+	history      atomic.Pointer[history.History] // replaced when its file turns out damaged
 
 	registry registry
 	alarms   alarms
@@ -113,7 +115,7 @@ func Open(o Options) (*Store, error) {
 		o.Now = time.Now
 	}
 	s := &Store{
-		log: o.Logger, now: o.Now, opts: o,
+		log: o.Logger, now: o.Now, opts: o, segmentBytes: journal.DefaultSegmentBytes,
 		work: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		checkpointNow: make(chan chan error), checkpoints: make(chan *checkpoint),
 		idle: make(chan struct{}, 1), stopped: make(chan struct{}),
@@ -133,7 +135,7 @@ func (s *Store) open() error {
 	if err := makeDir(s.opts.Dir); err != nil {
 		return err
 	}
-	db, setAside, err := openDatabase(filepath.Join(s.opts.Dir, "hub.db"), s.now)
+	db, setAside, err := openDatabase(filepath.Join(s.opts.Dir, "hub.db"), s.now())
 	if err != nil {
 		return err
 	}
@@ -157,7 +159,7 @@ func (s *Store) open() error {
 	j, report, err := journal.Open(journal.Options{
 		Dir: filepath.Join(s.opts.Dir, "journal"),
 		// The committer begins segments, because it has to define the sources in each: the journal must not on its own.
-		SegmentBytes: 4 * segmentBytes,
+		SegmentBytes: 4 * s.segmentBytes,
 		Next:         max(s.cursor, s.history.Load().Cursor()),
 	})
 	if err != nil {
@@ -214,7 +216,7 @@ func (s *Store) closeFiles() error {
 		errs = append(errs, s.journal.Close())
 	}
 	if s.db != nil {
-		errs = append(errs, s.db.close())
+		errs = append(errs, s.db.Close())
 	}
 	return errors.Join(errs...)
 }

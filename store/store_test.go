@@ -107,8 +107,7 @@ func connect(t testing.TB, s *store.Store, id string, stream uint64) *connection
 }
 
 // data is the DATA message with number seq, and its decoded form; its values follow from seq.
-func data(t testing.TB, seq uint64) ([]byte, *device.Data) {
-	t.Helper()
+func data(seq uint64) ([]byte, *device.Data) {
 	d := &device.Data{
 		Seq: seq, Times: []int64{epoch.UnixMicro() + int64(seq)*1e6},
 		Columns: []device.Column{
@@ -118,7 +117,7 @@ func data(t testing.TB, seq uint64) ([]byte, *device.Data) {
 	}
 	message, err := device.AppendData(nil, d, schema)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return message, d
 }
@@ -126,7 +125,7 @@ func data(t testing.TB, seq uint64) ([]byte, *device.Data) {
 func (c *connection) send(seqs ...uint64) {
 	c.t.Helper()
 	for _, seq := range seqs {
-		message, d := data(c.t, seq)
+		message, d := data(seq)
 		if err := c.Frame(c.t.Context(), message, d, store.Timing{}); err != nil {
 			c.t.Fatalf("frame %d: %v", seq, err)
 		}
