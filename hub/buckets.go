@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -16,9 +17,10 @@ type buckets[K comparable] struct {
 	burst int
 
 	// guarded by mu
-	mu    sync.Mutex
-	byKey map[K]*rate.Limiter
-	rest  *rate.Limiter // shared by the keys for which there is no room
+	mu     sync.Mutex
+	byKey  map[K]*rate.Limiter
+	rest   *rate.Limiter // shared by the keys for which there is no room
+	forgot time.Time     // when forget last ran
 }
 
 func newBuckets[K comparable](perSecond float64, burst int) *buckets[K] {
@@ -32,7 +34,8 @@ func (b *buckets[K]) take(key K) bool {
 	defer b.mu.Unlock()
 	l := b.byKey[key]
 	if l == nil {
-		if len(b.byKey) >= maxBuckets {
+		if now := time.Now(); len(b.byKey) >= maxBuckets && now.Sub(b.forgot) > time.Second { // it takes a millisecond
+			b.forgot = now
 			b.forget()
 		}
 		if len(b.byKey) >= maxBuckets {

@@ -381,10 +381,3 @@ func eventually(t testing.TB, what string, condition func() bool) {
 		}
 	}
 }
-
-// current is the session of a device.
-func (h *Hub) current(id string) *session {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.devices[id].current
-}

@@ -63,7 +63,7 @@ func TestNewestConnectionWins(t *testing.T) {
 	if text := old.closed(device.CloseReplaced); text == "" {
 		t.Error("no text")
 	}
-	eventually(t, "the old session has ended", func() bool { return len(r.hub.sessions()) == 1 })
+	eventually(t, "the old session has ended", func() bool { return len(r.hub.registry.sessions()) == 1 })
 	// Its end has left the new one alone.
 	if p := r.hub.Presence("a"); !p.Connected || p.Address != newer.conn.LocalAddr().String() {
 		t.Errorf("%+v", p)
@@ -79,7 +79,7 @@ func TestReplacedConnectionThatDoesNotAnswer(t *testing.T) {
 	r := newRig(t, rigOptions{}, "a")
 	r.join("a").alive(1)
 	r.join("a").alive(2)
-	eventually(t, "the old session has ended", func() bool { return len(r.hub.sessions()) == 1 })
+	eventually(t, "the old session has ended", func() bool { return len(r.hub.registry.sessions()) == 1 })
 }
 
 func TestRevokedWithinASecond(t *testing.T) {

@@ -48,7 +48,7 @@ func (h *Hub) serveDevice(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.upgrade(w, r, token, id, network); err != nil {
-		h.release(network)
+		h.registry.release(network)
 		h.log.Debug("handshake failed", "device", id, "address", r.RemoteAddr, "error", err)
 	}
 }
@@ -168,9 +168,9 @@ func (h *Hub) reserve(w http.ResponseWriter, id string, network netip.Prefix) bo
 		retryAfter(w, 20)
 		return refuse(w, http.StatusTooManyRequests, "This device connects too often: wait, and check that no other device uses its token.")
 	}
-	err := h.take(id, network)
+	err := h.registry.take(id, network)
 	if err == nil && !h.handshakes.Allow() {
-		h.release(network)
+		h.registry.release(network)
 		err = errBusy
 	}
 	switch {
@@ -205,7 +205,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, token, id string, 
 		c.admit()
 	}
 	s := newSession(h, id, network, socket, wire, r.RemoteAddr)
-	if !h.enter(s) {
+	if !h.registry.enter(s) {
 		wire.cut()
 		return errStopping
 	}

@@ -49,13 +49,13 @@ type Hub struct {
 	upgrader *gws.Upgrader
 
 	// safe by themselves
+	decoded    pool[device.Data] // the memory of DATA messages being decoded
+	outputs    pool[output]      // the memory of messages being written
 	handshakes *rate.Limiter
 	connects   *buckets[string]       // by device
 	failures   *buckets[netip.Prefix] // by address
 	counters   counters
-	running    sync.WaitGroup // sessions; Add only under mu while not stopping
-
-	registry
+	registry   *registry
 }
 
 // pace holds the times that are no matter of taste; tests shorten them.
@@ -68,6 +68,9 @@ type pace struct {
 	resend     time.Duration // least time between two RESENDs
 	resendMost time.Duration // the same, after fruitless ones
 }
+
+// spares is how many buffers of a kind are kept. More sessions than this seldom work at the same moment.
+const spares = 16
 
 var defaultPace = pace{
 	sweep:      time.Second,
@@ -94,11 +97,13 @@ func New(c Config) *Hub {
 	return &Hub{
 		store: c.Store, limits: limits, pace: defaultPace, log: c.Logger, now: c.Now, name: c.Name,
 		began:      time.Now(),
+		decoded:    make(pool[device.Data], spares),
+		outputs:    make(pool[output], spares),
 		upgrader:   newUpgrader(limits),
 		handshakes: rate.NewLimiter(rate.Limit(limits.HandshakesPerSecond), int(2*limits.HandshakesPerSecond)+1),
 		connects:   newBuckets[string](limits.ConnectsPerDevice, 20),
 		failures:   newBuckets[netip.Prefix](limits.FailuresPerAddress, 10),
-		registry:   newRegistry(),
+		registry:   newRegistry(limits),
 	}
 }
 
@@ -108,7 +113,7 @@ func (h *Hub) elapsed() time.Duration { return time.Since(h.began) }
 // Run serves ln until ctx ends, then asks all devices to leave and waits until their sessions have ended, about a second.
 // tlsConfig must have a certificate. Run is called once; it closes ln. The error is nil unless serving failed.
 func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) error {
-	g := newGate(ln, h.limits)
+	g := newGate(ln, h.limits, &h.counters)
 	config := g.takeTurns(tlsConfig)
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 	var protocols http.Protocols
@@ -151,7 +156,8 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 
 // sendAway closes all sessions, all at once, and waits until they have ended.
 func (h *Hub) sendAway() {
-	open := h.stop()
+	h.registry.stop()
+	open := h.registry.sessions()
 	away := &device.GoAway{Reason: device.GoAwayShutdown, Text: "the hub stops"}
 	// They should come back at half the rate at which handshakes are accepted.
 	spread := time.Duration(2 * float64(len(open)) / h.limits.HandshakesPerSecond * float64(time.Second))
@@ -160,14 +166,16 @@ func (h *Hub) sendAway() {
 	for _, s := range open {
 		s.leave(away)
 	}
-	h.running.Wait() // each is cut if its device does not answer
+	h.registry.running.Wait() // each is cut if its device does not answer
 }
 
 // Disconnect closes the live connection of a device, if it has one, with the code and a text for its log. It is gone
 // within a second. Call it after the device has been revoked or removed.
 func (h *Hub) Disconnect(deviceID string, code device.CloseCode, text string) {
-	_, err := h.store.Device(deviceID)
-	if s := h.registry.find(deviceID, errors.Is(err, store.ErrNoDevice)); s != nil {
+	if s := h.registry.find(deviceID); s != nil {
 		s.close(code, text)
+	}
+	if _, err := h.store.Device(deviceID); errors.Is(err, store.ErrNoDevice) {
+		h.registry.forget(deviceID)
 	}
 }

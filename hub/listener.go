@@ -22,19 +22,19 @@ const (
 type gate struct {
 	// static
 	net.Listener
-	limits Limits
-	turns  chan struct{} // one for each TLS handshake being computed
+	limits   Limits
+	counters *counters
+	turns    chan struct{} // one for each TLS handshake being computed
 
 	// guarded by mu
 	mu        sync.Mutex
 	pending   int                  // connections that are not device connections
 	addresses map[netip.Prefix]int // all connections
-	refused   uint64
 }
 
-func newGate(ln net.Listener, limits Limits) *gate {
+func newGate(ln net.Listener, limits Limits, c *counters) *gate {
 	return &gate{
-		Listener: ln, limits: limits,
+		Listener: ln, limits: limits, counters: c,
 		turns:     make(chan struct{}, limits.TLSHandshakes),
 		addresses: map[netip.Prefix]int{},
 	}
@@ -50,6 +50,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		}
 		c := &gatedConn{Conn: conn, gate: g, address: addressOf(conn.RemoteAddr().String())}
 		if !g.enter(c) {
+			g.counters.dropped.Add(1)
 			_ = conn.Close()
 			continue
 		}
@@ -66,7 +67,6 @@ func (g *gate) enter(c *gatedConn) bool {
 	defer g.mu.Unlock()
 	if g.pending >= g.limits.PendingConnections ||
 		c.address.IsValid() && g.addresses[c.address] >= g.limits.ConnectionsPerAddress+politeConnections {
-		g.refused++
 		return false
 	}
 	g.pending++

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -21,9 +20,6 @@ const (
 	schemaCost = 20
 )
 
-// decoded are the memory of messages being decoded; a session needs one for the time of one message only.
-var decoded = sync.Pool{New: func() any { return new(device.Data) }}
-
 // events is what gws calls, in the read loop of the session.
 type events struct{}
 
@@ -35,7 +31,7 @@ func (events) OnClose(c *gws.Conn, err error) { sessionOf(c).left = err }
 func (events) OnPing(c *gws.Conn, payload []byte) {
 	s := sessionOf(c)
 	s.handling = true
-	if s.control(1) {
+	if s.allowControl(1) {
 		_ = c.WritePong(payload) // RFC 6455 §5.5.3: the same bytes
 	}
 	s.handling = false
@@ -44,7 +40,7 @@ func (events) OnPing(c *gws.Conn, payload []byte) {
 func (events) OnPong(c *gws.Conn, _ []byte) {
 	s := sessionOf(c)
 	s.handling = true
-	s.control(1)
+	s.allowControl(1)
 	s.handling = false
 }
 
@@ -68,14 +64,14 @@ func (s *session) message(opcode gws.Opcode, b []byte) {
 	case s.hello == nil && device.Type(b[0]) != device.TypeHello:
 		s.close(device.CloseBadState, "the first message must be HELLO")
 	case device.Type(b[0]) == device.TypeData:
-		s.data(b)
+		s.dataMessage(b)
 	default:
-		s.other(b)
+		s.controlMessage(b)
 	}
 }
 
-// control takes n tokens for control messages and closes the connection when there are none.
-func (s *session) control(n int) bool {
+// allowControl takes n tokens for control messages and closes the connection when there are none.
+func (s *session) allowControl(n int) bool {
 	if s.ctx.Err() != nil {
 		return false
 	}
@@ -86,13 +82,13 @@ func (s *session) control(n int) bool {
 	return true
 }
 
-// other takes any message but DATA.
-func (s *session) other(b []byte) {
+// controlMessage takes any message but DATA.
+func (s *session) controlMessage(b []byte) {
 	cost := 1
 	if device.Type(b[0]) == device.TypeSchema {
 		cost = min(schemaCost, s.controls.Burst())
 	}
-	if !s.control(cost) {
+	if !s.allowControl(cost) {
 		return
 	}
 	m, err := device.ParseControl(b)
@@ -153,7 +149,7 @@ func (s *session) greet(m *device.Hello) {
 	s.hub.store.NoteDevice(s.device, m)
 
 	limits := &s.hub.limits
-	s.write1(device.AppendControl(nil, &device.Welcome{
+	s.send(device.AppendControl(nil, &device.Welcome{
 		Device: s.device, Now: s.hub.now().UnixMicro(), Received: in.Received(device.MaxRanges), NeedSchema: !known,
 		WindowFrames: uint32(limits.WindowFrames), WindowBytes: uint32(limits.WindowBytes),
 		AckDelay: uint32(s.ackDelay.Milliseconds()), Idle: uint32(limits.Idle.Milliseconds()),
@@ -181,8 +177,8 @@ func (s *session) announce(schema *device.Schema, message []byte) {
 	s.hub.store.NoteDevice(s.device, s.hello)
 }
 
-// data takes one DATA message. In the steady state it allocates nothing.
-func (s *session) data(b []byte) {
+// dataMessage takes one DATA message. In the steady state it allocates nothing.
+func (s *session) dataMessage(b []byte) {
 	s.dataAt.Store(int64(s.hub.elapsed()))
 	if !s.slowDown() {
 		return
@@ -190,14 +186,10 @@ func (s *session) data(b []byte) {
 	s.owedFrames.Add(1)
 	s.owedBytes.Add(int64(len(b)))
 	in := s.ingest.Load()
-	d := decoded.Get().(*device.Data)
-	defer decoded.Put(d)
-	var wrong *device.DataError
+	d := s.hub.decoded.get()
+	defer s.hub.decoded.put(d)
 	if err := device.ParseData(b, s.schema, d); err != nil {
-		if !errors.As(err, &wrong) {
-			wrong = &device.DataError{Code: device.RejectMalformed, Text: err.Error()}
-		}
-		s.check(in.Reject(s.ctx, wrong.Seq, wrong.Code, wrong.Text, b))
+		s.reject(in, b, err)
 		return
 	}
 	timing, ok := s.clock.timing(d, s.hub.now().UnixMicro(), in.Offset)
@@ -206,6 +198,15 @@ func (s *session) data(b []byte) {
 		return
 	}
 	s.check(in.Frame(s.ctx, b, d, timing))
+}
+
+// reject puts a message that ParseData refused on the dead-letter shelf; the REJECT follows when it is there.
+func (s *session) reject(in *store.Ingest, b []byte, err error) {
+	var wrong *device.DataError
+	if !errors.As(err, &wrong) {
+		wrong = &device.DataError{Code: device.RejectMalformed, Text: err.Error()}
+	}
+	s.check(in.Reject(s.ctx, wrong.Seq, wrong.Code, wrong.Text, b))
 }
 
 // slowDown waits as long as the device is ahead of its rate; meanwhile TCP fills up and holds the device back. It returns

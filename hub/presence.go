@@ -18,32 +18,11 @@ type Presence struct {
 
 // Presence returns what is known of a device.
 func (h *Hub) Presence(deviceID string) Presence {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	e := h.devices[deviceID]
-	if e == nil {
-		return Presence{}
-	}
-	p := e.last
-	if e.current != nil {
-		e.current.addTo(&p, h.now(), h.elapsed())
-		p.Connected = true
-	}
-	return p
+	return h.registry.presence(deviceID, h.now(), h.elapsed())
 }
 
 // Connected returns how many devices are connected.
-func (h *Hub) Connected() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	n := 0
-	for _, e := range h.devices {
-		if e.current != nil {
-			n++
-		}
-	}
-	return n
-}
+func (h *Hub) Connected() int { return h.registry.connected() }
 
 // addTo brings p up to what the session knows, unless p is of a newer session.
 func (s *session) addTo(p *Presence, now time.Time, elapsed time.Duration) {
@@ -74,6 +53,7 @@ type Counters struct {
 	RefusedToken uint64 // 401 and 403
 	RefusedRate  uint64 // 429: too many attempts of a device or an address
 	RefusedFull  uint64 // 429 and 503: no room
+	Dropped      uint64 // closed on arrival: too many connections that are not device connections, or of one address
 	Replaced     uint64 // closed with 4001
 	Idle         uint64 // closed with 4003
 	Slow         uint64 // cut because it did not read
@@ -82,7 +62,7 @@ type Counters struct {
 }
 
 type counters struct {
-	handshakes, refusedToken, refusedRate, refusedFull, replaced, idle, slow, misbehaved, results atomic.Uint64
+	handshakes, refusedToken, refusedRate, refusedFull, dropped, replaced, idle, slow, misbehaved, results atomic.Uint64
 }
 
 // Counters returns the present counts.
@@ -90,7 +70,7 @@ func (h *Hub) Counters() Counters {
 	c := &h.counters
 	return Counters{
 		Handshakes: c.handshakes.Load(), RefusedToken: c.refusedToken.Load(), RefusedRate: c.refusedRate.Load(),
-		RefusedFull: c.refusedFull.Load(), Replaced: c.replaced.Load(), Idle: c.idle.Load(), Slow: c.slow.Load(),
+		RefusedFull: c.refusedFull.Load(), Dropped: c.dropped.Load(), Replaced: c.replaced.Load(), Idle: c.idle.Load(), Slow: c.slow.Load(),
 		Misbehaved: c.misbehaved.Load(), Results: c.results.Load(),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
@@ -19,12 +20,15 @@ var (
 // registry knows who is connected. A device has one current session; an older one that a newer has replaced may still be
 // open for a moment, and its end must not touch what belongs to the newer.
 type registry struct {
-	mu        sync.Mutex
-	stopping  bool
-	places    int                  // taken
-	addresses map[netip.Prefix]int // places taken
-	devices   map[string]*entry
-	open      map[*session]struct{} // replaced ones too
+	limits  Limits
+	running sync.WaitGroup // the read loops; Add only under mu while not stopping
+
+	mu       sync.Mutex
+	stopping bool
+	places   int                  // taken
+	networks map[netip.Prefix]int // places taken, by what addressOf returns
+	devices  map[string]*entry
+	open     map[*session]struct{} // replaced ones too
 }
 
 // entry is one device that has been connected since the hub started.
@@ -33,53 +37,57 @@ type entry struct {
 	last    Presence // of the sessions before
 }
 
-func newRegistry() registry {
-	return registry{
-		addresses: map[netip.Prefix]int{},
-		devices:   map[string]*entry{},
-		open:      map[*session]struct{}{},
+func newRegistry(limits Limits) *registry {
+	return &registry{
+		limits:   limits,
+		networks: map[netip.Prefix]int{},
+		devices:  map[string]*entry{},
+		open:     map[*session]struct{}{},
 	}
 }
 
 // take takes a place for a connection of a device, which release gives back. A device that is connected already is not
 // turned away for lack of room: its old connection makes room.
-func (h *Hub) take(id string, address netip.Prefix) error {
-	r := &h.registry
+func (r *registry) take(id string, network netip.Prefix) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	places, ofAddress := r.places, r.addresses[address]
+	places, ofNetwork := r.places, r.networks[network]
 	if e := r.devices[id]; e != nil && e.current != nil {
 		places--
-		if e.current.network == address {
-			ofAddress--
+		if e.current.network == network {
+			ofNetwork--
 		}
 	}
 	switch {
 	case r.stopping:
 		return errStopping
-	case places >= h.limits.Connections:
+	case places >= r.limits.Connections:
 		return errFull
-	case address.IsValid() && ofAddress >= h.limits.ConnectionsPerAddress:
+	case network.IsValid() && ofNetwork >= r.limits.ConnectionsPerAddress:
 		return errAddressFull
 	}
 	r.places++
-	r.addresses[address]++
+	r.networks[network]++
 	return nil
 }
 
 // release gives a place back.
-func (r *registry) release(address netip.Prefix) {
+func (r *registry) release(network netip.Prefix) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.releaseLocked(network)
+}
+
+func (r *registry) releaseLocked(network netip.Prefix) {
 	r.places--
-	if r.addresses[address]--; r.addresses[address] == 0 {
-		delete(r.addresses, address)
+	if r.networks[network]--; r.networks[network] == 0 {
+		delete(r.networks, network)
 	}
 }
 
-// enter makes s the current session of its device and closes the one before. It returns false if the hub is stopping.
-func (h *Hub) enter(s *session) bool {
-	r := &h.registry
+// enter makes s the current session of its device and closes the one before. It returns false if the hub is stopping;
+// otherwise s must be run.
+func (r *registry) enter(s *session) bool {
 	r.mu.Lock()
 	if r.stopping {
 		r.mu.Unlock()
@@ -93,7 +101,7 @@ func (h *Hub) enter(s *session) bool {
 	old := e.current
 	e.current = s
 	r.open[s] = struct{}{}
-	h.running.Add(1)
+	r.running.Add(1)
 	r.mu.Unlock()
 	if old != nil {
 		old.close(device.CloseReplaced, "a newer connection of this device took over")
@@ -101,53 +109,80 @@ func (h *Hub) enter(s *session) bool {
 	return true
 }
 
-// exit takes s out, and keeps what is worth knowing about it.
-func (h *Hub) exit(s *session) {
-	r := &h.registry
+// exit takes s out, gives its place back, and keeps what is worth knowing about it.
+func (r *registry) exit(s *session, now time.Time, elapsed time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.open, s)
+	r.releaseLocked(s.network)
 	if e := r.devices[s.device]; e != nil {
-		s.addTo(&e.last, h.now(), h.elapsed())
+		s.addTo(&e.last, now, elapsed)
 		if e.current == s {
 			e.current = nil
 		}
 	}
 }
 
-// find returns the current session of a device. If the device is no longer registered, it forgets its presence.
-func (r *registry) find(id string, gone bool) *session {
+// find returns the current session of a device, nil if there is none.
+func (r *registry) find(id string) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.devices[id]
-	if e == nil {
-		return nil
+	if e := r.devices[id]; e != nil {
+		return e.current
 	}
-	if gone {
-		delete(r.devices, id)
-	}
-	return e.current
+	return nil
 }
 
-// stop lets nobody in any more and returns the sessions that are open.
-func (r *registry) stop() []*session {
+// forget drops what is known of a device that is no longer registered.
+func (r *registry) forget(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.devices, id)
+}
+
+// stop lets nobody in any more.
+func (r *registry) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopping = true
-	return r.sessionsLocked()
 }
 
 // sessions returns the sessions that are open.
 func (r *registry) sessions() []*session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.sessionsLocked()
-}
-
-func (r *registry) sessionsLocked() []*session {
 	list := make([]*session, 0, len(r.open))
 	for s := range r.open {
 		list = append(list, s)
 	}
 	return list
+}
+
+// connected returns how many devices have a session.
+func (r *registry) connected() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, e := range r.devices {
+		if e.current != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// presence returns what is known of a device.
+func (r *registry) presence(id string, now time.Time, elapsed time.Duration) Presence {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.devices[id]
+	if e == nil {
+		return Presence{}
+	}
+	p := e.last
+	if e.current != nil {
+		e.current.addTo(&p, now, elapsed)
+		p.Connected = true
+	}
+	return p
 }

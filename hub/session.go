@@ -68,7 +68,7 @@ func newSession(h *Hub, id string, network netip.Prefix, socket *gws.Conn, w *wi
 
 // run reads until the connection ends.
 func (s *session) run() {
-	defer s.hub.running.Done()
+	defer s.hub.registry.running.Done()
 	s.hub.counters.handshakes.Add(1)
 	s.hub.log.Info("device connected", "device", s.device, "address", s.address)
 	s.read()
@@ -100,8 +100,7 @@ func (s *session) end() {
 	if in := s.ingest.Load(); in != nil {
 		in.Close()
 	}
-	s.hub.exit(s)
-	s.hub.release(s.network)
+	s.hub.registry.exit(s, s.hub.now(), s.hub.elapsed())
 	s.count()
 }
 

@@ -18,7 +18,7 @@ func (h *Hub) sweep(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		for _, s := range h.sessions() {
+		for _, s := range h.registry.sessions() {
 			s.look(h.elapsed())
 		}
 	}

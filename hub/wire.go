@@ -40,6 +40,7 @@ func (w *wire) Read(b []byte) (int, error) {
 	if len(w.early) > 0 {
 		n := copy(b, w.early)
 		w.early = w.early[n:]
+		w.heard.Store(int64(w.elapsed()))
 		return n, nil
 	}
 	w.waiting.Store(int64(w.elapsed()))

@@ -117,46 +117,44 @@ type output struct {
 	message []byte
 }
 
-var outputs = sync.Pool{New: func() any { return new(output) }}
-
 // flush writes what there is at this moment. A REJECT goes before the ACK that settles it, so that the device still knows
 // the frame when it learns what became of it.
 func (s *session) flush(resend device.Ranges, closing *closing) {
-	out := outputs.Get().(*output)
-	defer outputs.Put(out)
+	out := s.hub.outputs.get()
+	defer s.hub.outputs.put(out)
 	if in := s.ingest.Load(); in != nil {
 		s.owedFrames.Store(0)
 		s.owedBytes.Store(0)
 		out.settled.Reset()
 		in.Take(&out.settled)
 		for i := range out.settled.Rejects {
-			s.send(out, &out.settled.Rejects[i])
+			s.sendControl(out, &out.settled.Rejects[i])
 		}
 		for acks := out.settled.Acks; len(acks) > 0; {
 			n := min(len(acks), device.MaxRanges)
 			out.message = device.AppendAck(out.message[:0], acks[:n])
-			s.write1(out.message)
+			s.send(out.message)
 			acks = acks[n:]
 		}
 	}
 	if len(resend) > 0 {
-		s.send(out, &device.Resend{Ranges: resend})
+		s.sendControl(out, &device.Resend{Ranges: resend})
 	}
 	if closing == nil {
 		return
 	}
 	if closing.away != nil {
-		s.send(out, closing.away)
+		s.sendControl(out, closing.away)
 	}
 	_ = s.socket.WriteMessage(gws.OpcodeCloseConnection, closeBody(closing.code, closing.text))
 }
 
-func (s *session) send(out *output, m device.Message) {
+func (s *session) sendControl(out *output, m device.Message) {
 	out.message = device.AppendControl(out.message[:0], m)
-	s.write1(out.message)
+	s.send(out.message)
 }
 
-// write1 writes one message. An error has closed the connection already, and the read loop sees it.
-func (s *session) write1(message []byte) {
+// send writes one message. An error has closed the connection already, and the read loop sees it.
+func (s *session) send(message []byte) {
 	_ = s.socket.WriteMessage(gws.OpcodeBinary, message)
 }

@@ -1,0 +1,146 @@
+package hub
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"reflect"
+	"strconv"
+	"testing"
+	"time"
+)
+
+func TestLimitsHaveDefaults(t *testing.T) {
+	v := reflect.ValueOf(Limits{}.withDefaults())
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			t.Errorf("%s has none", v.Type().Field(i).Name)
+		}
+	}
+	if l := (Limits{WindowBytes: 1, Connections: 5}).withDefaults(); l.WindowBytes < 16<<10 || l.Connections != 5 {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestAddressOf(t *testing.T) {
+	for hostPort, want := range map[string]string{
+		"192.0.2.1:5":              "192.0.2.1/32",
+		"[::ffff:192.0.2.1]:5":     "192.0.2.1/32",
+		"[2001:db8:1:2:3:4:5:6]:5": "2001:db8:1:2::/64",
+		"[fe80::1:2:3:4%eth0]:5":   "fe80::/64",
+		"@":                        "invalid Prefix",
+	} {
+		if got := addressOf(hostPort).String(); got != want {
+			t.Errorf("%s: %s, expected %s", hostPort, got, want)
+		}
+	}
+}
+
+func TestBuckets(t *testing.T) {
+	b := newBuckets[string](1e-9, 2)
+	for i, want := range []bool{true, true, false} {
+		if b.take("a") != want {
+			t.Errorf("token %d", i)
+		}
+	}
+	if !b.take("b") {
+		t.Error("b has no bucket of its own")
+	}
+	for i := range 2 * maxBuckets { // strangers come and go
+		b.take(strconv.Itoa(i))
+	}
+	if len(b.byKey) > maxBuckets {
+		t.Errorf("%d buckets", len(b.byKey))
+	}
+	if b.take("a") {
+		t.Error("a's bucket was forgotten while it was empty")
+	}
+	full := newBuckets[string](1e9, 2)
+	for i := range maxBuckets + 1 {
+		full.take(strconv.Itoa(i))
+	}
+	if len(full.byKey) > maxBuckets/2 {
+		t.Errorf("%d full buckets are kept", len(full.byKey))
+	}
+}
+
+// rawGone waits until the hub has closed a connection that has not got as far as TLS.
+func rawGone(t *testing.T, conn net.Conn) {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	_, err := io.Copy(io.Discard, conn)
+	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		t.Fatal("still connected")
+	}
+}
+
+func (r *rig) dialRaw() net.Conn {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func TestConnectionsThatSayNothing(t *testing.T) {
+	for name, limits := range map[string]Limits{
+		"all":         {PendingConnections: 3, HandshakeTimeout: time.Hour},
+		"one address": {ConnectionsPerAddress: 1, HandshakeTimeout: time.Hour}, // and the eight for the polite answer
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigOptions{limits: limits}, "a")
+			d := r.join("a") // is not pending any more
+			var conns []net.Conn
+			for r.hub.Counters().Dropped == 0 {
+				conns = append(conns, r.dialRaw())
+				if len(conns) > 20 {
+					t.Fatal("no limit")
+				}
+				time.Sleep(time.Millisecond) // for the hub to accept; more connections do no harm
+			}
+			rawGone(t, conns[len(conns)-1])
+			d.alive(1)
+			for _, c := range conns {
+				_ = c.Close()
+			}
+			eventually(t, "room again", func() bool {
+				conn, err := tls.Dial("tcp", r.addr, r.tls)
+				if err == nil {
+					_ = conn.Close()
+				}
+				return err == nil
+			})
+		})
+	}
+}
+
+func TestSlowHandshakesEnd(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{HandshakeTimeout: 100 * time.Millisecond}})
+	rawGone(t, r.dialRaw()) // no TLS
+	headers := r.dialTLS()
+	if _, err := headers.Write([]byte("GET /v1/device HTTP/1.1\r\nX: ")); err != nil {
+		t.Fatal(err)
+	}
+	rawGone(t, headers)
+}
+
+// stalled is a connection whose reader stops in the middle of the TLS handshake.
+type stalled struct {
+	net.Conn
+	until chan struct{}
+}
+
+func (c *stalled) Read([]byte) (int, error) { <-c.until; return 0, io.EOF }
+
+func TestStalledTLSHandshakeLosesItsTurn(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{TLSHandshakes: 1, HandshakeTimeout: time.Hour}}, "a")
+	until, ended := make(chan struct{}), make(chan error)
+	go func() { ended <- tls.Client(&stalled{r.dialRaw(), until}, r.tls).Handshake() }()
+	r.join("a").alive(1)
+	close(until)
+	if err := <-ended; err == nil {
+		t.Error("the handshake ended well")
+	}
+}
