@@ -52,7 +52,7 @@ func newDecMode() cbor.DecMode {
 		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
 		IndefLength:      cbor.IndefLengthForbidden,
 		TagsMd:           cbor.TagsForbidden,
-		IntDec:           cbor.IntDecConvertSigned,
+		IntDec:           cbor.IntDecConvertSignedOrFail,
 		MaxNestedLevels:  maxNesting,
 		MaxArrayElements: 2 * MaxRanges,
 		MaxMapPairs:      maxPairs,

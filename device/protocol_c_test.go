@@ -4,6 +4,7 @@ package device
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,15 +21,30 @@ static void print_range(uint64_t first, uint64_t last)
     printf(" %llu-%llu", (unsigned long long)first, (unsigned long long)last);
 }
 
+static void print_bytes(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end)
+        printf("%02x", *p++);
+    printf("\n");
+}
+
 int main(int argc, char **argv)
 {
     static const uint16_t halves[] = {0x0000, 0x0001, 0x3800, 0x3c00, 0x4100, 0x7bff, 0xc400, 0x7c00, 0xfc00};
+    static const int64_t times[] = {-1, 59, 59, -3600};
+    static const int64_t values[] = {INT64_MIN, INT64_MAX, 0, -64};
+    static const uint64_t edges[] = {0, 127, 128, 16383, 16384, UINT64_MAX};
     uint8_t message[4096];
     size_t length = worked_frame(message);
 
-    for (size_t i = 0; i < length; i++)
-        printf("%02x", message[i]);
-    printf("\n");
+    print_bytes(message, message + length);
+    print_bytes(message, put_data_head(message, 1ull << 53, times, 4));
+    print_bytes(message, put_int_column(message, 300, values, 4));
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
+        print_bytes(message, put_varint(message, edges[i]));
+        if (varint_len(edges[i]) != (size_t)(put_varint(message, edges[i]) - message))
+            printf("another length\n");
+    }
     for (size_t i = 0; i < sizeof halves / sizeof *halves; i++)
         printf("%g ", half_float(halves[i]));
     printf("%d\n", half_float(0x7e00) != half_float(0x7e00));
@@ -65,7 +81,17 @@ func TestProtocolInC(t *testing.T) {
 
 	vectors := readVectors(t)
 	args := []string{}
-	want := fmt.Sprintf("%x\n0 5.96046e-08 0.5 1 2.5 65504 -4 inf -inf 1\n", vectors["data@schema-climate"].message)
+	want := fmt.Sprintf("%x\n", vectors["data@schema-climate"].message)
+	head, err := (&Data{Seq: MaxSeq + 1, Times: []int64{-1_000_000, 59_000_000, 59_000_000, -3_600_000_000}}).appendTimes(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	column := Column{ID: 300, Type: Int, Bits: ints(math.MinInt64, math.MaxInt64, 0, -64)}
+	want += fmt.Sprintf("%x\n%x\n", head, column.append(nil, 4))
+	for _, edge := range []uint64{0, 127, 128, 16383, 16384, math.MaxUint64} {
+		want += fmt.Sprintf("%x\n", appendUvarint(nil, edge))
+	}
+	want += "0 5.96046e-08 0.5 1 2.5 65504 -4 inf -inf 1\n"
 	for _, name := range []string{"ack", "ack-ranges", "ack-empty", "also-ack-long-heads"} {
 		m, err := ParseControl(vectors[name].message)
 		if err != nil {
@@ -82,9 +108,9 @@ func TestProtocolInC(t *testing.T) {
 	args = append(args, "82a30083616101f401820709186382f93c00a10203", "82a1018207")
 	want += "ack 7-9 1\nack 0\n"
 
-	got, err := exec.Command(program, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, got)
+	got, failed := exec.Command(program, args...).CombinedOutput()
+	if failed != nil {
+		t.Fatalf("%v\n%s", failed, got)
 	}
 	if string(got) != want {
 		t.Errorf("it prints\n%s\nwant\n%s", got, want)
