@@ -107,11 +107,11 @@ func (c *Client) takeCommand(ctx context.Context, cmd *device.Command, left time
 		return // or it waits or is being carried out, and is answered then
 	}
 	k := &command{Command: *cmd, expires: time.Now().Add(left)}
-	known := slices.ContainsFunc(c.schema.schema.Commands, func(s device.CommandSpec) bool { return s.Name == cmd.Name })
+	err := c.checkCommand(&k.Command)
 	switch {
-	case c.cfg.OnCommand == nil || !known:
+	case err != nil:
 		cs.remember(k)
-		c.finish(k, device.Result{Status: device.ResultRejected, Text: fmt.Sprintf("no command %q", cmd.Name)})
+		c.finish(k, device.Result{Status: device.ResultRejected, Text: shortText(err.Error())})
 	case len(cs.queue) == maxQueuedCommands:
 		// Not remembered: it may come again when there is room.
 		cs.reply(encodeResult(cmd.ID, device.Result{Status: device.ResultRejected, Text: "too many commands are waiting"}))
@@ -120,6 +120,17 @@ func (c *Client) takeCommand(ctx context.Context, cmd *device.Command, left time
 		cs.queue = append(cs.queue, k)
 		c.startCommands(ctx)
 	}
+}
+
+// checkCommand compares a command with the schema and puts its arguments into the types described there.
+func (c *Client) checkCommand(cmd *device.Command) (err error) {
+	specs := c.schema.schema.Commands
+	i := slices.IndexFunc(specs, func(s device.CommandSpec) bool { return s.Name == cmd.Name })
+	if i < 0 || c.cfg.OnCommand == nil {
+		return fmt.Errorf("there is no command %q", cmd.Name)
+	}
+	cmd.Args, err = checkArguments(&specs[i], cmd.Args)
+	return err
 }
 
 // startCommands makes sure that a task carries out the queue. The caller holds c.mu.
@@ -208,9 +219,7 @@ func encodeResult(id device.CommandID, r device.Result) []byte {
 		r.Values[name] = plainValue(v)
 	}
 	if err := r.Validate(); err != nil {
-		text := "its result cannot be sent: " + err.Error()
-		r = device.Result{ID: id, Status: min(r.Status, device.ResultExpired),
-			Text: strings.ToValidUTF8(text[:min(len(text), device.MaxText)], "")}
+		r = device.Result{ID: id, Status: min(r.Status, device.ResultExpired), Text: shortText("its result cannot be sent: " + err.Error())}
 	}
 	message := device.AppendControl(nil, &r)
 	if len(message) > device.MaxMessage {
@@ -218,6 +227,11 @@ func encodeResult(id device.CommandID, r device.Result) []byte {
 		message = device.AppendControl(nil, &r)
 	}
 	return message
+}
+
+// shortText cuts a text to what the protocol allows.
+func shortText(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), device.MaxText)], "")
 }
 
 // plainValue makes of Go's numeric types those the protocol has.

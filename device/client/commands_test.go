@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"math"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -162,40 +163,90 @@ func TestResultsThatTheProtocolHasNoPlaceFor(t *testing.T) {
 }
 
 func TestKnownCommandsAreBounded(t *testing.T) {
-	h := newFakeHub(t)
-	cfg := h.config()
+	c := newTestClient(1 << 20)
 	release := make(chan struct{})
-	cfg.OnCommand = func(context.Context, device.Command) device.Result { <-release; return device.Result{} }
-	c, _ := h.startDevice(cfg)
-	hc := h.accept()
-	hc.welcome(nil)
-	for i := range 2 * maxKnownCommands {
-		cmd := blink(0)
-		cmd.ID[1], cmd.ID[2] = byte(i>>8), byte(i)
-		cmd.ID[3] = 1
-		hc.send(cmd)
-	}
-	// All but the first 64 are turned away.
-	for range 2*maxKnownCommands - maxQueuedCommands {
-		if r := expect[*device.Result](hc); r.Status != device.ResultRejected {
-			t.Fatalf("%+v", r)
+	c.cfg.OnCommand = func(context.Context, device.Command) device.Result { <-release; return device.Result{} }
+	give := func(name string, kind byte, n int) {
+		for i := range n {
+			cmd := blink(kind)
+			cmd.Name, cmd.ID[1], cmd.ID[2] = name, byte(i>>8), byte(i)
+			c.takeCommand(t.Context(), cmd, time.Hour)
 		}
 	}
+	give("blink", 1, 100) // all but the first 64 are turned away, and not remembered
+	give("blink", 1, 100) // again
+	cs := &c.commands
+	if len(cs.known) != maxQueuedCommands || len(cs.queue) != maxQueuedCommands || len(cs.replies) != 2*(100-maxQueuedCommands) {
+		t.Errorf("%d known, %d queued, %d replies", len(cs.known), len(cs.queue), len(cs.replies))
+	}
+	give("explode", 2, 2*maxKnownCommands)
 	close(release)
-	for range maxQueuedCommands {
-		if r := expect[*device.Result](hc); r.Status != device.ResultSucceeded {
-			t.Fatalf("%+v", r)
+	c.tasks.Wait()
+	give("explode", 3, maxKnownCommands)
+	if n := len(cs.known); n != maxKnownCommands || len(cs.order) != n || len(cs.replies) != maxKnownCommands {
+		t.Errorf("%d known, %d in order, %d replies", n, len(cs.order), len(cs.replies))
+	}
+	size := 0
+	for _, k := range cs.known {
+		size += len(k.result)
+	}
+	if size != cs.stored {
+		t.Errorf("%d bytes stored, counted %d", size, cs.stored)
+	}
+}
+
+func TestArguments(t *testing.T) {
+	low, high := -1.0, 10.0
+	spec := &device.CommandSpec{Name: "set", Args: []device.Arg{
+		{Name: "b", Type: device.Bool, Optional: true}, {Name: "s", Type: device.String, Optional: true},
+		{Name: "i", Type: device.Int, Min: &low, Max: &high}, {Name: "f", Type: device.Float32, Max: &high, Optional: true},
+	}}
+	for _, c := range []struct {
+		args map[string]any
+		want map[string]any // nil: refused
+	}{
+		{map[string]any{"i": int64(10)}, map[string]any{"i": int64(10)}},
+		{map[string]any{"i": int64(-1), "f": int64(3), "b": true, "s": "x"}, map[string]any{"i": int64(-1), "f": 3.0, "b": true, "s": "x"}},
+		{nil, nil},
+		{map[string]any{"i": int64(11)}, nil},
+		{map[string]any{"i": int64(-2)}, nil},
+		{map[string]any{"i": 1.5}, nil},
+		{map[string]any{"i": "1"}, nil},
+		{map[string]any{"i": true}, nil},
+		{map[string]any{"i": int64(1), "f": math.NaN()}, nil},
+		{map[string]any{"i": int64(1), "f": "x"}, nil},
+		{map[string]any{"i": int64(1), "b": int64(1)}, nil},
+		{map[string]any{"i": int64(1), "s": 1.5}, nil},
+		{map[string]any{"i": int64(1), "else": true}, nil},
+	} {
+		got, err := checkArguments(spec, c.args)
+		if (err == nil) != (c.want != nil) || !cmp.Equal(got, c.want) {
+			t.Errorf("%v: got %v, %v", c.args, got, err)
 		}
 	}
-	for i := range 2 * maxKnownCommands {
-		cmd := blink(0)
-		cmd.Name, cmd.ID[1], cmd.ID[2], cmd.ID[3] = "explode", byte(i>>8), byte(i), 2
-		hc.send(cmd)
-		expect[*device.Result](hc)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n := len(c.commands.known); n != maxKnownCommands || len(c.commands.order) != n {
-		t.Errorf("%d commands are remembered, %d in order", n, len(c.commands.order))
-	}
+}
+
+// The hub allows few control messages. A command that comes again and again must not make the device break that.
+func TestResultsArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newPipeHub(t)
+		_, stop := h.startDevice(h.config())
+		defer stop()
+		hc := h.accept()
+		hc.welcome(nil)
+		start := time.Now()
+		for range 200 {
+			hc.send(blink(1))
+		}
+		for i := range 200 {
+			nextResult(hc)
+			if soonest := time.Duration(i+1-controlBurst) * time.Second / controlRate; time.Since(start) < soonest {
+				t.Fatalf("result %d after %v, want %v at least", i+1, time.Since(start), soonest)
+			}
+		}
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("took %v", took)
+		}
+		hc.cut()
+	})
 }

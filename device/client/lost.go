@@ -45,13 +45,19 @@ func (b *buffer) joinLost(i int) {
 		return
 	}
 	if r.last+1 != next.first {
-		if held := b.heldFrom(r.last); len(b.lost) <= maxLostRanges || held != nil && held.seq < next.first {
+		if len(b.lost) <= maxLostRanges || b.holds(r.last, next.first) {
 			return
 		}
 		r.vague = true
 	}
 	r.last, r.vague = next.last, r.vague || next.vague
 	b.lost = slices.Delete(b.lost, i+1, i+2)
+}
+
+// holds tells whether a frame between the two numbers is held.
+func (b *buffer) holds(first, last uint64) bool {
+	f := b.heldFrom(first)
+	return f != nil && f.seq < last
 }
 
 // settleLost removes first to last from the lost ranges and returns how many numbers that were. What the hub has settled

@@ -11,21 +11,23 @@ import (
 )
 
 const (
+	sendBatch   = 64               // messages written before the loop looks at what has come in
+	pongTimeout = 15 * time.Second // from a ping to anything from the hub
+
+	// The hub allows 20 control messages a second, 100 at once, and SCHEMA counts as 20 of them. Half of it goes to SCHEMA.
+	controlRate  = 10
+	controlBurst = 50
+	schemaEvery  = 2 * time.Second
+
 	lostEvery = time.Second // a buffer that overflows all the time is not declared frame by frame
-	sendBatch = 64          // messages written before the loop looks at what has come in
+	paceSteps = 20          // frames are paced in steps of a twentieth of a second if they are many
 )
 
 // work sends what may be sent now and returns how long there is nothing to do unless something happens.
 func (s *session) work() (wait time.Duration, err error) {
-	now := time.Now()
-	if !now.Before(s.pingAt) {
-		if err := s.ping(now); err != nil {
-			return 0, err
-		}
-	}
-	wait = s.pingAt.Sub(now)
-	if s.welcomeAt.IsZero() {
-		return wait, nil
+	wait, err = s.watch(time.Now())
+	if err != nil || s.welcomeAt.IsZero() {
+		return wait, err
 	}
 	for range sendBatch {
 		message, pause := s.next(time.Now())
@@ -42,25 +44,35 @@ func (s *session) work() (wait time.Duration, err error) {
 	return 0, nil
 }
 
-// ping keeps the connection open and notices when it is dead.
-func (s *session) ping(now time.Time) error {
-	if s.welcomeAt.IsZero() {
-		return errNoWelcome
+// watch keeps the connection open with pings and notices when it is dead. It returns when to call it again.
+func (s *session) watch(now time.Time) (wait time.Duration, err error) {
+	if !s.deadAt.IsZero() && !now.Before(s.deadAt) {
+		if !s.heard.Load() {
+			return 0, errSilent
+		}
+		s.deadAt = time.Time{}
 	}
-	s.silent++
-	if s.heard.Swap(false) {
-		s.silent = 0
+	if !now.Before(s.pingAt) {
+		if s.welcomeAt.IsZero() {
+			return 0, errNoWelcome
+		}
+		s.pingAt = now.Add(s.pingEvery)
+		heard := s.heard.Swap(false)
+		if !heard || !s.wrote {
+			if s.deadAt.IsZero() {
+				s.deadAt = now.Add(pongTimeout)
+			}
+			if err := s.write(gws.OpcodePing, nil); err != nil {
+				return 0, err
+			}
+		}
+		s.wrote = false
 	}
-	if s.silent == 3 {
-		return errSilent
+	wait = s.pingAt.Sub(now)
+	if !s.deadAt.IsZero() {
+		wait = min(wait, s.deadAt.Sub(now))
 	}
-	s.pingAt = now.Add(s.pingEvery)
-	var err error
-	if s.silent > 0 || !s.wrote {
-		err = s.write(gws.OpcodePing, nil)
-	}
-	s.wrote = false
-	return err
+	return wait, nil
 }
 
 // next is the message to send now: results of commands, then what is lost, then frames. If there is none, wait is how long until
@@ -70,59 +82,85 @@ func (s *session) next(now time.Time) (message []byte, wait time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if s.announced == nil {
-		return s.announce(c.schema), 0
+		return s.announce(c.schema, now), 0
 	}
-	if replies := c.commands.replies; len(replies) > 0 {
-		c.commands.replies = replies[1:]
-		return replies[0], 0
-	}
-	lost, lostWait := s.nextLost(now)
-	if lost != nil {
-		return lost, 0
+	message, controlWait := s.nextControl(now)
+	if message != nil {
+		return message, 0
 	}
 	message, wait = s.nextFrame(now)
-	if message == nil && wait == forever && s.announced != c.schema {
-		return s.announce(c.schema), 0 // old frames needed an older one
-	}
-	return message, min(wait, lostWait)
+	return message, min(wait, controlWait)
 }
 
-func (s *session) announce(r *schemaRecord) []byte {
-	s.announced = r
+// announce is SCHEMA.
+func (s *session) announce(r *schemaRecord, now time.Time) []byte {
+	s.announced, s.schemaAt = r, now.Add(schemaEvery)
 	return r.message
 }
 
-func (s *session) nextLost(now time.Time) (message []byte, wait time.Duration) {
-	b := &s.client.buf
-	i := b.undeclared()
-	if i < 0 {
+// nextControl is a RESULT or LOST, at a rate that the hub allows.
+func (s *session) nextControl(now time.Time) (message []byte, wait time.Duration) {
+	cs, b := &s.client.commands, &s.client.buf
+	lost := b.undeclared()
+	if len(cs.replies) == 0 && len(s.gone) == 0 && lost < 0 {
 		return nil, forever
 	}
-	if wait := s.lostAt.Sub(now); wait > 0 {
+	if wait := s.controlRate.wait(now); wait > 0 {
 		return nil, wait
 	}
-	r := b.declare(i)
-	if lost := s.client.cfg.Trace.Lost; lost != nil {
-		lost(r.first, r.last)
+	switch {
+	case len(cs.replies) > 0:
+		message, cs.replies = cs.replies[0], cs.replies[1:]
+	case len(s.gone) > 0:
+		message = device.AppendControl(nil, &device.Lost{First: s.gone[0].First, Last: s.gone[0].Last,
+			Reason: device.LostOverwritten, Text: "settled before and forgotten"})
+		s.gone = s.gone[1:]
+	case s.lostAt.After(now):
+		return nil, s.lostAt.Sub(now)
+	default:
+		message = s.declare(lost)
+		if b.undeclared() < 0 {
+			s.lostAt = now.Add(lostEvery)
+		}
 	}
-	if b.undeclared() < 0 {
-		s.lostAt = now.Add(lostEvery)
+	s.controlRate.take(now)
+	return message, 0
+}
+
+// declare is LOST for the lost range with index i and those behind it, as far as nothing between them is held: the hub has settled
+// what lies there, and LOST does not change that.
+func (s *session) declare(i int) []byte {
+	b, trace := &s.client.buf, s.client.cfg.Trace.Lost
+	all := b.declare(i)
+	for r := all; ; r = b.declare(i) {
+		if trace != nil {
+			trace(r.first, r.last)
+		}
+		all.last = r.last
+		if i++; i == len(b.lost) || b.lost[i].sent == b.conn || b.lost[i].reason != all.reason || b.holds(all.last, b.lost[i].first) {
+			break
+		}
 	}
-	return device.AppendControl(nil, &device.Lost{First: r.first, Last: r.last, Reason: r.reason}), 0
+	return device.AppendControl(nil, &device.Lost{First: all.first, Last: all.last, Reason: all.reason})
 }
 
 // nextFrame is a live frame or else one of the backlog, if rates and windows allow. Before it may come its schema.
 func (s *session) nextFrame(now time.Time) (message []byte, wait time.Duration) {
 	c := s.client
 	f, wait := s.chooseFrame(now)
-	if f == nil {
+	switch {
+	case f == nil && wait == forever && s.announced != c.schema: // old frames needed an older one
+		if wait := s.schemaAt.Sub(now); wait > 0 {
+			return nil, wait
+		}
+		return s.announce(c.schema, now), 0
+	case f == nil:
 		return nil, wait
+	case f.schema != s.announced:
+		return s.announce(f.schema, now), 0
 	}
 	if wait := s.frameRate.wait(now); wait > 0 {
 		return nil, wait
-	}
-	if f.schema != s.announced {
-		return s.announce(f.schema), 0
 	}
 	s.frameRate.take(now)
 	if f.seq >= s.live {
@@ -136,47 +174,54 @@ func (s *session) nextFrame(now time.Time) (message []byte, wait time.Duration) 
 	return f.message, 0
 }
 
-// sent counts a transmission. The caller holds c.mu.
-func (c *Client) sent(seq uint64, bytes int) {
-	c.stats.Sent++
-	if c.cfg.Trace.Sent != nil {
-		c.cfg.Trace.Sent(seq, bytes)
-	}
-}
-
-// chooseFrame picks the next frame that the windows have room for.
+// chooseFrame picks the next frame that windows and rates have room for.
 func (s *session) chooseFrame(now time.Time) (f *frame, wait time.Duration) {
 	b := &s.client.buf
 	live, backlog := b.unsent(s.live, math.MaxUint64), b.unsent(s.backlog, s.live)
 	if backlog == nil {
 		s.backlog = b.sendable(s.live) // not to look through the same frames again
 	}
+	wait = forever
 	if s.oldestFirst && backlog != nil {
 		live = nil
 	}
-	switch {
-	case live == nil && backlog == nil:
-		return nil, forever
-	case live != nil && b.fits(live, s.windowFrames, s.windowBytes):
-		return live, 0
-	case live != nil:
-		s.client.starved = true
-		return nil, forever
-	case s.oldestFirst:
-		if b.fits(backlog, s.windowFrames, s.windowBytes) {
-			return backlog, 0
-		}
-	default:
-		if wait := s.backlogRate.wait(now); wait > 0 {
-			return nil, wait
-		}
-		// Half the window stays free, or live data would wait for the backlog's acknowledgements.
-		if b.fits(backlog, (s.windowFrames+1)/2, s.windowBytes/2) {
-			return backlog, 0
+	if live != nil {
+		if f, wait = s.admit(live, now, s.windowFrames, s.windowBytes); f != nil || wait == forever {
+			return f, wait
 		}
 	}
-	s.client.starved = true
-	return nil, forever
+	switch {
+	case backlog == nil:
+		return nil, wait
+	case s.oldestFirst:
+		return s.admit(backlog, now, s.windowFrames, s.windowBytes)
+	}
+	if pause := s.backlogRate.wait(now); pause > 0 {
+		return nil, min(wait, pause)
+	}
+	// Half the window stays free, or live data would wait for the backlog's acknowledgements.
+	f, pause := s.admit(backlog, now, (s.windowFrames+1)/2, s.windowBytes/2)
+	return f, min(wait, pause)
+}
+
+// admit returns the frame if the window has room for it and its schema is announced or may be announced now.
+func (s *session) admit(f *frame, now time.Time, windowFrames, windowBytes int) (*frame, time.Duration) {
+	if !s.client.buf.fits(f, windowFrames, windowBytes) {
+		s.client.starved = true
+		return nil, forever
+	}
+	if wait := s.schemaAt.Sub(now); wait > 0 && f.schema != s.announced {
+		return nil, wait
+	}
+	return f, 0
+}
+
+// sent counts a transmission. The caller holds c.mu.
+func (c *Client) sent(seq uint64, bytes int) {
+	c.stats.Sent++
+	if c.cfg.Trace.Sent != nil {
+		c.cfg.Trace.Sent(seq, bytes)
+	}
 }
 
 // fault does what Config.Faults says after the message, if it is a frame.

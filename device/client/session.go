@@ -40,7 +40,7 @@ type session struct {
 	ended   chan struct{}       // closed when the reader has ended
 
 	readErr error       // why the reader has ended; to be read after ended
-	heard   atomic.Bool // since the last look
+	heard   atomic.Bool // something, since the last look
 
 	// owned by the loop
 	welcomeAt    time.Time // zero: no WELCOME yet
@@ -52,13 +52,16 @@ type session struct {
 	live         uint64        // next frame of those made since WELCOME
 	backlog      uint64        // where to look for older ones
 	oldestFirst  bool
+	gone         device.Ranges // the hub has asked for these, and they are not there
 	frameRate    pacer
 	backlogRate  pacer
+	controlRate  pacer
+	schemaAt     time.Time // when SCHEMA may be sent again
 	lostAt       time.Time // when LOST may be sent again
 	pingEvery    time.Duration
 	pingAt       time.Time
-	wrote        bool // since the last look
-	silent       int  // looks in a row at which nothing had been heard
+	deadAt       time.Time // when the answer to a ping must be there; zero: none is awaited
+	wrote        bool      // since the last look
 }
 
 func newSession(c *Client, oldestFirst bool) *session {
@@ -171,7 +174,6 @@ func (s *session) hello() error {
 	s.announced = c.schema
 	h.Stream, h.Oldest, h.Next, h.SchemaHash = c.buf.stream, c.buf.oldest(), c.buf.next, c.schema.hash
 	c.mu.Unlock()
-	s.pingEvery = welcomeTimeout
 	s.pingAt = time.Now().Add(welcomeTimeout)
 	return s.write(gws.OpcodeBinary, device.AppendControl(nil, h))
 }
@@ -189,7 +191,8 @@ func (s *session) take(ctx context.Context, m device.Message) error {
 		}
 	case *device.Resend:
 		if welcomed {
-			return s.resend(m.Ranges)
+			s.resend(m.Ranges)
+			return nil
 		}
 	case *device.Command:
 		if welcomed {
@@ -205,7 +208,9 @@ func (s *session) welcomed(w *device.Welcome) {
 	s.welcomeAt, s.hubTime = now, w.Now
 	s.pingEvery = min(max(time.Duration(w.Idle)*time.Millisecond, minIdle), maxIdle) / 3
 	s.pingAt = now.Add(s.pingEvery)
-	s.frameRate, s.backlogRate = newPacer(int(w.FrameRate)), newPacer(s.client.cfg.BacklogRate)
+	s.frameRate = newPacer(int(w.FrameRate), int(w.FrameRate)/paceSteps)
+	s.backlogRate = newPacer(s.client.cfg.BacklogRate, s.client.cfg.BacklogRate/paceSteps)
+	s.controlRate = newPacer(controlRate, controlBurst)
 	if w.NeedSchema {
 		s.announced = nil
 	}
@@ -230,23 +235,17 @@ func (c *Client) disconnected() {
 	c.stats.Connected, c.starved = false, false
 }
 
-// resend makes the frames that the hub misses be sent again and declares lost what is not there.
-func (s *session) resend(missing device.Ranges) error {
+// resend makes the frames that the hub misses be sent again, and what is not there be declared lost. The answer to an earlier RESEND
+// that is not complete yet is dropped: the hub has asked anew.
+func (s *session) resend(missing device.Ranges) {
 	c := s.client
-	var gone device.Ranges
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.gone = nil
 	for _, r := range missing {
-		gone = c.buf.recall(r.First, r.Last, gone)
+		s.gone = c.buf.recall(r.First, r.Last, s.gone)
 		s.backlog = min(s.backlog, r.First)
 	}
-	c.mu.Unlock()
-	for _, r := range gone {
-		lost := &device.Lost{First: r.First, Last: r.Last, Reason: device.LostOverwritten, Text: "acknowledged before"}
-		if err := s.write(gws.OpcodeBinary, device.AppendControl(nil, lost)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // tooSparse tells whether the hub has closed because the received frames have too many holes.

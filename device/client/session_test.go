@@ -48,32 +48,6 @@ func TestSchemaIsSentOnlyWhenTheHubNeedsIt(t *testing.T) {
 	hc.expectFrames(1)
 }
 
-// Frames of an older schema are announced as such, and the newest is announced last.
-func TestFramesKeepTheirSchema(t *testing.T) {
-	h := newFakeHub(t)
-	c, _ := h.startDevice(h.config())
-	sendValues(t, c, 1, 2)
-	renamed := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "renamed", Type: device.Int}}, Commands: testSchema.Commands}
-	if err := c.SetSchema(renamed); err != nil {
-		t.Fatal(err)
-	}
-
-	hc := h.accept()
-	if hc.hello.SchemaHash != device.HashSchema(device.AppendControl(nil, renamed)) {
-		t.Error("HELLO has not the newest schema")
-	}
-	hc.welcome(nil)
-	if s := expect[*device.Schema](hc); s.Channels[0].Name != "n" {
-		t.Errorf("got %+v", s)
-	}
-	hc.expectFrames(2)
-	if s := expect[*device.Schema](hc); s.Channels[0].Name != "renamed" {
-		t.Errorf("got %+v", s)
-	}
-	sendValues(t, c, 3)
-	hc.expectFrames(1)
-}
-
 func TestReconnectSendsOnlyWhatIsMissing(t *testing.T) {
 	h := newFakeHub(t)
 	c, _ := h.startDevice(h.config())

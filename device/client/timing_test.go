@@ -95,7 +95,7 @@ func TestFrameRateOfTheHubIsKept(t *testing.T) {
 		}
 		_, at := hc.arrivals(200, start)
 		for i, d := range at {
-			if early := time.Duration(i)*10*time.Millisecond - d; early > pacerTolerance || early < 0 {
+			if early := time.Duration(i)*10*time.Millisecond - d; early > 50*time.Millisecond || early < 0 {
 				t.Fatalf("frame %d arrived at %v", i+1, d)
 			}
 		}
@@ -302,4 +302,118 @@ func TestBackoffForgetsNothingTooSoon(t *testing.T) {
 	if least, most := b.after(&gws.CloseError{Code: uint16(device.CloseReplaced)}, time.Hour); least != maxBackoff || most != 2*maxBackoff {
 		t.Errorf("replaced: %v, %v", least, most)
 	}
+}
+
+// Frames of an older schema are announced as such and the newest schema last, but not so often that the hub minds.
+func TestFramesKeepTheirSchema(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newPipeHub(t)
+		cfg := h.config()
+		cfg.BacklogRate = 10
+		c, stop := h.startDevice(cfg)
+		defer stop()
+		for v := range int64(60) {
+			sendValues(t, c, v)
+		}
+		renamed := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "renamed", Type: device.Int}}}
+		if err := c.SetSchema(renamed); err != nil {
+			t.Fatal(err)
+		}
+		hc := h.accept()
+		if hc.hello.SchemaHash != device.HashSchema(device.AppendControl(nil, renamed)) {
+			t.Error("HELLO has not the newest schema")
+		}
+		hc.welcome(nil)
+		start := time.Now()
+		go func() {
+			for v := range int64(10) {
+				time.Sleep(500 * time.Millisecond)
+				sendValues(t, c, 100+v)
+			}
+		}()
+		current, schemas := "renamed", 0
+		for frames := 0; frames < 70; {
+			b := <-hc.in
+			if device.Type(b[0]) == device.TypeSchema {
+				m, err := device.ParseControl(b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				current = m.(*device.Schema).Channels[0].Name
+				schemas++
+				continue
+			}
+			frames++
+			want := "n"
+			if frameSeq(t, b) > 60 {
+				want = "renamed"
+			}
+			if current != want {
+				t.Errorf("frame %d is announced as of schema %q", frameSeq(t, b), current)
+			}
+		}
+		if most := int(time.Since(start)/schemaEvery) + 1; schemas > most || time.Since(start) > 15*time.Second {
+			t.Errorf("%d SCHEMA in %v", schemas, time.Since(start))
+		}
+		if current != "renamed" {
+			<-hc.in
+		}
+		hc.cut()
+	})
+}
+
+// The lost ranges that a long life left behind are declared in few messages, not above the rate that the hub allows.
+func TestManyLostRangesAreDeclaredInOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newPipeHub(t)
+		cfg := h.config()
+		cfg.BufferBytes = 400 * (len(message(t, 200)) + frameOverhead)
+		c, stop := h.startDevice(cfg)
+		defer stop()
+		for v := range int64(300) {
+			sendValues(t, c, v)
+		}
+		hc := h.accept()
+		var odd device.Ranges
+		for seq := uint64(1); seq < 300; seq += 2 {
+			odd = append(odd, device.Range{First: seq, Last: seq})
+		}
+		hc.welcome(odd)
+		synctest.Wait()
+		hc.cut()
+		synctest.Wait()
+		for v := range int64(500) { // overwrites the even ones
+			sendValues(t, c, v)
+		}
+		if n := len(c.buf.lost); n < 100 {
+			t.Errorf("only %d lost ranges: the test tests nothing", n)
+		}
+
+		hc = h.accept()
+		hc.welcome(odd)
+		synctest.Wait()
+		var declared device.SeqSet
+		messages := 0
+		for range len(hc.in) {
+			m, err := device.ParseControl(<-hc.in)
+			if l, ok := m.(*device.Lost); ok && err == nil {
+				declared.AddRange(l.First, l.Last)
+				messages++
+			}
+		}
+		if messages == 0 || messages > 10 {
+			t.Errorf("%d messages", messages)
+		}
+		for _, r := range c.buf.lost {
+			if len(declared.Missing(r.first, r.last, nil, 1)) > 0 {
+				t.Errorf("%d to %d not declared", r.first, r.last)
+			}
+		}
+		for _, f := range c.buf.frames {
+			if f.message != nil && declared.Contains(f.seq) {
+				t.Errorf("frame %d is held and declared lost", f.seq)
+			}
+		}
+		hc.cut()
+	})
 }
