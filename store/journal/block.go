@@ -60,9 +60,8 @@ func appendBlock(dst []byte, h *header, entries []byte) []byte {
 	h.mask = binary.LittleEndian.Uint64(mask)
 	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 	dst = append(dst, entries...)
-	stored := dst[len(dst)-len(entries):]
-	applyMask(stored, h.mask)
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(stored, castagnoli))
+	applyMask(dst[start+headerSize:], h.mask)
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
 // parseHeader reads the header at the start of b. It is false for anything
@@ -86,14 +85,15 @@ func parseHeader(b []byte) (h header, ok bool) {
 	return h, true
 }
 
-// unmask checks stored, the bytes after the header h, against their checksum
-// and turns the entries readable in place. It returns false, with the bytes
-// in no useful state, unless they are whole and hold exactly h.count entries.
-func unmask(h *header, stored []byte) (entries []byte, ok bool) {
-	entries = stored[:h.length]
-	if binary.LittleEndian.Uint32(stored[h.length:]) != crc32.Checksum(entries, castagnoli) {
+// unmask checks a whole block, of which h is the header, and turns its entries
+// readable in place. It returns false, with the bytes in no useful state, if
+// the checksum is wrong or there are not exactly h.count entries.
+func unmask(h *header, block []byte) (entries []byte, ok bool) {
+	end := headerSize + h.length
+	if binary.LittleEndian.Uint32(block[end:]) != crc32.Checksum(block[:end], castagnoli) {
 		return nil, false
 	}
+	entries = block[headerSize:end]
 	applyMask(entries, h.mask)
 	count, ok := countEntries(entries)
 	return entries, ok && count == h.count

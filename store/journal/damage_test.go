@@ -40,7 +40,7 @@ func TestEveryByteChanged(t *testing.T) {
 func TestCutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	s := newSample(t)
-	for _, name := range s.names() {
+	for _, name := range s.names()[1:] { // one that is sealed, one that is not
 		for i := range s.files[name] {
 			damage := s.checkReplaced(t, name, bytes.Clone(s.files[name][:i]))
 			boundary := i == 0 || slices.ContainsFunc(s.blocks, func(b sampleBlock) bool { return b.file == name && b.end == i })
@@ -68,13 +68,14 @@ func TestCutAtEveryByte(t *testing.T) {
 func TestZerosFromEveryByte(t *testing.T) {
 	t.Parallel()
 	s := newSample(t)
-	for _, name := range s.names() {
+	for _, name := range s.names()[1:] { // one that is sealed, one that is not
 		for i := range s.files[name] {
 			data := bytes.Clone(s.files[name])
 			clear(data[i:])
+			if i%2 == 1 { // a file system may also have made the file longer than it was
+				data = append(data, make([]byte, 5000)...)
+			}
 			s.checkReplaced(t, name, data)
-			// A file system may also have made the file longer than it was.
-			s.checkReplaced(t, name, append(data, make([]byte, 5000)...))
 		}
 	}
 }
@@ -84,7 +85,7 @@ func TestHoleOfZerosAtEveryByte(t *testing.T) {
 	s := newSample(t)
 	for _, name := range s.names() {
 		for _, size := range []int{16, 64, 200} {
-			for i := 0; i+size <= len(s.files[name]); i += 3 {
+			for i := 0; i+size <= len(s.files[name]); i += 5 {
 				data := bytes.Clone(s.files[name])
 				clear(data[i : i+size])
 				s.checkReplaced(t, name, data)
@@ -105,7 +106,7 @@ func TestJunkInsertedAtEveryByte(t *testing.T) {
 	t.Parallel()
 	s := newSample(t)
 	junk := append(bytes.Repeat([]byte("TJB"), 10), "TJB1?"...)
-	for _, name := range s.names() {
+	for _, name := range s.names()[1:] { // one that is sealed, one that is not
 		for i := range len(s.files[name]) + 1 {
 			data := slices.Concat(s.files[name][:i], junk, s.files[name][i:])
 			// Not by chance the byte that belongs there.

@@ -21,7 +21,7 @@ func repair(data []byte) []byte {
 		if b := data[i:]; bytes.HasPrefix(b, magic) {
 			binary.LittleEndian.PutUint32(b[36:], crc32.Checksum(b[:36], castagnoli))
 			if n := binary.LittleEndian.Uint32(b[4:]); uint64(n) <= uint64(len(b)-blockOverhead) {
-				binary.LittleEndian.PutUint32(b[headerSize+n:], crc32.Checksum(b[headerSize:headerSize+n], castagnoli))
+				binary.LittleEndian.PutUint32(b[headerSize+n:], crc32.Checksum(b[:headerSize+n], castagnoli))
 			}
 		}
 	}

@@ -22,7 +22,7 @@
 //	    36     4  CRC-32C of the 36 bytes above
 //	    40     n  entries, each a uvarint length and its bytes, combined by
 //	              exclusive or with the mask repeated
-//	  40+n     4  CRC-32C of these n bytes
+//	  40+n     4  CRC-32C of all the 40+n bytes above
 //
 // A block with neither length nor entries is a seal: the segment ends here, and
 // the position in it is where the next segment begins.
@@ -55,8 +55,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // DefaultSegmentBytes is the size at which a segment is full, unless Options
@@ -217,14 +215,4 @@ func (j *Journal) Close() error {
 		err = j.file.Close()
 	}
 	return errors.Join(err, j.dirFile.Close())
-}
-
-// datasync waits until the file's data, and the size needed to read it, are on
-// the disk.
-func datasync(file *os.File) error {
-	for {
-		if err := unix.Fdatasync(int(file.Fd())); err != unix.EINTR {
-			return err
-		}
-	}
 }

@@ -102,8 +102,9 @@ func addRange(list []Gap, first, last uint64) []Gap {
 }
 
 // expect works out the outcome if exactly the blocks for which touched is true
-// are lost. What is lost at the end of the last segment counts as torn; a last
-// file that is gone entirely leaves no trace, nor does a first one.
+// are lost. What is lost at the end of the last segment counts as torn, up to
+// the last block whose header is left; a last file that is gone entirely
+// leaves no trace, nor does a first one.
 func (s *sample) expect(files map[string][]byte, touched func(b sampleBlock) bool) outcome {
 	names := slices.DeleteFunc(s.names(), func(name string) bool { return files[name] == nil })
 	oldest, _ := parseSegmentName(names[0])
@@ -120,10 +121,14 @@ func (s *sample) expect(files map[string][]byte, touched func(b sampleBlock) boo
 			}
 			torn, o.next = nil, b.last+1
 		case b.file == s.last():
-			torn = addRange(torn, b.first, b.last)
-			if o.next <= newest {
-				o.next = newest
+			o.next = max(o.next, newest)
+			if data := files[b.file]; len(data) >= b.off+blockOverhead && bytes.Equal(data[b.off:b.off+headerSize], s.files[b.file][b.off:b.off+headerSize]) {
+				for _, gap := range torn {
+					o.missing = addRange(o.missing, gap.First, gap.Last)
+				}
+				torn, o.next = nil, b.first
 			}
+			torn = append(torn, Gap{b.first, b.last})
 		default:
 			o.missing = addRange(o.missing, b.first, b.last)
 			o.next = b.last + 1

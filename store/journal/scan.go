@@ -141,11 +141,31 @@ func (s *scanner) block(f *found, end int64, limit, start uint64) (ok bool, err 
 	if b, err = s.at(f.off, int(f.size()), end); err != nil {
 		return false, err
 	}
-	f.entries, ok = unmask(&f.header, b[headerSize:f.size()])
+	f.entries, ok = unmask(&f.header, b[:f.size()])
 	if !ok {
 		s.drop() // unmask may have changed the bytes
 	}
 	return ok, nil
+}
+
+// begun looks through what next has found no block in, for headers of blocks
+// that are not whole. It returns the highest first position in them, or 0.
+// All blocks before that one were committed: a commit writes behind what the
+// one before it has made durable.
+func (s *scanner) begun(end int64) (highest uint64, err error) {
+	for off := s.off; ; off++ {
+		var ok bool
+		if off, ok, err = s.find(off, end); !ok || err != nil {
+			return highest, err
+		}
+		b, err := s.at(off, headerSize, end)
+		if err != nil {
+			return highest, err
+		}
+		if h, ok := parseHeader(b); ok && h.first >= s.want {
+			highest = max(highest, h.first)
+		}
+	}
 }
 
 // find returns the first offset from off on at which a block may begin.

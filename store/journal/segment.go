@@ -109,12 +109,13 @@ func (j *Journal) release() {
 }
 
 // abandon undoes a commit that failed, so that no byte of it counts: neither
-// for readers now nor for the next Open.
-func (j *Journal) abandon(synced bool) {
+// for readers now nor for the next Open. The commit got as far as its
+// fdatasync, or only to its write.
+func (j *Journal) abandon(syncing bool) {
 	s := j.active
 	cut := j.file.Truncate(s.end) == nil
 	switch {
-	case cut && (!synced || s.end == 0):
+	case cut && (!syncing || s.end == 0):
 		// Nothing of the failed block is left, and nothing that was committed
 		// shares a page with it that the kernel may have failed to write.
 	case s.end > 0:
