@@ -2,8 +2,10 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -26,15 +28,17 @@ const (
 // refusedError is an HTTP answer other than 101.
 type refusedError struct {
 	status     string // "401 Unauthorized"
+	text       string // for people; may be cut short
 	code       int
 	retryAfter time.Duration
 }
 
 func (e *refusedError) Error() string {
+	what := "the connection"
 	if e.code == http.StatusUnauthorized || e.code == http.StatusForbidden {
-		return "the hub refuses the token: " + e.status
+		what = "the token"
 	}
-	return "the hub refuses the connection: " + e.status
+	return strings.TrimSuffix(fmt.Sprintf("the hub refuses %s: %s: %s", what, e.status, e.text), ": ")
 }
 
 // goAwayError is GOAWAY.
@@ -62,7 +66,7 @@ func (b *backoff) after(err error, stood time.Duration) (least, most time.Durati
 		case refused.retryAfter > 0:
 			least = min(refused.retryAfter, maxStayAway)
 			return least, least + b.next()
-		case refused.code >= 400 && refused.code < 500 && refused.code != http.StatusTooManyRequests:
+		case refused.code/100 == 4 && refused.code != http.StatusTooManyRequests, refused.code == http.StatusHTTPVersionNotSupported:
 			return maxBackoff / 2, maxBackoff // a person has to mend something
 		}
 	case errors.As(err, &closed):

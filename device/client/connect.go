@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -74,8 +76,11 @@ func (c *Client) handshake(ctx context.Context, events gws.Event, raw net.Conn) 
 		},
 	}, deadlineConn{secure})
 	if err != nil && response != nil && response.StatusCode != http.StatusSwitchingProtocols {
+		// What of the text has arrived with the headers says what to mend. The connection is closed already.
+		text, _ := io.ReadAll(io.LimitReader(response.Body, device.MaxText))
 		err = &refusedError{
 			status:     response.Status,
+			text:       strings.TrimSpace(strings.ToValidUTF8(string(text), "")),
 			code:       response.StatusCode,
 			retryAfter: retryAfter(response.Header, time.Now()),
 		}

@@ -268,14 +268,14 @@ func TestRefusals(t *testing.T) {
 					if c.retryAfter != "" {
 						w.Header().Set("Retry-After", c.retryAfter)
 					}
-					w.WriteHeader(c.code)
+					http.Error(w, "mend this", c.code)
 					asked <- time.Now()
 					return true
 				}
 				device, stop := h.startDevice(h.config())
 				first := <-asked
 				synctest.Wait()
-				if e := device.Stats().LastError; !strings.Contains(e, c.says) {
+				if e := device.Stats().LastError; !strings.Contains(e, c.says) || !strings.Contains(e, "mend this") {
 					t.Errorf("LastError %q", e)
 				}
 				if d := (<-asked).Sub(first); d < c.least || d > c.most {
