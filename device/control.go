@@ -18,7 +18,7 @@ var (
 // maxNesting is how deep maps and arrays may lie in one another; the protocol's own messages need 5 levels.
 const maxNesting = 8
 
-// maxPairs is how many keys a map may have; the rest above what is defined is room for later keys.
+// maxPairs is how many keys a map may have: room for those of later versions.
 const maxPairs = 64
 
 // The two modes are made once and safe to share.

@@ -174,3 +174,20 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+func TestHashText(t *testing.T) {
+	want := HashSchema(AppendControl(nil, climate))
+	text, err := want.MarshalText()
+	if err != nil || string(text) != "0bc37fd12abedb1c" {
+		t.Errorf("%q, %v", text, err)
+	}
+	var got Hash
+	if err := got.UnmarshalText(text); err != nil || got != want {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"", "0bc37fd12abedb1", "0bc37fd12abedb1c0", "0bc37fd12abedb1c00", "0bc37fd12abedb1g"} {
+		if err := got.UnmarshalText([]byte(bad)); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}

@@ -128,6 +128,19 @@ func TestSeqSetGivesMemoryBack(t *testing.T) {
 	}
 }
 
+func TestSeqSetReset(t *testing.T) {
+	var s SeqSet
+	s.AddRange(1, 3)
+	s.AddRange(7, 9)
+	s.Reset()
+	if s.Len() != 0 || s.Count() != 0 || s.Max() != 0 || s.Contains(2) || s.Contains(8) {
+		t.Errorf("%v is left", s.Ranges())
+	}
+	if s.AddRange(2, 8) != 7 || s.Len() != 1 {
+		t.Errorf("%v after adding 2–8", s.Ranges())
+	}
+}
+
 // FuzzSeqSet runs the input as a program on a set and on a map, over numbers so few that they meet often.
 func FuzzSeqSet(f *testing.F) {
 	f.Add([]byte{0, 5, 5, 0, 7, 7, 0, 6, 6})
