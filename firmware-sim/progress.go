@@ -24,7 +24,7 @@ func NewProgress(f *os.File) Progress {
 	return Progress{w: f, terminal: term.IsTerminal(fd), fd: fd}
 }
 
-// follow shows what line returns until the returned function is called, which shows it a last time.
+// follow shows what line returns until the returned function is called.
 func (p Progress) follow(line func() string) (stop func()) {
 	if p.w == nil {
 		return func() {}
@@ -33,11 +33,11 @@ func (p Progress) follow(line func() string) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for sleep(ctx, time.Second) {
+		shown := false
+		for ; sleep(ctx, time.Second); shown = true {
 			p.show(line())
 		}
-		p.show(line())
-		if p.terminal {
+		if p.terminal && shown {
 			fmt.Fprintln(p.w)
 		}
 	}()

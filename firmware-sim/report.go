@@ -10,9 +10,11 @@ const shelfLimit = 10_000
 
 // Report is the outcome of a verification.
 type Report struct {
-	Seed  uint64
-	Kills int
-	Dir   string // where the hub's files are kept; empty if they are gone
+	Seed     uint64
+	Kills    int    // of the hub
+	Cuts     uint64 // connections cut by a device
+	Restarts int    // of devices
+	Dir      string // where the hub's files are kept; empty if they are gone
 
 	Devices  int
 	Books    hubBooks // of all devices together
@@ -31,7 +33,10 @@ func (r *Report) Agrees() bool { return r.Found == 0 }
 
 // reset forgets what was compared, but not what disagreed.
 func (r *Report) reset() {
-	*r = Report{Seed: r.Seed, Kills: r.Kills, Dir: r.Dir, Found: r.Found, Disagree: r.Disagree, Sentences: r.Sentences}
+	*r = Report{
+		Seed: r.Seed, Kills: r.Kills, Cuts: r.Cuts, Restarts: r.Restarts, Dir: r.Dir,
+		Found: r.Found, Disagree: r.Disagree, Sentences: r.Sentences,
+	}
 }
 
 // add closes the books of one device.
@@ -85,7 +90,8 @@ func (r *Report) compareTotals(before *Report) {
 func (r *Report) String() string {
 	var b strings.Builder
 	row := func(name string, n uint64, note string) { fmt.Fprintf(&b, "  %-24s %10d  %s\n", name, n, note) }
-	fmt.Fprintf(&b, "%d devices, %d kills, seed %d\n", r.Devices, r.Kills, r.Seed)
+	fmt.Fprintf(&b, "%d devices, %d kills of the hub, %d connections cut, %d restarts of devices, seed %d\n",
+		r.Devices, r.Kills, r.Cuts, r.Restarts, r.Seed)
 	row("frames created", r.Created, "")
 	row("  stored", r.Books.Frames, "")
 	row("  rejected", r.Books.Rejected, fmt.Sprintf("sent broken on purpose; %d on the dead-letter shelf", r.Shelf))

@@ -78,13 +78,13 @@ const (
 func (s *script) draw(kind, seq uint64) uint64 { return mix(s.seed+kind, seq) }
 
 // corrupt says whether the frame goes out broken: the hub has to reject it.
-func (s *script) corrupt(seq uint64) bool { return s.draw(drawCorrupt, seq)%150 == 0 }
+func (s *script) corrupt(seq uint64) bool { return s.draw(drawCorrupt, seq)%60 == 0 }
 
 // duplicate says whether the frame goes out twice.
 func (s *script) duplicate(seq uint64) bool { return s.draw(drawDuplicate, seq)%25 == 0 }
 
 // cut says whether the connection is cut behind the frame.
-func (s *script) cut(seq uint64) bool { return s.draw(drawCut, seq)%200 == 0 }
+func (s *script) cut(seq uint64) bool { return s.draw(drawCut, seq)%100 == 0 }
 
 // samples is how many samples the frame has.
 func (s *script) samples(seq uint64) int { return 1 + int(s.draw(drawSamples, seq)%scriptSamples) }
@@ -192,7 +192,7 @@ func (s *script) spoil(message []byte, seq uint64) []byte {
 		head++
 	}
 	head++ // now at the flags
-	switch s.draw(drawCorrupt, seq) / 150 % 4 {
+	switch s.draw(drawCorrupt, seq) / 60 % 4 {
 	case 0:
 		message[head] |= 0x80 // a flag that does not exist
 	case 1:

@@ -22,6 +22,7 @@ type subject struct {
 	// The client is replaced by a restart of the device.
 	clientMu sync.Mutex
 	client   *client.Client
+	restarts int
 	retired  uint64        // connections of clients before
 	settling chan struct{} // closed when the client will not be replaced any more
 	frame    *device.Data
@@ -31,6 +32,7 @@ type subject struct {
 	mu     sync.Mutex
 	books  deviceBooks
 	firsts device.SeqSet // frames transmitted
+	cuts   device.SeqSet // frames behind which the connection was cut
 }
 
 const (
@@ -62,7 +64,7 @@ func newSubject(number int, target Target, credential Credential, seed uint64, b
 		s.config.Boot = 1
 		s.config.Now = func() time.Time { return time.UnixMicro(time.Now().UnixMicro() - s.script.origin) }
 	}
-	s.config.Faults = &client.Faults{Duplicate: s.script.duplicate, Cut: s.script.cut}
+	s.config.Faults = &client.Faults{Duplicate: s.script.duplicate, Cut: s.cut}
 	s.config.Trace = &client.Trace{Sent: s.sent, Settled: s.settled, Lost: s.lost}
 	s.frame = newFrame(s.script.schema, scriptSamples)
 	s.frame.Clock, s.frame.Boot = clock, s.config.Boot
@@ -77,6 +79,13 @@ func (s *subject) sent(seq uint64, _ int) {
 	defer s.mu.Unlock()
 	s.books.sent++
 	s.firsts.Add(seq)
+}
+
+// cut cuts the connection behind a frame only once: the frame has to arrive some day.
+func (s *subject) cut(seq uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.script.cut(seq) && s.cuts.Add(seq)
 }
 
 func (s *subject) settled(r device.Ranges) {
@@ -114,6 +123,7 @@ func (s *subject) open() (err error) {
 func (s *subject) restart() (err error) {
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
+	s.restarts++
 	s.retired += s.client.Stats().Connects
 	if err := s.client.Close(); err != nil {
 		return err

@@ -216,6 +216,8 @@ func (v *verification) closeSubjects() ([]*deviceBooks, error) {
 	for _, s := range v.subjects {
 		b, err := s.close()
 		books, errs = append(books, b), append(errs, err)
+		v.report.Cuts += s.cuts.Count()
+		v.report.Restarts += s.restarts
 	}
 	return books, errors.Join(errs...)
 }
