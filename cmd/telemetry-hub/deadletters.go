@@ -22,8 +22,9 @@ func newDeadLetters() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "dead-letters",
 		Short: "Look at frames the hub refused to store",
-		Long: `A frame that the hub can't store, because it is malformed or does not fit the device's schema, is
-rejected with a reason and kept on the dead-letter shelf, where it can be looked at.`,
+		Long: `A frame that the hub can't store, because it is malformed or does not fit the
+device's schema, is rejected with a reason and kept on the dead-letter shelf,
+where it can be looked at.`,
 	}, newDeadLettersList(), newDeadLettersShow(), newDeadLettersDrop())
 }
 
@@ -130,7 +131,8 @@ func newDeadLettersDrop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drop {POSITION... | --all}",
 		Short: "Drop dead letters",
-		Long:  `drop takes dead letters off the shelf. The books keep counting their frames as rejected.`,
+		Long:  `drop takes dead letters off the shelf. The books keep counting their frames as
+rejected.`,
 		Example: `  telemetry-hub dead-letters drop 4711 4712
   telemetry-hub dead-letters drop --all`,
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -31,9 +31,10 @@ func newDemo() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "See it work: a hub and simulated devices in one process",
-		Long: `demo runs a hub on a free port of 127.0.0.1 with a temporary data directory, and lets devices send
-to it: one replays real readings of an office, the others are simulated. It prints the commands to
-look at them from another terminal. Ctrl-C ends it and removes the directory.`,
+		Long: `demo runs a hub on a free port of 127.0.0.1 with a temporary data directory, and
+lets devices send to it: one replays real readings of an office, the others are
+simulated. It prints the commands to look at them from another terminal. Ctrl-C
+ends it and removes the directory.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo(cmd.Context(), cmd.OutOrStdout(), newLogger(cmd.ErrOrStderr(), slog.LevelWarn))

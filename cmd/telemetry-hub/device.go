@@ -23,8 +23,9 @@ func newDevice() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "device",
 		Short: "Register devices and manage their tokens",
-		Long: `A device proves itself with a token of 256 random bits. The hub keeps only its SHA-256, so a token
-is shown once, when it is made; a lost one is replaced with "device rotate".`,
+		Long: `A device proves itself with a token of 256 random bits. The hub keeps only its
+SHA-256, so a token is shown once, when it is made; a lost one is replaced with
+"device rotate".`,
 	}, newDeviceAdd(), newDeviceList(), newDeviceShow(), newDeviceRotate(), newDeviceRevoke(), newDeviceRemove())
 }
 
@@ -40,15 +41,18 @@ func newDeviceAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add {ID | --count N --prefix P} [--kind K] [--label k=v]... [--output FILE.csv]",
 		Short: "Register a device, or a fleet of them",
-		Long: `add registers a device and prints its token, which is shown only this once. With --output, the
-token goes to a new file instead, readable by its owner only, as CSV with the columns device,token.
+		Long: `add registers a device and prints its token, which is shown only this once. With
+--output, the token goes to a new file instead, readable by its owner only, as
+CSV with the columns device,token.
 
-With --count and --prefix it registers a fleet, P-0001, P-0002 and so on: all of them or none.
+With --count and --prefix it registers a fleet, P-0001, P-0002 and so on: all of
+them or none.
 
-The kind is the measurement name of the device's readings, labels become tags of them.`,
+The kind is the measurement name of the device's readings, labels become tags of
+them.`,
 		Example: `  telemetry-hub device add pump-7
   telemetry-hub device add pump-7 --kind pump --label site=north --label floor=2
-  telemetry-hub device add --count 500 --prefix meter --kind meter --output meters.csv`,
+  telemetry-hub device add --count 500 --prefix meter --output meters.csv`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			fleet := false
 			for _, name := range onlyForFleets {
@@ -120,9 +124,10 @@ func newDeviceRotate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate ID [--output FILE.csv]",
 		Short: "Give a device a new token",
-		Long: `rotate makes a new token for a device and prints it, once. The old one keeps working until a day
-after the new one's first use, so that the device can be given the new one without an interruption;
-a second rotate ends it at once. A revoked device is admitted again, with the new token only.`,
+		Long: `rotate makes a new token for a device and prints it, once. The old one keeps
+working until a day after the new one's first use, so that the device can be
+given the new one without an interruption; a second rotate ends it at once. A
+revoked device is admitted again, with the new token only.`,
 		Example: `  telemetry-hub device rotate pump-7
   telemetry-hub device rotate pump-7 --output pump-7.csv`,
 		Args: exactArgs("ID"),
@@ -203,8 +208,8 @@ func newDeviceRevoke() *cobra.Command {
 	return deviceAction(&cobra.Command{
 		Use:   "revoke ID",
 		Short: "Shut a device out",
-		Long: `revoke makes the tokens of a device invalid and closes its connection. Its readings stay;
-"device rotate" admits it again with a new token.`,
+		Long: `revoke makes the tokens of a device invalid and closes its connection. Its
+readings stay; "device rotate" admits it again with a new token.`,
 		Example: "  telemetry-hub device revoke pump-7",
 	}, "revoked", (*control.Client).Revoke)
 }
@@ -213,7 +218,8 @@ func newDeviceRemove() *cobra.Command {
 	return deviceAction(&cobra.Command{
 		Use:     "remove ID",
 		Short:   "Forget a device and its readings",
-		Long:    `remove forgets a device: its tokens, its books and its local readings. It closes its connection.`,
+		Long:    `remove forgets a device: its tokens, its books and its local readings. It closes
+its connection.`,
 		Example: "  telemetry-hub device remove pump-7",
 	}, "removed", (*control.Client).Remove)
 }

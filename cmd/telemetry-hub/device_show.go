@@ -22,7 +22,7 @@ func newDeviceList() *cobra.Command {
 		Use:   "list [--json]",
 		Short: "List the devices with their state and books",
 		Example: `  telemetry-hub device list
-  telemetry-hub device list --json | jq -r '.[] | select(.connected | not) | .id'`,
+  telemetry-hub device list --json | jq -r '.[] | select(.revoked) | .id'`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {

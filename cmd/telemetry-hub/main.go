@@ -47,13 +47,15 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "telemetry-hub",
 		Short: "A hub for IoT devices on an edge gateway",
-		Long: `telemetry-hub receives the readings of IoT devices over WebSocket, makes every frame
-durable before it acknowledges it, keeps a local history and gives it back.`,
-		Example: `  telemetry-hub demo                                  see it work, with simulated devices
-  telemetry-hub serve --data-dir ./data               run a hub
-  telemetry-hub device add pump-7 --data-dir ./data   register a device and print its token
-  telemetry-hub readings pump-7 --since 1h --data-dir ./data
-  telemetry-hub status --data-dir ./data`,
+		Long: `telemetry-hub receives the readings of IoT devices over WebSocket, makes every
+frame durable before it acknowledges it, keeps a local history and gives it
+back.`,
+		Example: `  telemetry-hub demo                        see it work, with simulated devices
+  telemetry-hub serve --data-dir data       run a hub; then, in another terminal:
+  export TELEMETRY_HUB_DATA_DIR=data
+  telemetry-hub device add pump-7           register a device, print its token
+  telemetry-hub readings pump-7 --since 1h
+  telemetry-hub status`,
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -20,21 +20,23 @@ func newReadings() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "readings DEVICE [--channel C] [--since 1h | --from T --to T] [--format F]",
 		Short: "Print the readings of a device",
-		Long: `readings prints the readings of a device in the order of their times, those with the same time in
-the order they came; without bounds, all there are. Times are UTC. It needs the same memory for a
-million readings as for ten, and exits with 1 if it could not print all of them.
+		Long: `readings prints the readings of a device in the order of their times, those with
+the same time in the order they came; without bounds, all there are. Times are
+UTC. It needs the same memory for a million readings as for ten, and exits with
+1 if it could not print all of them.
 
---from and --to take RFC 3339 times (2026-02-04T17:51:00Z) and dates (2026-02-04, its beginning in
-UTC); the reading at --to is not printed any more.
+--from and --to take RFC 3339 times (2026-02-04T17:51:00Z) and dates
+(2026-02-04, its beginning in UTC); the reading at --to is not printed any more.
 
 Formats:
   table         for people
-  csv           time,device,channel,value with a header; times are RFC 3339 with nanoseconds
-  json          one object a line: time, device, channel, value, unit, time_quality
-  lineprotocol  for InfluxDB: one line a sample, the device's kind as measurement, device and
-                labels as tags, numbers as floats, times in ns; NaN and infinities are left out`,
+  csv           time,device,channel,value with a header; RFC 3339 nanoseconds
+  json          an object a line: time, device, channel, value, unit, time_quality
+  lineprotocol  for InfluxDB, a line a sample: the device's kind as measurement,
+                device and labels as tags, numbers as floats, times in ns; NaN and
+                infinities are left out`,
 		Example: `  telemetry-hub readings pump-7 --since 1h
-  telemetry-hub readings pump-7 --channel pressure --from 2026-02-04 --to 2026-02-05
+  telemetry-hub readings pump-7 --channel flow --from 2026-02-04 --to 2026-02-05
   telemetry-hub readings pump-7 --format csv > pump-7.csv`,
 		Args: exactArgs("DEVICE"),
 		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {

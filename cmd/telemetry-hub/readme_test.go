@@ -124,7 +124,7 @@ func TestHelp(t *testing.T) {
 			}
 		}
 		for line := range strings.Lines(cmd.Long + "\n" + cmd.Example) {
-			if len(line) > 101 {
+			if len([]rune(strings.TrimSuffix(line, "\n"))) > 80 {
 				t.Errorf("%s: a line of %d columns: %s", cmd.CommandPath(), len(line), line)
 			}
 		}

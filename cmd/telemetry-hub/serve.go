@@ -25,15 +25,18 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve --data-dir DIR [--listen HOST:PORT]",
 		Short: "Run the hub",
-		Long: `serve accepts devices at https://HOST:PORT/v1/device until it is told to stop by SIGTERM or Ctrl-C.
-When it is ready, it prints one line with its address and the fingerprint of its certificate.
+		Long: `serve accepts devices at https://HOST:PORT/v1/device until it is told to stop by
+SIGTERM or Ctrl-C. When it is ready, it prints one line with its address and the
+fingerprint of its certificate.
 
-Without --tls-cert and --tls-key, a self-signed certificate is made in the data directory on the
-first start; give DIR/tls/certificate.pem to the devices. SIGHUP reads a renewed certificate.
+Without --tls-cert and --tls-key, a self-signed certificate is made in the data
+directory on the first start; give DIR/tls/certificate.pem to the devices.
+SIGHUP reads a renewed certificate.
 
-Settings come from the configuration file (--config, TOML), the environment and the flags; the
-later ones win. The environment has the key max_bytes of [journal] as
-TELEMETRY_HUB_JOURNAL_MAX_BYTES. All keys are explained in systemd/telemetry-hub.toml.`,
+Settings come from the configuration file (--config, TOML), the environment and
+the flags; the later ones win. The environment has the key max_bytes of
+[journal] as TELEMETRY_HUB_JOURNAL_MAX_BYTES. All keys are explained in
+systemd/telemetry-hub.toml.`,
 		Example: `  telemetry-hub serve --data-dir ./data
   telemetry-hub serve --data-dir ./data --listen 127.0.0.1:8443
   telemetry-hub serve --config /etc/telemetry-hub/telemetry-hub.toml

@@ -19,9 +19,10 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [--json]",
 		Short: "Show what the hub does and holds",
-		Long: `status shows the state of the hub: devices and connections, the books (frames stored, duplicates,
-rejected, lost, missing), the journal and how far each of its readers is, and what is wrong, if
-something is. It works without a running hub, too.`,
+		Long: `status shows the state of the hub: devices and connections, the books (frames
+stored, duplicates, rejected, lost, missing), the journal and how far each of
+its readers is, and what is wrong, if something is. It works without a running
+hub, too.`,
 		Example: `  telemetry-hub status
   telemetry-hub status --json | jq .alarms`,
 		Args: exactArgs(),
