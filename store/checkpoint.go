@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	checkpointEvery   = 30 * time.Second
-	checkpointBytes   = 8 << 20 // of journal; bounds what a start has to replay
+	checkpointEvery   = 5 * time.Minute
+	checkpointBytes   = 8 << 20 // of journal: what a start has to replay at most
 	checkpointLetters = 256     // dead letters waiting to be shelved
 )
 

@@ -8,10 +8,12 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
-// A journal entry is one kind byte and its fields. Integers are varints, "bytes" are a varint length and the bytes.
+// A journal entry is one byte, whose three low bits are its kind, and its fields. Integers are varints, "bytes" are a
+// varint length and the bytes.
 //
 //	source     number, device bytes, stream, SCHEMA message bytes   before the first frame of a source in each segment
-//	frame      source number, quality u8, offset zigzag µs, the DATA message to the end
+//	frame      source number, offset zigzag µs if bit 3 of the first byte is set, the DATA message to the
+//	           end; the time quality is in bits 4 and 5 of the first byte
 //	reject     device bytes, stream, seq, code u8, text bytes, the message to the end
 //	lost       device bytes, stream, first, last, reason u8
 //	duplicates device bytes, count
@@ -27,6 +29,10 @@ const (
 	entryDuplicates entryKind = 5
 	entryBoot       entryKind = 6
 	entryForget     entryKind = 7
+
+	kindMask     = 0x07
+	frameOffset  = 0x08
+	qualityShift = 4
 )
 
 var errEntry = errors.New("store: malformed journal entry")
@@ -64,8 +70,14 @@ func appendSource(dst []byte, src *source) []byte {
 }
 
 func appendFrame(dst []byte, source uint64, t Timing, message []byte) []byte {
-	dst = binary.AppendUvarint(append(dst, byte(entryFrame)), source)
-	dst = binary.AppendVarint(append(dst, byte(t.Quality)), t.Offset)
+	first := byte(entryFrame) | byte(t.Quality)<<qualityShift
+	if t.Offset != 0 {
+		first |= frameOffset
+	}
+	dst = binary.AppendUvarint(append(dst, first), source)
+	if t.Offset != 0 {
+		dst = binary.AppendVarint(dst, t.Offset)
+	}
 	return append(dst, message...)
 }
 
@@ -101,12 +113,19 @@ func parseEntry(b []byte, e *entry) error {
 		return errEntry
 	}
 	r := fields{b: b[1:]}
-	*e = entry{kind: entryKind(b[0])}
+	*e = entry{kind: entryKind(b[0] & kindMask)}
+	if e.kind != entryFrame && b[0] != byte(e.kind) || b[0]>>(qualityShift+2) != 0 {
+		return errEntry
+	}
 	switch e.kind {
 	case entrySource:
 		e.source, e.device, e.stream, e.message = r.uvarint(), r.bytes(), r.uvarint(), r.bytes()
 	case entryFrame:
-		e.source, e.quality, e.offset, e.message = r.uvarint(), history.Quality(r.byte()), r.varint(), r.rest()
+		e.source, e.quality = r.uvarint(), history.Quality(b[0]>>qualityShift&3)
+		if b[0]&frameOffset != 0 {
+			e.offset = r.varint()
+		}
+		e.message = r.rest()
 	case entryReject:
 		e.device, e.stream, e.seq = r.bytes(), r.uvarint(), r.uvarint()
 		e.code, e.text, e.message = r.byte(), r.bytes(), r.rest()
