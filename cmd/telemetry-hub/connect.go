@@ -31,7 +31,7 @@ func dataDirFlag(cmd *cobra.Command) *string {
 		dir = serviceDataDir
 	}
 	_ = cmd.MarkFlagDirname("data-dir")
-	return cmd.Flags().String("data-dir", dir, "the hub's data directory (env "+envPrefix+"DATA_DIR)")
+	return cmd.Flags().String("data-dir", dir, "the hub's data `directory` (env "+envPrefix+"DATA_DIR)")
 }
 
 // mode says whether a command may make a data directory that is not there.

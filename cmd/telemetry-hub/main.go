@@ -51,7 +51,7 @@ func newRoot() *cobra.Command {
 frame durable before it acknowledges it, keeps a local history and gives it
 back.`,
 		Example: `  telemetry-hub demo                        see it work, with simulated devices
-  telemetry-hub serve --data-dir data       run a hub; then, in another terminal:
+  telemetry-hub serve --data-dir data       run a hub; in another terminal:
   export TELEMETRY_HUB_DATA_DIR=data
   telemetry-hub device add pump-7           register a device, print its token
   telemetry-hub readings pump-7 --since 1h

@@ -31,10 +31,10 @@ UTC. It needs the same memory for a million readings as for ten, and exits with
 Formats:
   table         for people
   csv           time,device,channel,value with a header; RFC 3339 nanoseconds
-  json          an object a line: time, device, channel, value, unit, time_quality
-  lineprotocol  for InfluxDB, a line a sample: the device's kind as measurement,
-                device and labels as tags, numbers as floats, times in ns; NaN and
-                infinities are left out`,
+  json          one object a line, with unit and time_quality besides
+  lineprotocol  for InfluxDB, one line a sample: the device's kind as measurement,
+                device and labels as tags, numbers as floats, times in ns; NaN
+                and infinities are left out`,
 		Example: `  telemetry-hub readings pump-7 --since 1h
   telemetry-hub readings pump-7 --channel flow --from 2026-02-04 --to 2026-02-05
   telemetry-hub readings pump-7 --format csv > pump-7.csv`,

@@ -51,7 +51,7 @@ systemd/telemetry-hub.toml.`,
 		},
 	}
 	f := cmd.Flags()
-	f.String("data-dir", "", "directory of everything durable, made if missing (env "+envPrefix+"DATA_DIR)")
+	f.String("data-dir", "", "`directory` of everything durable, made if missing (env "+envPrefix+"DATA_DIR)")
 	f.String("listen", ":8443", "address for devices; port 0 takes a free one")
 	f.String("tls-cert", "", "certificate `file` (PEM, with its chain)")
 	f.String("tls-key", "", "private key `file` (PEM)")
