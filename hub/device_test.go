@@ -30,6 +30,7 @@ type rig struct {
 	store  *store.Store
 	hub    *Hub
 	addr   string
+	root   string // certificate file
 	tls    *tls.Config
 	tokens map[string]string
 	stop   func() // stops the hub and waits; the store goes on
@@ -57,12 +58,6 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(cert.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(text)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +71,7 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 	go func() { served <- h.Run(hubCtx, ln, cert.TLSConfig()) }()
 
 	r := &rig{t: t, store: st, hub: h, addr: ln.Addr().String(), tokens: map[string]string{},
-		tls: &tls.Config{RootCAs: roots, ServerName: "localhost"}}
+		root: cert.Path, tls: clientTLS(t, cert.Path)}
 	r.stop = func() {
 		stopHub()
 		select {
@@ -103,6 +98,18 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 		r.add(id)
 	}
 	return r
+}
+
+// clientTLS is the configuration of a client that trusts the certificate in a file.
+func clientTLS(t testing.TB, path string) *tls.Config {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	return &tls.Config{RootCAs: roots, ServerName: "localhost"}
 }
 
 // add registers a device.

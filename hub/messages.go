@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -66,7 +67,26 @@ func (s *session) message(opcode gws.Opcode, b []byte) {
 	case device.Type(b[0]) == device.TypeData:
 		s.dataMessage(b)
 	default:
-		s.controlMessage(b)
+		aside(func() { s.controlMessage(b) })
+	}
+}
+
+// aside runs f in a goroutine of its own, and waits for it. CBOR needs more than 4 KiB of stack; a read loop that grew
+// so far would never shrink again, because it waits deep inside TLS.
+func aside(f func()) {
+	done := make(chan any)
+	go func() {
+		defer func() {
+			reason := recover()
+			if reason != nil {
+				reason = fmt.Sprintf("%v\n%s", reason, debug.Stack())
+			}
+			done <- reason
+		}()
+		f()
+	}()
+	if reason := <-done; reason != nil {
+		panic(reason)
 	}
 }
 
@@ -212,11 +232,10 @@ func (s *session) reject(in *store.Ingest, b []byte, err error) {
 // slowDown waits as long as the device is ahead of its rate; meanwhile TCP fills up and holds the device back. It returns
 // false if the session was closed in that time.
 func (s *session) slowDown() bool {
-	delay := s.frames.Reserve().Delay()
-	if delay == 0 {
+	if s.frames.Allow() { // unlike Reserve, it allocates nothing
 		return true
 	}
-	timer := time.NewTimer(delay)
+	timer := time.NewTimer(s.frames.Reserve().Delay())
 	defer timer.Stop()
 	select {
 	case <-timer.C:
