@@ -138,9 +138,7 @@ func (b *bench) run(ctx context.Context) (*BenchResult, error) {
 			return err
 		}
 		enough()
-		draining, cancel := context.WithTimeout(ctx, drainTime)
-		defer cancel()
-		return b.fleet.drain(draining)
+		return b.fleet.drainFor(ctx, drainTime)
 	})
 	if err := g.Wait(); err != nil {
 		return nil, err

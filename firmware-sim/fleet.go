@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,10 +20,10 @@ const connectRate = 200
 type fleetConfig struct {
 	target      Target
 	credentials []Credential
-	profiles    []Profile                      // taken in turn
-	rate        float64                        // frames per second and device; 0: what suits the profile
-	seed        uint64                         //
-	trace       func(device int) *client.Trace // nil: none
+	profiles    []Profile // taken in turn
+	rate        float64   // frames per second and device; 0: what suits the profile
+	seed        uint64
+	trace       func() *client.Trace // watches one device; nil: none
 	logger      *slog.Logger
 }
 
@@ -33,7 +32,6 @@ type fleet struct {
 	members []*member
 	rotas   []*rota       // one for each profile: each may have its own rate
 	home    chan struct{} // closed when the devices that wander off shall stay
-	atHome  sync.Once
 }
 
 func newFleet(c fleetConfig) (*fleet, error) {
@@ -46,7 +44,7 @@ func newFleet(c fleetConfig) (*fleet, error) {
 			target: c.target, credential: credential, profile: c.profiles[which], seed: c.seed, booted: booted, logger: c.logger,
 		}
 		if c.trace != nil {
-			config.trace = c.trace(i)
+			config.trace = c.trace()
 		}
 		m, err := newMember(config)
 		if err != nil {
@@ -98,12 +96,15 @@ func (f *fleet) measure(ctx context.Context) error {
 	return g.Wait()
 }
 
-// drain calls the wanderers home and waits until nothing is unacked, or until ctx ends.
-func (f *fleet) drain(ctx context.Context) error {
-	f.atHome.Do(func() { close(f.home) })
+// drainFor calls the wanderers home and waits until nothing is unacked. It is no error if that takes longer than d: the
+// totals say so.
+func (f *fleet) drainFor(ctx context.Context, d time.Duration) error {
+	close(f.home)
+	draining, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
 	for _, m := range f.members {
-		if err := m.client.Drain(ctx); err != nil {
-			return fmt.Errorf("device %s: %w", m.id, err)
+		if err := m.client.Drain(draining); err != nil {
+			return ctx.Err()
 		}
 	}
 	return nil

@@ -74,8 +74,8 @@ type meter struct {
 	ack    histogram     // from a frame's transmission to its acknowledgement
 }
 
-// watch returns the trace of one device.
-func (m *meter) watch(int) *client.Trace {
+// watch returns the trace of one more device.
+func (m *meter) watch() *client.Trace {
 	// More frames in flight than this only go unmeasured.
 	type flight struct {
 		seq uint64

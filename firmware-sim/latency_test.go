@@ -52,7 +52,7 @@ func TestBuckets(t *testing.T) {
 
 func TestMeter(t *testing.T) {
 	var m meter
-	trace := m.watch(0)
+	trace := m.watch()
 	for seq := uint64(1); seq <= 3; seq++ {
 		trace.Sent(seq, 40)
 	}

@@ -82,6 +82,9 @@ func Replay(ctx context.Context, o ReplayOptions) (Totals, error) {
 // can wait, unlike a sensor.
 const maxInFlight = 256
 
+// replayBacklog is how fast, in frames a second, a player sends after a break: it has no live data to let pass.
+const replayBacklog = 10_000
+
 // player is the device that a table is played on.
 type player struct {
 	table  *Table
@@ -101,6 +104,7 @@ func newPlayer(target Target, credential Credential, table *Table, logger *slog.
 		Firmware:    "firmware-sim",
 		Model:       "replay",
 		BufferBytes: maxInFlight * device.MaxMessage,
+		BacklogRate: replayBacklog,
 		Logger:      logger.With("device", credential.Device),
 		Trace: &client.Trace{Settled: func(device.Ranges) {
 			select {

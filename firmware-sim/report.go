@@ -89,7 +89,10 @@ func (r *Report) compareTotals(before *Report) {
 // String is the table for people.
 func (r *Report) String() string {
 	var b strings.Builder
-	row := func(name string, n uint64, note string) { fmt.Fprintf(&b, "  %-24s %10d  %s\n", name, n, note) }
+	row := func(name string, n uint64, note string) {
+		// A count below zero is a disagreement, which the sentences explain.
+		fmt.Fprintln(&b, strings.TrimRight(fmt.Sprintf("  %-24s %10d  %s", name, int64(n), note), " "))
+	}
 	fmt.Fprintf(&b, "%d devices, %d kills of the hub, %d connections cut, %d restarts of devices, seed %d\n",
 		r.Devices, r.Kills, r.Cuts, r.Restarts, r.Seed)
 	row("frames created", r.Created, "")
@@ -99,7 +102,7 @@ func (r *Report) String() string {
 	row("transmissions", r.Sent, "")
 	row("  stored or rejected", r.Books.Frames+r.Books.Rejected, "")
 	row("  duplicates dropped", r.Books.Duplicates, "")
-	row("  never arrived", r.Sent-r.Books.Frames-r.Books.Rejected-r.Books.Duplicates, "or not kept: the connection or the hub died")
+	row("  never arrived", r.Sent-r.Books.Frames-r.Books.Rejected-r.Books.Duplicates, "the connection or the hub died under way")
 	row("readings compared", r.Compared, "")
 	for _, s := range r.Sentences {
 		fmt.Fprintf(&b, "  %s\n", s)

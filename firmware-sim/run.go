@@ -66,8 +66,7 @@ func Run(ctx context.Context, o RunOptions) (Totals, error) {
 	return totals, err
 }
 
-// runFor measures for d, or until ctx ends if d is 0, and drains. It is no error if the drain does not end in time: the
-// totals say so.
+// runFor measures for d, or until ctx ends if d is 0, and drains.
 func (f *fleet) runFor(ctx context.Context, d time.Duration) error {
 	// The devices stay connected beyond ctx, for what is still on its way.
 	connected, disconnect := context.WithCancel(context.WithoutCancel(ctx))
@@ -85,12 +84,7 @@ func (f *fleet) runFor(ctx context.Context, d time.Duration) error {
 		if err := f.measure(measuring); err != nil {
 			return err
 		}
-		draining, giveUp := context.WithTimeout(connected, drainTime)
-		defer giveUp()
-		if err := f.drain(draining); err != nil && draining.Err() == nil {
-			return err
-		}
-		return nil
+		return f.drainFor(connected, drainTime)
 	})
 	return g.Wait()
 }

@@ -15,9 +15,9 @@ import (
 const (
 	verifyRate = 5 // frames per second and device
 
-	// settleTime is how long the devices get, after the last restart, to have everything acknowledged: a back-off that
-	// has grown to 30 s, and the backlog behind it.
-	settleTime = 2 * time.Minute
+	// settleTime is how long the devices get, after the last restart, to have everything acknowledged: several back-offs
+	// that have grown to 30 s, and the backlog behind them.
+	settleTime = 5 * time.Minute
 )
 
 // VerifyOptions describe a verification.
@@ -56,12 +56,15 @@ func Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 		err = v.run(ctx)
 		v.hub.kill()
 	}
-	if o.Keep == "" && err == nil && v.report.Agrees() {
+	if o.Keep == "" && (ctx.Err() != nil || err == nil && v.report.Agrees()) {
 		v.report.Dir = ""
-		err = os.RemoveAll(dir)
+		err = errors.Join(err, os.RemoveAll(dir))
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w (files: %s)", err, dir)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("stopped: %w", context.Cause(ctx))
+	case err != nil:
+		return nil, fmt.Errorf("%w\nits files are in %s", err, dir)
 	}
 	return v.report, nil
 }
@@ -81,7 +84,8 @@ func (v *verification) run(ctx context.Context) error {
 		return err
 	}
 	if err := v.enlist(ctx); err != nil {
-		return err
+		_, closed := v.closeSubjects()
+		return errors.Join(err, closed)
 	}
 	stop := v.Progress.follow(v.line)
 	err := v.stream(ctx)
@@ -122,10 +126,10 @@ func (v *verification) enlist(ctx context.Context) error {
 	for i, c := range credentials {
 		buffer := filepath.Join(v.hub.dir, "buffer-"+c.Device)
 		s := newSubject(i, target, c, v.Seed, buffer, v.began)
-		v.subjects = append(v.subjects, s)
 		if err := s.open(); err != nil {
 			return fmt.Errorf("device %s: %w", s.id, err)
 		}
+		v.subjects = append(v.subjects, s)
 	}
 	return nil
 }

@@ -60,6 +60,9 @@ verify and bench start a hub of their own from its binary, in a temporary direct
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &firmwaresim.Problem{Err: err, Hint: cmd.CommandPath() + " --help shows how to use it"}
+	})
 	root.AddCommand(newRun(), newReplay(), newVerify(), newBench())
 	return root
 }
