@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +63,8 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := New(Config{Store: st, Limits: o.limits, Now: o.now, Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	log := &testLog{out: t.Output()}
+	h := New(Config{Store: st, Limits: o.limits, Now: o.now, Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if o.pace != nil {
 		o.pace(&h.pace)
 	}
@@ -86,6 +88,11 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 	}
 	t.Cleanup(func() {
 		r.stop()
+		for _, token := range r.tokens {
+			if log.contains(token) {
+				t.Error("a token is in the log")
+			}
+		}
 		stopStore()
 		if err := <-stored; err != nil {
 			t.Errorf("store: %v", err)
@@ -98,6 +105,26 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 		r.add(id)
 	}
 	return r
+}
+
+// testLog keeps what is logged.
+type testLog struct {
+	mu   sync.Mutex
+	out  io.Writer
+	text []byte
+}
+
+func (l *testLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, b...)
+	return l.out.Write(b)
+}
+
+func (l *testLog) contains(s string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Contains(l.text, []byte(s))
 }
 
 // clientTLS is the configuration of a client that trusts the certificate in a file.

@@ -85,13 +85,16 @@ func (r *rig) dialRaw() net.Conn {
 }
 
 func TestConnectionsThatSayNothing(t *testing.T) {
-	for name, limits := range map[string]Limits{
-		"all":         {PendingConnections: 3, HandshakeTimeout: time.Hour},
-		"one address": {ConnectionsPerAddress: 1, HandshakeTimeout: time.Hour}, // and the eight for the polite answer
+	for name, c := range map[string]struct {
+		limits Limits
+		room   int // besides a device that is connected
+	}{
+		"all":         {Limits{PendingConnections: 3, HandshakeTimeout: time.Hour}, 3},
+		"one address": {Limits{ConnectionsPerAddress: 1, HandshakeTimeout: time.Hour}, politeConnections},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, rigOptions{limits: limits}, "a")
-			d := r.join("a") // is not pending any more
+			r := newRig(t, rigOptions{limits: c.limits}, "a")
+			d := r.join("a")
 			var conns []net.Conn
 			for r.hub.Counters().Dropped == 0 {
 				conns = append(conns, r.dialRaw())
@@ -99,6 +102,9 @@ func TestConnectionsThatSayNothing(t *testing.T) {
 					t.Fatal("no limit")
 				}
 				time.Sleep(time.Millisecond) // for the hub to accept; more connections do no harm
+			}
+			if len(conns) <= c.room {
+				t.Errorf("room for less than %d connections", c.room)
 			}
 			rawGone(t, conns[len(conns)-1])
 			d.alive(1)
