@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/binary"
 	"errors"
 	"slices"
 	"sort"
@@ -31,6 +32,7 @@ type schemaRecord struct {
 type buffer struct {
 	stream uint64
 	next   uint64  // sequence number of the next frame
+	fresh  uint64  // lower numbers may have been sent before this client was made
 	frames []frame // ascending
 	held   int     // frames that have a message
 	bytes  int     // of the held frames, with frameOverhead
@@ -238,6 +240,22 @@ func (b *buffer) recall(first, last uint64, gone device.Ranges) device.Ranges {
 		at = f.seq + 1
 	}
 	return b.notLost(at, last, gone)
+}
+
+// renumber gives the buffer another stream, in which what it holds is numbered from 1.
+func (b *buffer) renumber(stream uint64) {
+	held := slices.DeleteFunc(b.frames, func(f frame) bool { return f.message == nil })
+	b.stream, b.next, b.fresh, b.frames, b.held, b.bytes, b.lost = stream, 1, 1, nil, 0, 0, nil
+	for _, f := range held {
+		_, n := binary.Uvarint(f.message[1:])
+		message := binary.AppendUvarint([]byte{byte(device.TypeData)}, b.next)
+		b.append(frame{seq: b.next, message: append(message, f.message[1+max(n, 0):]...), schema: f.schema})
+		b.next++
+	}
+	if b.log != nil {
+		b.durable, b.log.rewrite = 0, true
+		notify(b.log.wake)
+	}
 }
 
 // empty tells whether nothing waits for the hub's acknowledgement.

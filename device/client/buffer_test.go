@@ -127,7 +127,7 @@ func TestBufferModel(t *testing.T) {
 			},
 			"declare": func(t *rapid.T) {
 				if i := b.undeclared(); i >= 0 && b.conn != 0 {
-					b.declare(i)
+					b.declare(i, func(uint64, uint64) {})
 				}
 			},
 			"connect":    func(*rapid.T) { conns++; b.connected(conns) },
@@ -224,6 +224,7 @@ func TestOverflowIsDeclared(t *testing.T) {
 		cfg.BufferBytes = 10 * size
 		c, stop := h.startDevice(cfg)
 		defer stop()
+		h.visit()
 		for v := range int64(25) {
 			sendValues(t, c, v)
 		}

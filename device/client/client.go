@@ -67,7 +67,7 @@ func New(cfg Config) (*Client, error) {
 		wake:   make(chan struct{}, 1),
 		synced: make(chan struct{}),
 		schema: encodeSchema(cfg.Schema),
-		buf:    buffer{stream: newStream(), next: 1, limit: cfg.BufferBytes},
+		buf:    buffer{stream: newStream(), next: 1, fresh: 1, limit: cfg.BufferBytes},
 	}
 	if cfg.BufferPath == "" {
 		return c, nil

@@ -57,6 +57,24 @@ type Trace struct {
 	Lost    func(first, last uint64)    // the hub is about to be told that these frames are gone; they may repeat
 }
 
+// complete returns a trace that has every function.
+func (t *Trace) complete() *Trace {
+	full := Trace{Sent: func(uint64, int) {}, Settled: func(device.Ranges) {}, Lost: func(uint64, uint64) {}}
+	if t == nil {
+		return &full
+	}
+	if t.Sent != nil {
+		full.Sent = t.Sent
+	}
+	if t.Settled != nil {
+		full.Settled = t.Settled
+	}
+	if t.Lost != nil {
+		full.Lost = t.Lost
+	}
+	return &full
+}
+
 // Faults makes a device misbehave on purpose, for tests of a hub. Either function may be nil.
 type Faults struct {
 	Duplicate func(seq uint64) bool // send this frame twice
@@ -110,9 +128,7 @@ func (c *Config) complete() (*url.URL, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	if c.Trace == nil {
-		c.Trace = new(Trace)
-	}
+	c.Trace = c.Trace.complete()
 	switch {
 	case c.Token == "":
 		return nil, errors.New("no token")

@@ -238,6 +238,52 @@ func TestFramesWaitForTheDisk(t *testing.T) {
 	}
 }
 
+// A buffer file that is older than what the hub has: new frames must not pass for old ones.
+func TestRolledBackFileBeginsANewStream(t *testing.T) {
+	h := newFakeHub(t)
+	cfg, path := diskConfig(t, h)
+	c, stop := h.startDevice(cfg)
+	hc := h.accept()
+	hc.welcome(nil)
+	sendValues(t, c, 1, 2, 3)
+	hc.expectFrames(3)
+	stop()
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, stop = h.startDevice(cfg)
+	sendValues(t, c, 4, 5)
+	hc = h.accept()
+	hc.welcome(nil)
+	hc.expectFrames(5)
+	stop()
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	c, _ = h.startDevice(cfg)
+	sendValues(t, c, 40) // with number 4, too
+	hc = h.accept()
+	stream := hc.hello.Stream
+	hc.welcome(device.Ranges{{First: 1, Last: 2}, {First: 4, Last: 5}})
+	hc = h.accept()
+	if hc.hello.Stream == stream || hc.hello.Oldest != 1 || hc.hello.Next != 3 {
+		t.Errorf("%+v", hc.hello)
+	}
+	hc.welcome(nil)
+	for i, want := range []int64{3, 40} {
+		if b := hc.next(); frameSeq(t, b) != uint64(i+1) || value(t, b) != want {
+			t.Errorf("got % x, want frame %d with value %d", b, i+1, want)
+		}
+	}
+	checkBooks(t, c)
+	sendValues(t, c, 41)
+	if got := hc.expectFrames(1); got[0] != 3 {
+		t.Errorf("sent %v", got)
+	}
+}
+
 // Environment variables that make the test binary a device.
 const (
 	childURL  = "TELEMETRY_TEST_URL"

@@ -121,7 +121,7 @@ func (c *Client) writeDisk(ctx context.Context) {
 func (c *Client) flush() error {
 	c.mu.Lock()
 	log := c.buf.log
-	records, next, appended := log.pending, c.buf.next, log.appended
+	records, stream, next, appended := log.pending, c.buf.stream, c.buf.next, log.appended
 	replace := log.rewrite || c.disk.file == nil || c.worthRewriting(c.disk.size+int64(len(records)))
 	if replace {
 		records = c.snapshot()
@@ -143,7 +143,9 @@ func (c *Client) flush() error {
 		log.rewrite = true
 		return err
 	}
-	c.buf.durable, c.durable = next-1, appended
+	if c.durable = appended; c.buf.stream == stream {
+		c.buf.durable = next - 1
+	}
 	close(c.synced)
 	c.synced = make(chan struct{})
 	notify(c.wake)

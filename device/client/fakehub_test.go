@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -153,6 +154,16 @@ func (h *fakeHub) accept() *hubConn {
 		h.t.Fatal("no device has connected")
 		return nil
 	}
+}
+
+// visit lets the device connect once and go again.
+func (h *fakeHub) visit() {
+	h.t.Helper()
+	hc := h.accept()
+	hc.welcome(nil)
+	synctest.Wait()
+	hc.cut()
+	synctest.Wait()
 }
 
 // next is the next message of the device.

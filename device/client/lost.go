@@ -38,20 +38,21 @@ func (b *buffer) lose(first, last uint64, reason device.LostReason) {
 	}
 }
 
-// joinLost makes one range of lost[i] and the next one if the hub is to be told the same of both.
-func (b *buffer) joinLost(i int) {
+// joinLost makes one range of lost[i] and the next one if the hub is to be told the same of both, and tells whether it did.
+func (b *buffer) joinLost(i int) bool {
 	r, next := &b.lost[i], b.lost[i+1]
 	if r.reason != next.reason || r.sent != next.sent {
-		return
+		return false
 	}
 	if r.last+1 != next.first {
 		if len(b.lost) <= maxLostRanges || b.holds(r.last, next.first) {
-			return
+			return false
 		}
 		r.vague = true
 	}
 	r.last, r.vague = next.last, r.vague || next.vague
 	b.lost = slices.Delete(b.lost, i+1, i+2)
+	return true
 }
 
 // holds tells whether a frame between the two numbers is held.
@@ -97,19 +98,22 @@ func (b *buffer) undeclared() int {
 	return slices.IndexFunc(b.lost, func(r lostRange) bool { return r.sent != b.conn })
 }
 
-// declare takes note that the hub is told of lost[i], joined with what follows it, and returns that.
-func (b *buffer) declare(i int) lostRange {
-	for b.lost[i].sent = b.conn; i+1 < len(b.lost); {
-		next, before := &b.lost[i+1], len(b.lost)
-		if next.first == b.lost[i].last+1 && next.sent != b.conn {
-			next.sent = b.conn
-			b.joinLost(i)
+// declare takes note that the hub is told of lost[i], and of the ranges behind it as far as no frame between them is held: what
+// lies there is settled, and LOST does not change that. It returns the range to tell; each is called with its parts.
+func (b *buffer) declare(i int, each func(first, last uint64)) lostRange {
+	told := b.lost[i]
+	for {
+		r := &b.lost[i]
+		told.last = r.last
+		each(r.first, r.last)
+		r.sent = b.conn
+		if i == 0 || !b.joinLost(i-1) {
+			i++
 		}
-		if len(b.lost) == before {
-			break
+		if i == len(b.lost) || b.lost[i].sent == b.conn || b.lost[i].reason != told.reason || b.holds(told.last, b.lost[i].first) {
+			return told
 		}
 	}
-	return b.lost[i]
 }
 
 // notLost appends to dst what of first to last is in no lost range.

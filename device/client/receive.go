@@ -95,9 +95,7 @@ func (c *Client) settleLocked(ranges device.Ranges, rejected bool) {
 	for _, r := range ranges {
 		c.buf.settle(r.First, r.Last, rejected)
 	}
-	if c.cfg.Trace.Settled != nil {
-		c.cfg.Trace.Settled(ranges)
-	}
+	c.cfg.Trace.Settled(ranges)
 	if c.buf.empty() {
 		for _, d := range c.drained {
 			close(d)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"math"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
@@ -60,13 +61,14 @@ func (c *Client) restore(file []byte) error {
 	r := restorer{buf: b, commands: &c.commands, schemas: map[device.Hash]*schemaRecord{c.schema.hash: c.schema}}
 	scanRecords(file[headerSize:], r.record, r.damage)
 	r.known.AddRange(h.tail, h.next-1)
-	for _, gone := range r.known.Missing(h.first, b.next-1, nil, len(file)) {
+	for _, gone := range r.known.Missing(h.first, b.next-1, nil, math.MaxInt) {
 		b.lose(gone.First, gone.Last, device.LostCorrupted)
 	}
 	if last := min(b.next+r.hidden, device.MaxSeq+1); last > b.next {
 		b.lose(b.next, last-1, device.LostCorrupted)
 		b.next = last
 	}
+	b.fresh = b.next
 	for b.bytes > b.limit {
 		b.overwriteOldest()
 	}

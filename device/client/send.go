@@ -118,30 +118,14 @@ func (s *session) nextControl(now time.Time) (message []byte, wait time.Duration
 	case s.lostAt.After(now):
 		return nil, s.lostAt.Sub(now)
 	default:
-		message = s.declare(lost)
+		r := b.declare(lost, s.client.cfg.Trace.Lost)
+		message = device.AppendControl(nil, &device.Lost{First: r.first, Last: r.last, Reason: r.reason})
 		if b.undeclared() < 0 {
 			s.lostAt = now.Add(lostEvery)
 		}
 	}
 	s.controlRate.take(now)
 	return message, 0
-}
-
-// declare is LOST for the lost range with index i and those behind it, as far as nothing between them is held: the hub has settled
-// what lies there, and LOST does not change that.
-func (s *session) declare(i int) []byte {
-	b, trace := &s.client.buf, s.client.cfg.Trace.Lost
-	all := b.declare(i)
-	for r := all; ; r = b.declare(i) {
-		if trace != nil {
-			trace(r.first, r.last)
-		}
-		all.last = r.last
-		if i++; i == len(b.lost) || b.lost[i].sent == b.conn || b.lost[i].reason != all.reason || b.holds(all.last, b.lost[i].first) {
-			break
-		}
-	}
-	return device.AppendControl(nil, &device.Lost{First: all.first, Last: all.last, Reason: all.reason})
 }
 
 // nextFrame is a live frame or else one of the backlog, if rates and windows allow. Before it may come its schema.
@@ -219,9 +203,7 @@ func (s *session) admit(f *frame, now time.Time, windowFrames, windowBytes int) 
 // sent counts a transmission. The caller holds c.mu.
 func (c *Client) sent(seq uint64, bytes int) {
 	c.stats.Sent++
-	if c.cfg.Trace.Sent != nil {
-		c.cfg.Trace.Sent(seq, bytes)
-	}
+	c.cfg.Trace.Sent(seq, bytes)
 }
 
 // fault does what Config.Faults says after the message, if it is a frame.

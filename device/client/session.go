@@ -27,6 +27,9 @@ var (
 	errNoWelcome = errors.New("the hub does not say WELCOME")
 	errSilent    = errors.New("the hub has gone silent")
 	errCut       = errors.New("connection cut on purpose")
+
+	errRolledBack = errors.New("the hub has later frames of this stream than the device ever sent: the buffer file is an old one; " +
+		"the device begins a new stream")
 )
 
 // session is one connection. The loop in run owns it; a second goroutine reads.
@@ -186,8 +189,7 @@ func (s *session) take(ctx context.Context, m device.Message) error {
 		return goAwayError{m}
 	case *device.Welcome:
 		if !welcomed {
-			s.welcomed(m)
-			return nil
+			return s.welcomed(m)
 		}
 	case *device.Resend:
 		if welcomed {
@@ -203,7 +205,7 @@ func (s *session) take(ctx context.Context, m device.Message) error {
 	return fmt.Errorf("%w: type 0x%02x is out of place", device.ErrMalformed, byte(m.Type()))
 }
 
-func (s *session) welcomed(w *device.Welcome) {
+func (s *session) welcomed(w *device.Welcome) error {
 	now := time.Now()
 	s.welcomeAt, s.hubTime = now, w.Now
 	s.pingEvery = min(max(time.Duration(w.Idle)*time.Millisecond, minIdle), maxIdle) / 3
@@ -219,12 +221,27 @@ func (s *session) welcomed(w *device.Welcome) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := &c.buf
+	if n := len(w.Received); n > 0 && w.Received[n-1].Last >= b.fresh && c.stats.Connects == 0 {
+		c.leaveStream(w.Received)
+		return errRolledBack
+	}
 	s.windowFrames, s.windowBytes = int(w.WindowFrames), int(w.WindowBytes)
 	c.stats.Connected = true
 	c.stats.Connects++
 	b.connected(c.stats.Connects)
 	c.settleLocked(w.Received, false)
 	s.live, s.backlog = b.next, 0
+	return nil
+}
+
+// leaveStream begins a new stream because the hub has frames that this buffer never sent: it was put back to an earlier state, by
+// a disk that lost what it had called durable, or from a copy. The numbers that the device has given to new frames since would be
+// taken for duplicates. What is held from before that state and settled is settled.
+func (c *Client) leaveStream(received device.Ranges) {
+	for _, r := range received {
+		c.buf.settle(r.First, min(r.Last, c.buf.fresh-1), false)
+	}
+	c.buf.renumber(newStream())
 }
 
 // disconnected takes note that the connection has ended.

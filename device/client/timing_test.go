@@ -370,6 +370,7 @@ func TestManyLostRangesAreDeclaredInOne(t *testing.T) {
 		cfg.BufferBytes = 400 * (len(message(t, 200)) + frameOverhead)
 		c, stop := h.startDevice(cfg)
 		defer stop()
+		h.visit()
 		for v := range int64(300) {
 			sendValues(t, c, v)
 		}
