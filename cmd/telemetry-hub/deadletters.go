@@ -131,7 +131,7 @@ func newDeadLettersDrop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drop {POSITION... | --all}",
 		Short: "Drop dead letters",
-		Long:  `drop takes dead letters off the shelf. The books keep counting their frames as
+		Long: `drop takes dead letters off the shelf. The books keep counting their frames as
 rejected.`,
 		Example: `  telemetry-hub dead-letters drop 4711 4712
   telemetry-hub dead-letters drop --all`,

@@ -216,9 +216,9 @@ readings stay; "device rotate" admits it again with a new token.`,
 
 func newDeviceRemove() *cobra.Command {
 	return deviceAction(&cobra.Command{
-		Use:     "remove ID",
-		Short:   "Forget a device and its readings",
-		Long:    `remove forgets a device: its tokens, its books and its local readings. It closes
+		Use:   "remove ID",
+		Short: "Forget a device and its readings",
+		Long: `remove forgets a device: its tokens, its books and its local readings. It closes
 its connection.`,
 		Example: "  telemetry-hub device remove pump-7",
 	}, "removed", (*control.Client).Remove)
