@@ -60,7 +60,8 @@ func (h *History) putPending() error {
 			index := tx.Bucket(bucketIndex)
 			for i := range batch {
 				e := &batch[i]
-				if err := index.Put(appendIndexKey(nil, e.device, e.first, e.number), e.appendIndexValue(nil)); err != nil {
+				key := appendIndexKey(nil, e.device, e.first, e.number)
+				if err := index.Put(key, e.appendIndexValue(nil, key)); err != nil {
 					return err
 				}
 			}
@@ -127,7 +128,10 @@ func (h *History) deadEntries(from []byte, schemas map[device.Hash]bool) (dead [
 				return nil
 			}
 			seen++
-			e, err := parseIndex(k[max(0, len(k)-16):], v)
+			e, err := parseIndex(k[max(0, len(k)-indexTail):], v)
+			if err != nil {
+				h.damaged.Add(1)
+			}
 			if err != nil || e.number < h.oldest {
 				dead = append(dead, slices.Clone(k))
 				continue

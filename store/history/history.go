@@ -116,6 +116,7 @@ type History struct {
 	size     int64     // bytes
 	oldest   uint64    // number of the oldest block; state.next if there is none
 	received int64     // its newest time of receipt, ms since 1970
+	removals uint64    // how often Remove has deleted blocks
 }
 
 // Add takes a frame. Frames come in journal order; one that the History already holds is ignored. When the memory for frames

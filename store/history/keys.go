@@ -16,7 +16,7 @@ import (
 //	│  └─ state    see state
 //	├─ blocks      block number u64 → block, see block.go
 //	├─ recent      block number u64 → what index will say of the block, and the watermark; see record
-//	├─ index       device ‖ 0x00 ‖ first time i64 with the sign bit flipped ‖ block number u64 → last time i64 ‖ schema hash
+//	├─ index       device ‖ 0x00 ‖ first time i64 with the sign bit flipped ‖ block number u64 → last time i64 ‖ schema hash ‖ checksum
 //	└─ schemas     schema hash → SCHEMA message
 //
 // Blocks are numbered in the order they are written, so a transaction adds pages at the right edge of blocks and of recent
@@ -104,18 +104,29 @@ func appendIndexKey(dst []byte, deviceID string, first int64, number uint64) []b
 	return binary.BigEndian.AppendUint64(dst, number)
 }
 
-func (e *entry) appendIndexValue(dst []byte) []byte {
+// appendIndexValue appends the value for a key; the checksum covers the times and the number in the key too.
+func (e *entry) appendIndexValue(dst, key []byte) []byte {
+	start := len(dst)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(e.last))
-	return append(dst, e.hash[:]...)
+	dst = append(dst, e.hash[:]...)
+	return binary.BigEndian.AppendUint32(dst, indexChecksum(key[len(key)-indexTail:], dst[start:]))
+}
+
+// indexTail is the length of an index key behind the device.
+const indexTail = 8 + 8
+
+func indexChecksum(tail, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(tail, castagnoli), castagnoli, value)
 }
 
 // parseIndex reads what follows the device in an index key, and its value.
-func parseIndex(k, v []byte) (e entry, err error) {
-	if len(k) != 16 || len(v) != 8+device.HashSize {
+func parseIndex(tail, v []byte) (e entry, err error) {
+	n := 8 + device.HashSize
+	if len(tail) != indexTail || len(v) != n+4 || binary.BigEndian.Uint32(v[n:]) != indexChecksum(tail, v[:n]) {
 		return entry{}, errValue
 	}
-	e.first = int64(binary.BigEndian.Uint64(k) ^ 1<<63)
-	e.number = binary.BigEndian.Uint64(k[8:])
+	e.first = int64(binary.BigEndian.Uint64(tail) ^ 1<<63)
+	e.number = binary.BigEndian.Uint64(tail[8:])
 	e.last = int64(binary.BigEndian.Uint64(v))
 	copy(e.hash[:], v[8:])
 	return e, nil

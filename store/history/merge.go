@@ -76,29 +76,23 @@ func (h sourceHeap) second() sampleKey {
 // load decodes a block, and returns false if there is nothing to be read in it.
 func (s *scan) load(src *source) (ok bool, err error) {
 	c := s.contents()
-	schema, ok := s.schemas[src.hash]
+	defer func() {
+		if src.contents == nil {
+			s.spare = append(s.spare, c)
+		}
+	}()
 	if src.value != nil {
 		c.raw = append(c.raw[:0], src.value...)
-	} else {
-		found := false
-		err = s.h.file.View(func(tx *bolt.Tx) error {
-			v := tx.Bucket(bucketBlocks).Get(numberKey(src.number))
-			found = v != nil
-			c.raw = append(c.raw[:0], v...)
-			if !ok {
-				schema = readSchema(tx, src.hash)
-				s.schemas[src.hash] = schema
-			}
-			return nil
-		})
-		if err != nil || !found { // retention was faster
-			s.spare = append(s.spare, c)
-			return false, err
-		}
+	} else if ok, err := s.readBlock(src.number, c); !ok {
+		return false, err
 	}
-	if !s.parse(src, c, schema) {
+	id, hash, _, _ := blockHead(c.raw)
+	schema, err := s.schema(hash)
+	if err != nil {
+		return false, err
+	}
+	if schema == nil || id != s.query.Device || c.parse(schema, s.query.Channel) != nil || c.data.Times[c.sample(0)] != src.first {
 		s.damaged++
-		s.spare = append(s.spare, c)
 		return false, nil
 	}
 	src.contents = c
@@ -106,16 +100,38 @@ func (s *scan) load(src *source) (ok bool, err error) {
 	return true, nil
 }
 
-// parse decodes c.raw and tells whether it is the block that src means.
-func (s *scan) parse(src *source, c *contents, schema *device.Schema) bool {
-	if src.value == nil && !checkBlock(c.raw, src.number) || schema == nil {
-		return false
+// readBlock reads a block from the file into c.raw. It returns false if the block is damaged, or deleted meanwhile.
+func (s *scan) readBlock(number uint64, c *contents) (bool, error) {
+	err := s.h.file.View(func(tx *bolt.Tx) error {
+		c.raw = append(c.raw[:0], tx.Bucket(bucketBlocks).Get(numberKey(number))...)
+		return nil
+	})
+	if err != nil {
+		return false, err
 	}
-	id, hash, _, _ := blockHead(c.raw)
-	if id != s.query.Device || hash != src.hash || c.parse(schema, s.query.Channel) != nil {
-		return false
+	if checkBlock(c.raw, number) {
+		return true, nil
 	}
-	return c.data.Times[c.sample(0)] == src.first
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	if len(c.raw) > 0 || number >= s.h.oldest && s.removals == s.h.removals {
+		s.damaged++
+	}
+	return false, nil
+}
+
+// schema returns a schema, nil if the file has none that could be read.
+func (s *scan) schema(hash device.Hash) (*device.Schema, error) {
+	schema, ok := s.schemas[hash]
+	if ok {
+		return schema, nil
+	}
+	err := s.h.file.View(func(tx *bolt.Tx) error {
+		schema = readSchema(tx, hash)
+		return nil
+	})
+	s.schemas[hash] = schema
+	return schema, err
 }
 
 // readSchema returns a schema from the file, nil if it is missing or damaged.

@@ -56,6 +56,8 @@ type indexWalk struct {
 	from   []byte // the next key
 	bounds bounds
 	done   bool
+
+	damaged uint64 // entries met that can't be read
 }
 
 func newIndexWalk(deviceID string, b bounds) indexWalk {
@@ -90,7 +92,7 @@ func (w *indexWalk) stretch(c *bolt.Cursor, limit int) (found []entry) {
 		e, err := parseIndex(k[len(w.prefix):], v)
 		switch {
 		case err != nil:
-			continue
+			w.damaged++
 		case e.first > w.bounds.high:
 			w.done = true
 			return found
@@ -117,7 +119,9 @@ type scan struct {
 	loaded  int
 	spare   []*contents
 	schemas map[device.Hash]*device.Schema // nil: not to be had
-	damaged uint64
+
+	removals uint64
+	damaged  uint64
 }
 
 func newScan(h *History, q Query) *scan {
@@ -127,7 +131,7 @@ func newScan(h *History, q Query) *scan {
 		h.mu.Unlock()
 		return nil
 	}
-	s.nextNumber = h.state.next
+	s.nextNumber, s.removals = h.state.next, h.removals
 	var pending []entry
 	var rest records
 	if b := h.buffers[q.Device]; b != nil {
@@ -204,7 +208,7 @@ func (s *scan) run(ctx context.Context, yield func(Reading, error) bool) error {
 }
 
 func (s *scan) report() {
-	if s.damaged > 0 {
+	if s.damaged += s.walk.damaged; s.damaged > 0 {
 		s.h.damaged.Add(s.damaged)
 		s.h.opts.Logger.Warn("damaged blocks of the history were passed over", "device", s.query.Device, "blocks", s.damaged)
 	}

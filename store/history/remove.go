@@ -111,6 +111,7 @@ func (h *History) deleteEntries(deviceID string, batch []entry) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.state, h.oldest, h.received = s, at.number, at.received
+	h.removals++
 	if b := h.buffers[deviceID]; b != nil && len(b.pending) > 0 {
 		b.pending = slices.Clip(b.pending[:len(b.pending)-len(batch)]) // a scan may read what follows
 		h.pending -= len(batch)
