@@ -114,9 +114,13 @@ func TestReplayAcrossKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	played := make(chan error, 1)
-	go func() { played <- p.play(t.Context(), 0) }()
-	await(t, "the first rows are acknowledged", func() bool { return p.client.Stats().Acked > 0 })
+	// Two days in about five seconds, a frame for each row: the kill falls in between.
+	go func() { played <- p.play(t.Context(), 30_000) }()
+	await(t, "some rows are acknowledged", func() bool { return p.client.Stats().Acked > 300 })
 	h.kill()
+	if s := p.client.Stats(); s.Acked > 2000 {
+		t.Fatalf("the kill came too late: %+v", s)
+	}
 	if err := h.start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

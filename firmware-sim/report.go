@@ -31,12 +31,9 @@ type Report struct {
 // Agrees says whether every frame is accounted for and every value is the one that was sent.
 func (r *Report) Agrees() bool { return r.Found == 0 }
 
-// reset forgets what was compared, but not what disagreed.
+// reset forgets what was compared.
 func (r *Report) reset() {
-	*r = Report{
-		Seed: r.Seed, Kills: r.Kills, Cuts: r.Cuts, Restarts: r.Restarts, Dir: r.Dir,
-		Found: r.Found, Disagree: r.Disagree, Sentences: r.Sentences,
-	}
+	*r = Report{Seed: r.Seed, Kills: r.Kills, Cuts: r.Cuts, Restarts: r.Restarts, Dir: r.Dir}
 }
 
 // add closes the books of one device.
@@ -110,7 +107,7 @@ func (r *Report) String() string {
 	if r.Agrees() {
 		b.WriteString("the books close: nothing is missing, nothing is there twice, every value is the one that was sent\n")
 	} else {
-		fmt.Fprintf(&b, "DISAGREEMENT: %d, %d devices\n", r.Found, r.Disagree)
+		fmt.Fprintf(&b, "DISAGREEMENT: %d findings, %d of %d devices\n", r.Found, r.Disagree, r.Devices)
 	}
 	if r.Dir != "" {
 		fmt.Fprintf(&b, "files kept in %s\n", r.Dir)

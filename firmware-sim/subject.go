@@ -33,6 +33,7 @@ type subject struct {
 	books  deviceBooks
 	firsts device.SeqSet // frames transmitted
 	cuts   device.SeqSet // frames behind which the connection was cut
+	calm   bool          // no more cuts
 }
 
 const (
@@ -85,7 +86,14 @@ func (s *subject) sent(seq uint64, _ int) {
 func (s *subject) cut(seq uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.script.cut(seq) && s.cuts.Add(seq)
+	return !s.calm && s.script.cut(seq) && s.cuts.Add(seq)
+}
+
+// calmDown ends the cuts: a device that is cut off soon after it came back stays away longer each time.
+func (s *subject) calmDown() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calm = true
 }
 
 func (s *subject) settled(r device.Ranges) {
