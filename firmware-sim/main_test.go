@@ -8,13 +8,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "telemetry-hub-test-")
-	if err != nil {
-		panic(err)
-	}
-	binaryDir = dir
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(dir)
+		if binaryDir != "" {
+			os.RemoveAll(binaryDir)
+		}
 		os.Exit(code)
 	}))
 }

@@ -119,7 +119,7 @@ func (s *subject) lost(first, last uint64) {
 	}
 }
 
-// open starts the device, or starts it again.
+// open starts the device.
 func (s *subject) open() (err error) {
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
@@ -128,16 +128,20 @@ func (s *subject) open() (err error) {
 }
 
 // restart ends the device and starts it again with what its buffer kept.
-func (s *subject) restart() (err error) {
+func (s *subject) restart() error {
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
-	s.restarts++
-	s.retired += s.client.Stats().Connects
 	if err := s.client.Close(); err != nil {
 		return err
 	}
-	s.client, err = client.New(s.config)
-	return err
+	next, err := client.New(s.config)
+	if err != nil {
+		return err
+	}
+	s.restarts++
+	s.retired += s.client.Stats().Connects
+	s.client = next
+	return nil
 }
 
 // live keeps the device connected until ctx ends, with restarts while measuring lives if the device is one for that.
