@@ -4,16 +4,12 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
@@ -194,97 +190,6 @@ func TestDeadLetters(t *testing.T) {
 	if d := show(t, dir, "probe-1"); d.Books.Rejected != 3 {
 		t.Errorf("the books have %d rejected", d.Books.Rejected)
 	}
-}
-
-// A reader that has enough, such as head, ends the command without a word.
-func TestReadingsIntoAClosedPipe(t *testing.T) {
-	dir := t.TempDir()
-	p := start(t, dir, nil)
-	c := p.connect(t, strings.TrimSpace(must(t, "device", "add", "probe-1", "--data-dir", dir)))
-	send(t, c, 3000)
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stderr bytes.Buffer
-	cmd := exec.Command(program("telemetry-hub"), "readings", "probe-1", "--data-dir", dir)
-	cmd.Stdout, cmd.Stderr = w, &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	if _, err := r.Read(make([]byte, 100)); err != nil {
-		t.Fatal(err)
-	}
-	r.Close()
-	_ = cmd.Wait()
-	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if !status.Signaled() || status.Signal() != syscall.SIGPIPE || stderr.Len() > 0 {
-		t.Errorf("%v, %s", cmd.ProcessState, &stderr)
-	}
-}
-
-// The memory that readings needs, in the hub and in the command, does not grow with what it prints.
-func TestReadingsMemory(t *testing.T) {
-	dir := t.TempDir()
-	p := start(t, dir, nil)
-	c := p.connect(t, strings.TrimSpace(must(t, "device", "add", "probe-1", "--data-dir", dir)))
-	const frames, samples = 300, device.MaxSamples
-	d := &device.Data{Columns: []device.Column{{ID: 1, Type: device.Int, Bits: make([]uint64, samples)}}}
-	for i := range frames {
-		d.Times = d.Times[:0]
-		for k := range samples {
-			d.Times = append(d.Times, firstReading.Add(time.Duration(i*samples+k)*time.Second).UnixMicro())
-		}
-		if _, err := c.Send(d); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := c.Drain(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	readings := func(args ...string) (bytes int64, kib int64) {
-		cmd := exec.Command(program("telemetry-hub"), append([]string{"readings", "probe-1", "--format", "csv", "--data-dir", dir}, args...)...)
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		n, err := io.Copy(io.Discard, out)
-		if err := errors.Join(err, cmd.Wait()); err != nil {
-			t.Fatal(err)
-		}
-		return n, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
-	}
-	_, fewKiB := readings("--to", firstReading.Add(samples*time.Second).Format(time.RFC3339))
-	hubBefore := p.peakKiB(t)
-	printed, manyKiB := readings()
-	if want := int64(frames * samples * len("2026-02-04T17:51:00.000000000Z,probe-1,temperature,0.00\n")); printed < want {
-		t.Fatalf("%d bytes were printed, want %d", printed, want)
-	}
-	// 17 MB were printed; the race detector's bookkeeping makes the rest uneven.
-	if grown := manyKiB - fewKiB; grown > 8<<10 {
-		t.Errorf("the command grew by %d KiB", grown)
-	}
-	if grown := p.peakKiB(t) - hubBefore; grown > 8<<10 {
-		t.Errorf("the hub grew by %d KiB", grown)
-	}
-}
-
-// peakKiB is the most memory the process has ever had.
-func (p *process) peakKiB(t *testing.T) (kib int64) {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, peak, _ := strings.Cut(string(status), "VmHWM:")
-	if _, err := fmt.Sscan(peak, &kib); err != nil {
-		t.Fatal(err)
-	}
-	return kib
 }
 
 // Root works on the files of a stopped service as their owner.

@@ -80,8 +80,9 @@ func (c *config) storeOptions(log *slog.Logger) store.Options {
 
 // source is one place settings come from.
 type source struct {
-	name string // for errors
-	load func(*koanf.Koanf) error
+	name  string // for errors
+	flags bool   // a mistake in it is one of the command line
+	load  func(*koanf.Koanf) error
 }
 
 // loadConfig merges the file, the environment and the flags that were given; each overrides those before it.
@@ -91,11 +92,11 @@ func loadConfig(flags *pflag.FlagSet, path string, environ []string) (*config, e
 	addFields(fields, "", reflect.ValueOf(c).Elem())
 
 	sources := []source{
-		{"the environment", func(k *koanf.Koanf) error { return k.Load(environment(fields, environ), nil) }},
-		{"the command line", func(k *koanf.Koanf) error { return k.Load(commandLine(fields, flags), nil) }},
+		{"the environment", false, func(k *koanf.Koanf) error { return k.Load(environment(fields, environ), nil) }},
+		{"the command line", true, func(k *koanf.Koanf) error { return k.Load(commandLine(fields, flags), nil) }},
 	}
 	if path != "" {
-		sources = slices.Insert(sources, 0, source{path, func(k *koanf.Koanf) error { return loadFile(k, path) }})
+		sources = slices.Insert(sources, 0, source{path, false, func(k *koanf.Koanf) error { return loadFile(k, path) }})
 	}
 	for _, s := range sources {
 		k := koanf.New(".")
@@ -111,7 +112,11 @@ func loadConfig(flags *pflag.FlagSet, path string, environ []string) (*config, e
 				return nil, unknownKey(s.name, key, fields)
 			}
 			if err := setField(field, k.Get(key)); err != nil {
-				return nil, fmt.Errorf("%s: %s: %w", s.name, key, err)
+				err = fmt.Errorf("%s: %s: %w", s.name, key, err)
+				if s.flags {
+					err = &usageError{err}
+				}
+				return nil, err
 			}
 		}
 	}

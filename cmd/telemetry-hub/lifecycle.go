@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -13,15 +12,12 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// errStop ends the server's tasks because somebody asked for it.
-var errStop = errors.New("asked to stop")
-
 // obey does what signals ask until one asks to stop.
-func (s *server) obey(ctx context.Context, signals chan os.Signal) error {
+func (s *server) obey(ctx context.Context, signals chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
 				s.reload()
@@ -30,7 +26,7 @@ func (s *server) obey(ctx context.Context, signals chan os.Signal) error {
 			s.log.Info("stopping", "signal", sig.String())
 			s.notify(daemon.SdNotifyStopping, "STATUS=Stopping")
 			signal.Stop(signals) // a second one kills: nothing acknowledged is lost by it
-			return errStop
+			return
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
-	"sync"
 
 	"github.com/coreos/go-systemd/v22/journal"
 )
@@ -12,31 +11,28 @@ import (
 // newLogger logs to w as text. Under systemd, lines carry a priority instead of a time: the journal adds its own time, and
 // `journalctl -p warning` works.
 func newLogger(w io.Writer, level slog.Leveler) *slog.Logger {
-	if toJournal, err := journal.StderrIsJournalStream(); err != nil || !toJournal {
-		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+	options := &slog.HandlerOptions{Level: level}
+	if toJournal, err := journal.StderrIsJournalStream(); err == nil && toJournal {
+		w, options.ReplaceAttr = &priorityWriter{w: w}, withoutTime
 	}
-	return slog.New(slog.NewTextHandler(&priorityWriter{w: w}, &slog.HandlerOptions{
-		Level: level,
-		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		},
-	}))
+	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// priorityWriter puts the priority of sd-daemon(3) before each line. A text handler writes one line with one Write, the
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// priorityWriter puts the priority of sd-daemon(3) before each line. A text handler writes one line at a time, with the
 // level at its head.
 type priorityWriter struct {
-	mu   sync.Mutex
 	w    io.Writer
 	line []byte
 }
 
 func (p *priorityWriter) Write(line []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	priority := "<6>"
 	switch {
 	case bytes.HasPrefix(line, []byte("level=ERROR")):

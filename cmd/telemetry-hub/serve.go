@@ -74,19 +74,20 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	}
 	// Opening may take long, and was as safe to kill as everything else. From here on the end is an ordered one.
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.obey(ctx, signals) })
+	g.Go(func() error {
+		defer stop()
+		s.obey(ctx, signals)
+		return nil
+	})
 	g.Go(func() error { return s.run(ctx) })
 	g.Go(func() error { return s.feedWatchdog(ctx) })
 	if _, err := fmt.Fprintf(stdout, "telemetry-hub ready: https://%s (certificate sha256 %s)\n", s.ln.Addr(), s.cert.Fingerprint()); err != nil {
 		log.Warn("the ready line could not be printed", "error", err)
 	}
 	s.notify("READY=1", "STATUS=Waiting for devices on "+s.ln.Addr().String())
-	err = g.Wait()
-	if errors.Is(err, errStop) {
-		err = nil
-	}
-	return errors.Join(err, s.close())
+	return errors.Join(g.Wait(), s.close())
 }
 
 // server is a hub with its files and sockets.
