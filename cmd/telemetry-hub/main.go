@@ -81,6 +81,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2 // letters to be changed
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return &usageError{withHint(err, "did you mean %s?", strings.Join(near, " or "))}
 	}
