@@ -84,6 +84,15 @@ func (f *File) Space() (size, used int64, err error) {
 	return size, size - int64(stats.FreePageN+stats.PendingPageN)*pageSize, err
 }
 
+// Release takes the pages that have been read out of the process's resident memory. Without it, that becomes as large as the
+// file in time, because bbolt maps the file.
+func (f *File) Release() error {
+	return f.View(func(tx *bolt.Tx) error {
+		// While the transaction is open the file can't be mapped elsewhere.
+		return unmap(f.db.Info().Data, tx.Size())
+	})
+}
+
 // Close closes the file. A damaged one is only left alone: its lock ends with the process, or by SetAside, which gives
 // the name to a new file.
 func (f *File) Close() error {

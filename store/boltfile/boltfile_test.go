@@ -354,6 +354,58 @@ func TestCompact(t *testing.T) {
 	}
 }
 
+// TestRelease reads a large file: it must not stay in the resident memory.
+func TestRelease(t *testing.T) {
+	f, err := Open(filepath.Join(t.TempDir(), "a.db"), 256<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 64 {
+		err := f.Update(func(tx *bolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists([]byte("b"))
+			return errors.Join(err, b.Put([]byte{byte(i)}, make([]byte, 1<<20)))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	readIt := func() {
+		t.Helper()
+		if err := f.View(func(tx *bolt.Tx) error { return readAll(tx.Bucket([]byte("b"))) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	readIt()
+	if before := residentFile(t); before < 60<<20 {
+		t.Errorf("only %d bytes of files are resident after reading", before)
+	}
+	if err := f.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if after := residentFile(t); after > 30<<20 {
+		t.Errorf("%d bytes of files are resident", after)
+	}
+	readIt()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// residentFile is how many bytes of files are in the process's resident memory.
+func residentFile(t *testing.T) int64 {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kib int64
+	_, line, _ := bytes.Cut(b, []byte("\nRssFile:"))
+	if _, err := fmt.Sscanf(string(line), "%d kB", &kib); err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
 // FuzzOpen changes bytes of a real file: it is refused, or can be read.
 func FuzzOpen(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "a.db")

@@ -41,7 +41,8 @@ func Open(path string, reserve int64) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return &File{path: path, db: db}, nil
+	f := &File{path: path, db: db}
+	return f, f.Release() // bbolt has read all of it
 }
 
 func open(path string, reserve int64, noSync bool) (db *bolt.DB, err error) {

@@ -274,5 +274,5 @@ func (h *History) update(fn func(*bolt.Tx) error) error {
 // measure asks how large the file is. mu is held.
 func (h *History) measure() (err error) {
 	h.size, h.used, err = h.file.Space()
-	return err
+	return errors.Join(err, h.file.Release())
 }

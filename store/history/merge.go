@@ -15,6 +15,9 @@ import (
 // sense; then blocks are decoded again and again.
 const maxLoaded = 32
 
+// releaseEvery is after how many blocks a scan takes them out of the resident memory again, to which each may have added 64 KiB.
+const releaseEvery = 128
+
 // errStopped says that the reader wants no more.
 var errStopped = errors.New("stopped")
 
@@ -108,6 +111,11 @@ func (s *scan) readBlock(number uint64, c *contents) (bool, error) {
 	})
 	if err != nil {
 		return false, err
+	}
+	if s.read++; s.read%releaseEvery == 0 {
+		if err := s.h.file.Release(); err != nil {
+			return false, err
+		}
 	}
 	if checkBlock(c.raw, number) {
 		return true, nil

@@ -116,7 +116,8 @@ type scan struct {
 	indexed []entry // found by walk and not yet opened
 
 	open    sourceHeap
-	loaded  int
+	loaded  int // contents in open
+	read    int // blocks from the file
 	spare   []*contents
 	schemas map[device.Hash]*device.Schema // nil: not to be had
 
