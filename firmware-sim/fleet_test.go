@@ -70,7 +70,7 @@ func TestWanderer(t *testing.T) {
 	var g errgroup.Group
 	g.Go(func() error { return f.run(ctx) })
 	g.Go(func() error { return f.measure(measuring) })
-	await(t, "it has left and returned twice", func() bool { return f.members[0].client.Stats().Connects == 3 })
+	await(t, "it has left and returned twice", func() bool { return f.members[0].client.Stats().Connects >= 3 })
 	// Out of reach it goes on measuring.
 	await(t, "it is away with a backlog", func() bool {
 		s := f.members[0].client.Stats()

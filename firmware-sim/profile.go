@@ -58,9 +58,9 @@ func profilesNamed(name string) ([]Profile, error) {
 func DescribeProfiles() string {
 	var b strings.Builder
 	for _, p := range Profiles() {
-		fmt.Fprintf(&b, "  %-10s %s (%g frames/s)\n", p.Name, p.About, p.Rate)
+		fmt.Fprintf(&b, "  %-10s%4g/s  %s\n", p.Name, p.Rate, p.About)
 	}
-	fmt.Fprintf(&b, "  %-10s %s\n", MixedProfile, "each of these in turn")
+	fmt.Fprintf(&b, "  %-10s        %s\n", MixedProfile, "each of these in turn")
 	return b.String()
 }
 

@@ -13,7 +13,7 @@ import (
 func meterProfile() Profile {
 	return Profile{
 		Name:  "meter",
-		About: "power meter: energy counter (64-bit), power (float64), voltage, relay",
+		About: "power meter: 64-bit energy counter, float64 power, voltage",
 		Rate:  1,
 		Schema: &device.Schema{Channels: []device.Channel{
 			{ID: 0, Name: "energy", Type: device.Int, Unit: "W.h"},

@@ -13,7 +13,7 @@ import (
 func soilProfile() Profile {
 	return Profile{
 		Name:  "soil",
-		About: "soil probe without a wall clock: moisture, temperature, state as text",
+		About: "probe without wall clock: moisture, temperature, a text",
 		Rate:  1,
 		Clock: device.ClockBoot,
 		Schema: &device.Schema{Channels: []device.Channel{

@@ -13,7 +13,7 @@ import (
 func trackerProfile() Profile {
 	return Profile{
 		Name:  "tracker",
-		About: "GPS tracker, 30 s in reach and 30 s out of it, returns with a backlog",
+		About: "GPS, 30 s in reach, 30 s not, returns with a backlog",
 		Rate:  1,
 		Schema: &device.Schema{Channels: []device.Channel{
 			{ID: 0, Name: "latitude", Type: device.Int, Scale: -7, Unit: "deg"},

@@ -187,12 +187,12 @@ func (p *player) totals() Totals {
 
 func (p *player) line() string {
 	t := p.totals()
-	line := "connected  " + t.String()
-	if t.Connected == 0 {
-		line = "not connected  " + t.String()
-		if t.LastError != "" {
-			line += "  (" + t.LastError + ")"
-		}
+	switch {
+	case t.Connected > 0:
+		return t.String()
+	case t.LastError != "":
+		return t.String() + "  (" + t.LastError + ")"
+	default:
+		return t.String() + "  (connecting)"
 	}
-	return line
 }

@@ -19,19 +19,23 @@ func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench --hub-binary PATH",
 		Short: "Measure what a frame costs a hub: CPU, latency, memory, disk",
-		Long: `Run a hub as a child process in a temporary directory, connect the devices over TLS, and let each send frames of one
-sample of three channels at a steady rate, their phases spread evenly. When all are connected and have warmed up for 3 s,
+		Long: `Run a hub as a child process in a temporary directory, connect the devices over
+TLS, and let each send frames of one sample of three channels at a steady rate,
+their phases spread evenly. When all are connected and have warmed up for 3 s,
 measure for the duration:
 
   frames and readings per second
-  the hub's CPU time per frame, user and system, as the operating system counts it
-  the time from a frame's transmission to its acknowledgement, which includes the hub's commit window
+  the hub's CPU time per frame, user and system, as the system counts it
+  the time from a frame's transmission to its acknowledgement, which includes
+  the hub's commit window
   the hub's resident memory
-  bytes written to disk per byte of frame, as the operating system counts them; needs TMPDIR on a real disk
+  bytes written to disk per byte of frame, as the system counts them; for that
+  TMPDIR has to be on a real disk
 
-Exits with 1 unless every frame was acknowledged. Linux only: the figures come from /proc.`,
-		Example: `  firmware-sim bench --hub-binary ./telemetry-hub --devices 1000 --rate 2 --duration 30s
-  firmware-sim bench --hub-binary ./telemetry-hub --devices 200 --rate 50 --duration 30s --json`,
+Exits with 1 unless every frame was acknowledged. Linux only: the figures come
+from /proc.`,
+		Example: `  firmware-sim bench --hub-binary ./telemetry-hub --devices 1000 --rate 2
+  firmware-sim bench --hub-binary ./telemetry-hub --devices 200 --rate 50 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Progress = firmwaresim.NewProgress(os.Stderr)
@@ -55,7 +59,7 @@ Exits with 1 unless every frame was acknowledged. Linux only: the figures come f
 	flags.StringVar(&o.HubBinary, "hub-binary", "", "the telemetry-hub program to measure")
 	flags.IntVar(&o.Devices, "devices", 1000, "how many devices")
 	flags.Float64Var(&o.Rate, "rate", 2, "frames per second and device")
-	flags.DurationVar(&o.Duration, "duration", 30*time.Second, "how long to measure, after connecting and warming up")
+	flags.DurationVar(&o.Duration, "duration", 30*time.Second, "how long to measure")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	_ = cmd.MarkFlagRequired("hub-binary")
 	return cmd

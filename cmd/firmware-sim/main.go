@@ -48,15 +48,19 @@ func newRoot() *cobra.Command {
 		Short: "Devices for a telemetry-hub: simulated, recorded, and misbehaving on purpose",
 		Long: `firmware-sim plays devices to a telemetry-hub.
 
-run and replay connect to a hub that you run; they need credentials, which the hub makes:
+run and replay connect to a hub that you run. They need credentials, which the
+hub makes:
 
-  telemetry-hub device add --count 20 --prefix sim --output sim.csv --data-dir ./data
+  telemetry-hub device add --count 20 --prefix sim --output sim.csv
 
-verify and bench start a hub of their own from its binary, in a temporary directory.`,
-		Example: `  firmware-sim run --hub wss://localhost:8443 --insecure --credentials sim.csv --devices 20 --profile mixed
-  firmware-sim replay --hub wss://localhost:8443 --insecure --credentials sim.csv --device sim-0001 office.csv
+verify and bench start a hub of their own from its binary, in a temporary
+directory.`,
+		Example: `  firmware-sim run --hub wss://localhost:8443 --insecure \
+    --credentials sim.csv --devices 20
+  firmware-sim replay --hub wss://localhost:8443 --insecure \
+    --credentials sim.csv --device sim-0001 office.csv
   firmware-sim verify --hub-binary ./telemetry-hub
-  firmware-sim bench --hub-binary ./telemetry-hub --devices 1000 --rate 2 --duration 30s`,
+  firmware-sim bench --hub-binary ./telemetry-hub --devices 1000`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -75,10 +79,10 @@ type hubFlags struct {
 
 func (f *hubFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.hub, "hub", "", "address of the hub, wss://HOST:PORT")
-	flags.StringVar(&f.credentials, "credentials", "", "CSV file with the columns device,token, as telemetry-hub device add writes it")
-	flags.StringVar(&f.ca, "ca", "", "PEM file with the certificate to trust; a hub keeps its own in DATA-DIR/tls/certificate.pem")
-	flags.BoolVar(&f.insecure, "insecure", false, "trust any certificate; for tests only, the tokens go to whoever answers")
+	flags.StringVar(&f.hub, "hub", "", "address of the hub: wss://HOST:PORT")
+	flags.StringVar(&f.credentials, "credentials", "", "CSV `FILE` with the columns device,token")
+	flags.StringVar(&f.ca, "ca", "", "PEM `FILE` to trust: DATA-DIR/tls/certificate.pem")
+	flags.BoolVar(&f.insecure, "insecure", false, "trust whoever answers, and send the tokens")
 	_ = cmd.MarkFlagRequired("hub")
 	_ = cmd.MarkFlagRequired("credentials")
 }

@@ -15,18 +15,21 @@ func newRun() *cobra.Command {
 		o   firmwaresim.RunOptions
 	)
 	cmd := &cobra.Command{
-		Use:   "run --hub URL --credentials FILE.csv --devices N --profile NAME",
+		Use:   "run --hub URL --credentials FILE --devices N",
 		Short: "Run a fleet of simulated devices",
-		Long: `Run the first N devices of the credentials file until the duration is over, or until Ctrl-C. What is still on its way
-then gets 15 s to be acknowledged. The exit code is 0 only if every frame was.
+		Long: `Run the first N devices of the credentials file until the duration is over, or
+until Ctrl-C. What is still on its way then gets 15 s to be acknowledged. The
+exit code is 0 only if every frame was.
 
 Profiles, and the rate that suits each:
 
 ` + firmwaresim.DescribeProfiles() + `
-The same seed gives the same values. Unacknowledged frames are held in memory, 1 MiB per device: they survive a restart
-of the hub, not one of firmware-sim.`,
-		Example: `  firmware-sim run --hub wss://localhost:8443 --ca data/tls/certificate.pem --credentials sim.csv --devices 20 --profile office
-  firmware-sim run --hub wss://localhost:8443 --insecure --credentials sim.csv --devices 500 --rate 2 --profile mixed --duration 1m`,
+The same seed gives the same values. Unacknowledged frames are held in memory,
+1 MiB per device: they survive a restart of the hub, not one of firmware-sim.`,
+		Example: `  firmware-sim run --hub wss://localhost:8443 --ca data/tls/certificate.pem \
+    --credentials sim.csv --devices 20 --profile office
+  firmware-sim run --hub wss://localhost:8443 --insecure \
+    --credentials sim.csv --devices 500 --rate 2 --duration 1m`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Target, o.Credentials, err = hub.load(); err != nil {
@@ -42,10 +45,10 @@ of the hub, not one of firmware-sim.`,
 	}
 	hub.add(cmd)
 	flags := cmd.Flags()
-	flags.IntVar(&o.Devices, "devices", 1, "how many devices, the first ones of the credentials file")
-	flags.Float64Var(&o.Rate, "rate", 0, "frames per second and device (default what suits the profile)")
-	flags.StringVar(&o.Profile, "profile", firmwaresim.MixedProfile, "what the devices are, see above")
-	flags.DurationVar(&o.Duration, "duration", 0, "how long to measure, for example 90s (default until Ctrl-C)")
+	flags.IntVar(&o.Devices, "devices", 1, "how many devices, the first of the file")
+	flags.Float64Var(&o.Rate, "rate", 0, "frames per second and device (default see above)")
+	flags.StringVar(&o.Profile, "profile", firmwaresim.MixedProfile, "what the devices are")
+	flags.DurationVar(&o.Duration, "duration", 0, "how long, as in 90s (default until Ctrl-C)")
 	flags.Uint64Var(&o.Seed, "seed", 1, "what the random values start from")
 	return cmd
 }

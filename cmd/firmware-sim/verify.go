@@ -16,17 +16,20 @@ func newVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify --hub-binary PATH",
 		Short: "Kill a hub again and again, then prove that nothing was lost",
-		Long: `Run a hub as a child process in a temporary directory and stream to it, while it is ended with kill -9 at random moments
-and started again. Meanwhile connections are cut, frames are sent twice and sent broken, small buffers overflow, and devices
-restart with the buffer they have on disk.
+		Long: `Run a hub as a child process in a temporary directory and stream to it, while it
+is ended with kill -9 at random moments and started again. Meanwhile connections
+are cut, frames are sent twice and sent broken, small buffers overflow, and
+devices restart with the buffer they have on disk.
 
-Then account for every frame of every device: created = stored + rejected + lost. Everything the hub stored is read back
-and every value compared with the one that was sent; a frame that was acknowledged must be there, nothing else may be, and
-nothing twice. A restart in good order must not change the answer.
+Then account for every frame of every device: created = stored + rejected +
+lost. Everything the hub stored is read back and every value compared with the
+one that was sent; a frame that was acknowledged must be there, nothing else may
+be, and nothing twice. A restart in good order must not change the answer.
 
-Prints the table, and exits with 1 unless everything agrees. The same seed sends the same and kills at the same times.`,
+Prints the table, and exits with 1 unless everything agrees. The same seed sends
+the same and kills at the same times.`,
 		Example: `  go build -o telemetry-hub ./cmd/telemetry-hub
-  firmware-sim verify --hub-binary ./telemetry-hub --devices 100 --duration 60s --kill-every 2s --seed 7`,
+  firmware-sim verify --hub-binary ./telemetry-hub --devices 100 --kill-every 2s`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Progress = firmwaresim.NewProgress(os.Stderr)
@@ -44,10 +47,10 @@ Prints the table, and exits with 1 unless everything agrees. The same seed sends
 	flags := cmd.Flags()
 	flags.StringVar(&o.HubBinary, "hub-binary", "", "the telemetry-hub program to verify")
 	flags.IntVar(&o.Devices, "devices", 50, "how many devices")
-	flags.DurationVar(&o.Duration, "duration", time.Minute, "how long to stream and kill; closing the books comes on top")
+	flags.DurationVar(&o.Duration, "duration", time.Minute, "how long to stream and kill")
 	flags.DurationVar(&o.KillEvery, "kill-every", 3*time.Second, "mean time between two kills")
-	flags.Uint64Var(&o.Seed, "seed", 1, "decides what is sent and when the hub is killed")
-	flags.StringVar(&o.Keep, "keep", "", "keep the hub's files in this directory (default: only if something disagrees, in a temporary one)")
+	flags.Uint64Var(&o.Seed, "seed", 1, "decides what is sent and when to kill")
+	flags.StringVar(&o.Keep, "keep", "", "`DIR` to keep the files in (default only on failure)")
 	_ = cmd.MarkFlagRequired("hub-binary")
 	return cmd
 }
