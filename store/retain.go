@@ -24,11 +24,13 @@ func (s *Store) retain(ctx context.Context) {
 
 // trim drops the segments every tail has passed, and after them, while the journal is over its limits, the oldest ones.
 func (s *Store) trim() {
-	s.mu.Lock()
-	books := s.cursor
-	s.mu.Unlock()
-	passed := min(books, s.history.Load().Cursor())
-	before := max(passed, s.overLimit())
+	passed, limit := s.passed(), s.overLimit()
+	if limit > passed {
+		// What the history has read but not written would be nowhere if the hub died. An error shows in its tail.
+		_ = s.history.Load().Flush(true)
+		passed = s.passed()
+	}
+	before := max(passed, limit)
 	if _, err := s.journal.TrimBefore(before); err != nil {
 		s.alarms.set("journal trim", "the journal can't give space back: "+err.Error())
 		return
@@ -41,7 +43,16 @@ func (s *Store) trim() {
 	if first > max(passed, 1) { // positions begin at 1
 		s.alarms.set("journal limit", fmt.Sprintf(
 			"the journal reached its limit: entries before %d were dropped although not everything had read them", first))
+	} else {
+		s.alarms.clear("journal limit")
 	}
+}
+
+// passed is the position before which nobody needs the journal.
+func (s *Store) passed() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return min(s.cursor, s.history.Load().Cursor())
 }
 
 // overLimit returns the position before which the journal has to be dropped to get within its limits.
