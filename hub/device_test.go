@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -173,15 +172,22 @@ func (r *rig) get(lines ...string) (*http.Response, string) {
 	return res, string(body)
 }
 
+// ask sends a request and returns the answer, and a reader of what follows its header.
 func (r *rig) ask(conn net.Conn, lines ...string) (*http.Response, *bufio.Reader) {
 	r.t.Helper()
+	return r.exchange(conn, lines, nil)
+}
+
+// exchange is ask with more bytes sent behind the request.
+func (r *rig) exchange(conn net.Conn, lines []string, more []byte) (*http.Response, *bufio.Reader) {
+	r.t.Helper()
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	for _, line := range lines {
-		fmt.Fprintf(conn, "%s\r\n", line)
+	request := append([]byte(strings.Join(lines, "\r\n")+"\r\n\r\n"), more...)
+	if _, err := conn.Write(request); err != nil {
+		r.t.Fatal(err)
 	}
-	fmt.Fprint(conn, "\r\n")
 	br := bufio.NewReader(conn)
-	method, _, _ := strings.Cut(strings.Join(lines, ""), " ")
+	method, _, _ := strings.Cut(lines[0], " ")
 	res, err := http.ReadResponse(br, &http.Request{Method: method})
 	if err != nil {
 		r.t.Fatal(err)
@@ -409,9 +415,17 @@ func (d *testDevice) alive(seq uint64) {
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
+	if !await(condition) {
+		t.Fatalf("never: %s", what)
+	}
+}
+
+// await waits for a condition and reports whether it came.
+func await(condition func() bool) bool {
 	for deadline := time.Now().Add(patience); !condition(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
+			return false
 		}
 	}
+	return true
 }

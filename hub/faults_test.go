@@ -113,28 +113,19 @@ func TestRevokedWithinASecond(t *testing.T) {
 // A device that is revoked after it has been authenticated, and before it has a session, gets no session.
 func TestRevokedDuringTheHandshake(t *testing.T) {
 	r := newRig(t, rigOptions{}, "a")
-	conn := r.dialTLS()
 	r.hub.registry.mu.Lock() // stops the handshake where it needs a place
-	for _, line := range append(r.upgradeLines(r.tokens["a"]), "") {
-		if _, err := conn.Write([]byte(line + "\r\n")); err != nil {
-			t.Fatal(err)
+	go func() {
+		defer r.hub.registry.mu.Unlock()
+		authenticated := await(func() bool {
+			r.hub.connects.mu.Lock()
+			defer r.hub.connects.mu.Unlock()
+			return r.hub.connects.byKey["a"] != nil
+		})
+		if err := r.store.RevokeDevice("a"); !authenticated || err != nil {
+			t.Errorf("authenticated: %v, revoke: %v", authenticated, err)
 		}
-	}
-	eventually(t, "authenticated", func() bool {
-		r.hub.connects.mu.Lock()
-		defer r.hub.connects.mu.Unlock()
-		return r.hub.connects.byKey["a"] != nil
-	})
-	err := r.store.RevokeDevice("a")
-	r.hub.registry.mu.Unlock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, br := r.ask(conn)
-	if res.StatusCode != 101 {
-		t.Fatal(res.Status)
-	}
-	(&testDevice{t: t, id: "a", conn: conn, br: br}).closed(device.CloseRevoked)
+	}()
+	r.connect("a").closed(device.CloseRevoked)
 }
 
 // A fault of the hub itself ends the connection on which it shows, and no other.
@@ -175,6 +166,14 @@ func TestSilentDeviceIsClosed(t *testing.T) {
 	r.join("silent").closed(device.CloseIdle)
 	waiting.greet(helloNow())
 	eventually(t, "it is counted", func() bool { return r.hub.Counters().Idle == 1 })
+}
+
+// A device that the hub itself holds up can't be heard, and is not silent.
+func TestHeldUpDeviceIsNotClosed(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{Idle: 400 * time.Millisecond, FramesPerSecond: 1, FrameBurst: 1}, pace: func(p *pace) { p.sweep = 10 * time.Millisecond }}, "a")
+	d := r.join("a")
+	d.data(1, 2)
+	d.acked(1, 2)
 }
 
 func TestPingsKeepTheConnection(t *testing.T) {
@@ -245,37 +244,17 @@ func TestFragmentsAndTrickle(t *testing.T) {
 
 func TestFramesSentTogetherWithTheHandshake(t *testing.T) {
 	r := newRig(t, rigOptions{}, "a")
+	more := clientFrame(2, device.AppendControl(nil, helloNow()))
+	more = append(more, clientFrame(2, testSchemaMessage)...)
+	more = append(more, clientFrame(2, frame(t, 1, time.Now()))...)
 	conn := r.dialTLS()
-	var b bytes.Buffer
-	for _, line := range r.upgradeLines(r.tokens["a"]) {
-		b.WriteString(line + "\r\n")
-	}
-	b.WriteString("\r\n")
-	b.Write(clientFrame(2, device.AppendControl(nil, helloNow())))
-	b.Write(clientFrame(2, testSchemaMessage))
-	b.Write(clientFrame(2, frame(t, 1, time.Now())))
-	res, br := r.ask(&prefixConn{Conn: conn, first: b.Bytes()})
+	res, br := r.exchange(conn, r.upgradeLines(r.tokens["a"]), more)
 	if res.StatusCode != 101 {
 		t.Fatal(res.Status)
 	}
 	d := &testDevice{t: t, id: "a", conn: conn, br: br}
 	expect[*device.Welcome](d)
 	d.acked(1)
-}
-
-// prefixConn writes first instead of whatever is written first.
-type prefixConn struct {
-	net.Conn
-	first []byte
-}
-
-func (c *prefixConn) Write(b []byte) (int, error) {
-	if c.first != nil {
-		_, err := c.Conn.Write(c.first)
-		c.first = nil
-		return len(b), err
-	}
-	return len(b), nil
 }
 
 func TestResendOfHoles(t *testing.T) {
@@ -301,15 +280,11 @@ func TestResendOfHoles(t *testing.T) {
 }
 
 func TestShutdown(t *testing.T) {
-	r := newRig(t, rigOptions{limits: Limits{WriteTimeout: time.Minute}}, "a", "b", "stubborn", "late")
+	r := newRig(t, rigOptions{limits: Limits{WriteTimeout: time.Minute}}, "a", "b", "stubborn")
 	a, b, stubborn := r.join("a"), r.join("b"), r.join("stubborn")
 	a.alive(1)
 	b.alive(1)
 	stubborn.alive(1) // it will not answer
-	half := r.dialTLS()
-	if _, err := half.Write([]byte("GET /v1/device HTTP/1.1\r\n")); err != nil {
-		t.Fatal(err)
-	}
 	stopped := make(chan struct{})
 	go func() { defer close(stopped); r.stop() }()
 	for _, d := range []*testDevice{a, b} {
@@ -330,4 +305,14 @@ func TestShutdown(t *testing.T) {
 		_ = conn.Close()
 		t.Error("it still listens")
 	}
+}
+
+func TestShutdownDuringAHandshake(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	half := r.dialTLS()
+	if _, err := half.Write([]byte("GET /v1/device HTTP/1.1\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	rawGone(t, half)
 }
