@@ -54,8 +54,8 @@ type writer struct {
 	seq uint64
 }
 
-func newWriter(t *testing.T, s *Store) *writer {
-	in := s.Ingest("a", 1, func() {})
+func newWriter(t *testing.T, s *Store, stream uint64) *writer {
+	in := s.Ingest("a", stream, func() {})
 	in.Schema(device.AppendControl(nil, textSchema), textSchema)
 	return &writer{Ingest: in, t: t}
 }
@@ -92,8 +92,8 @@ func settle(t *testing.T, s *Store) {
 func TestTrimBehindTheTails(t *testing.T) {
 	s := open(t, Options{})
 	defer run(t, s)()
-	w := newWriter(t, s)
-	for range 20 {
+	for stream := range uint64(20) {
+		w := newWriter(t, s, stream+1) // a device that begins a stream at every start
 		w.send(70)
 		settle(t, s)
 		if err := s.history.Load().Flush(true); err != nil {
@@ -104,11 +104,35 @@ func TestTrimBehindTheTails(t *testing.T) {
 			t.Fatalf("the journal holds %d bytes that every tail has read", got)
 		}
 	}
-	if got := s.Status(); len(got.Alarms) != 0 || got.Frames != w.seq {
+	if got := s.Status(); len(got.Alarms) != 0 || got.Frames != 20*70 {
 		t.Errorf("status %+v", got)
 	}
-	if n := len(s.sources.byNumber); n != 1 {
-		t.Errorf("%d sources, want the one in use", n)
+	if n := len(s.sources.byNumber); n > 4 {
+		t.Errorf("%d sources are remembered, of which the journal holds few", n)
+	}
+}
+
+// The books are in hub.db only up to the last checkpoint: from there on the journal has them.
+func TestBooksHoldTheJournal(t *testing.T) {
+	s := open(t, Options{})
+	defer run(t, s)()
+	w := newWriter(t, s, 1)
+	settle(t, s)
+	w.send(300)
+	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); len(w.Received(1)) == 0 || w.Received(1)[0].Last < 300; {
+		if time.Now().After(deadline) {
+			t.Fatalf("received %v", w.Received(1))
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := s.history.Load().Flush(true); err != nil {
+		t.Fatal(err)
+	}
+	if s.trim(); s.journal.First() != 1 {
+		t.Errorf("the journal begins at %d, the books of hub.db end at %d", s.journal.First(), s.cursor)
 	}
 }
 
@@ -116,7 +140,7 @@ func TestTrimBehindTheTails(t *testing.T) {
 func TestTrimWithoutFrames(t *testing.T) {
 	s := open(t, Options{})
 	defer run(t, s)()
-	w := newWriter(t, s)
+	w := newWriter(t, s, 1)
 	for range 400 {
 		if err := w.Reject(t.Context(), 0, device.RejectMalformed, "why", make([]byte, 1024)); err != nil {
 			t.Fatal(err)
@@ -144,7 +168,7 @@ func TestJournalLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, o)
 			defer run(t, s)()
-			w := newWriter(t, s)
+			w := newWriter(t, s, 1)
 			for range 10 {
 				w.send(70)
 				settle(t, s)
@@ -168,7 +192,7 @@ func TestJournalLimit(t *testing.T) {
 func TestSegmentsStandAlone(t *testing.T) {
 	s := open(t, Options{})
 	c := newCommitter(s)
-	w := newWriter(t, s)
+	w := newWriter(t, s, 1)
 	w.send(1)
 	if err := c.commit(t.Context()); err != nil {
 		t.Fatal(err)
