@@ -103,6 +103,15 @@ func TestColumnTypes(t *testing.T) {
 	}
 }
 
+func TestNotesTellOfRounding(t *testing.T) {
+	const file = "time,exact,rounded\n1700000000,1e-30,0.5\n1700000001,0.25,1.00000000000000000001\n"
+	table := readTable(t, file)
+	want := []string{"time: time, unix", "exact: float64", "rounded: float64, rounded (line 3 has more digits)"}
+	if diff := cmp.Diff(want, table.Notes); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestTableKeepsRows(t *testing.T) {
 	const file = "\ufefftime;a;b;where\n" +
 		"2015-02-02 14:19:00;1;true;hall\n" +

@@ -3,6 +3,7 @@ package firmwaresim
 import (
 	"context"
 	"encoding/csv"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -119,6 +120,30 @@ func TestReplayKeepsRows(t *testing.T) {
 		if got.String() != want {
 			t.Errorf("speed %g: got\n%swant\n%s", speed, got.String(), want)
 		}
+	}
+}
+
+// A recording waits for the hub instead of overwriting what is not acknowledged.
+func TestReplayWaits(t *testing.T) {
+	recording, err := recordings.ReadFile(officeRecording)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := Target{URL: "wss://127.0.0.1:1"}
+	p, err := newPlayer(nobody, Credential{"office", "token"}, readTable(t, string(recording)), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.sendAll(ctx, 1e9) }()
+	await(t, "the buffer is as full as it may be", func() bool { return p.client.Stats().Unacked >= maxInFlight })
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if s := p.client.Stats(); s.Created != maxInFlight || s.Lost != 0 {
+		t.Errorf("%+v", s)
 	}
 }
 

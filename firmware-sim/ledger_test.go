@@ -149,6 +149,7 @@ func TestLedgerDisagrees(t *testing.T) {
 		{"overwritten frame neither stored nor entered", "600 frames, but the hub has 599", func(h *honest) { h.hub.Lost-- }},
 		{"books too high", "600 frames, but the hub has 601", func(h *honest) { h.hub.Frames++ }},
 		{"stored but entered as lost", "stored", func(h *honest) { h.hub.Frames--; h.hub.Lost++ }},
+		{"rejected but entered as lost", "frames as lost", func(h *honest) { h.hub.Rejected--; h.hub.Lost++ }},
 		{"rejected too many", "rejected", func(h *honest) { h.hub.Frames--; h.hub.Rejected++ }},
 		{"readings counted wrong", "readings and gives back", func(h *honest) { h.hub.Readings++ }},
 		{"hole", "still waits", func(h *honest) { h.hub.Holes = 1 }},
