@@ -21,7 +21,8 @@ var (
 	ErrLocked = errors.New("file is in use by another process")
 )
 
-// File is an open bbolt file. Its methods may be called concurrently.
+// File is an open bbolt file. Its methods may be called concurrently. No value may be longer than 8 MiB: Open takes pages that
+// long for damaged.
 type File struct {
 	path   string
 	db     *bolt.DB

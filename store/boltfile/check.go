@@ -32,8 +32,9 @@ const (
 	version    = 2
 	noFreelist = math.MaxUint64
 
-	// maxDepth is far beyond what 2^64 pages need.
-	maxDepth = 32
+	// Far beyond what a sound file has: levels, and pages that belong together because of a long value.
+	maxDepth    = 32
+	maxOverflow = 16<<20/pageSize - 1
 )
 
 // check walks the whole tree, because bbolt trusts its pages: while opening it walks them in a goroutine of its own, where
@@ -130,6 +131,9 @@ func (c *checker) page(id uint64, depth int) (page, error) {
 	if p.id() != id {
 		return nil, fmt.Errorf("page %d calls itself %d", id, p.id())
 	}
+	if p.overflow() > maxOverflow {
+		return nil, fmt.Errorf("page %d claims %d more", id, p.overflow())
+	}
 	for i := range p.overflow() {
 		if err := c.meet(id + 1 + i); err != nil {
 			return nil, err
@@ -214,7 +218,7 @@ func (c *checker) leaf(p page, low, high []byte, depth int) error {
 		if err != nil {
 			return err
 		}
-		if c := bytes.Compare(key, low); c < 0 || i > 0 && c == 0 || high != nil && bytes.Compare(key, high) >= 0 {
+		if order := bytes.Compare(key, low); order < 0 || i > 0 && order == 0 || high != nil && bytes.Compare(key, high) >= 0 {
 			return fmt.Errorf("page %d: key %d is out of order", p.id(), i)
 		}
 		low = key

@@ -82,12 +82,7 @@ func TestWatermark(t *testing.T) {
 // TestPartlyWritten writes the full blocks of a device only: the watermark ends with the last of their frames.
 func TestPartlyWritten(t *testing.T) {
 	f := newFleet(1)
-	w := &world{}
-	for range 1000 {
-		fr := f.next()
-		fr.Data = append([]byte(nil), fr.Data...)
-		w.push(entryOfJournal{frame: fr})
-	}
+	w := f.world(1000)
 	o := testOptions(t)
 	h := mustOpen(t, o)
 	id := f.names[0]
@@ -111,14 +106,11 @@ func TestPartlyWritten(t *testing.T) {
 // file is in the file, from both piles.
 func TestBothPiles(t *testing.T) {
 	f := newFleet(1)
-	w := &world{}
-	for i := range 400 {
-		fr := f.next()
-		fr.Data = append([]byte(nil), fr.Data...)
+	w := f.world(400)
+	for i := range w.journal {
 		if i%3 == 1 {
-			fr.Offset = -3600_000_000
+			w.journal[i].frame.Offset = -3600_000_000
 		}
-		w.push(entryOfJournal{frame: fr})
 	}
 	o := testOptions(t)
 	h := mustOpen(t, o)
@@ -321,23 +313,22 @@ func TestDiskFull(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := newWorld(12)
-	devices := []string{"a", "b", "c"}
-	w.frames(3000, devices...)
+	f := newFleet(3)
+	w, devices := f.world(20_000), f.names
 	o := testOptions(t)
 	now := time.Unix(1_700_000_000, 0)
 	o.Now = func() time.Time { return now }
 	h := mustOpen(t, o)
-	w.feed(t, h, 1, 1001)
+	w.feed(t, h, 1, 6001)
 	setLimit(40 << 10)
 	for range 3 {
 		if err := h.Flush(true); err == nil {
 			t.Fatal("it wrote beyond the limit")
 		}
-		w.compareAll(t, h, devices, 1001)
 	}
+	w.compareAll(t, h, devices, 6001)
 	// Memory takes what is worth a transaction. Then Add refuses more, and loses nothing by that.
-	at := uint64(1001)
+	at := uint64(6001)
 	for ; at < w.end() && h.Add(w.journal[at-1].frame) == nil; at++ {
 	}
 	if at == w.end() || h.ripeSize < batchSize {

@@ -41,15 +41,15 @@ type taking struct {
 }
 
 // Flush writes what is due, or all that is in memory. Nothing is due as long as little has been gathered and the last time
-// everything was written is less than ten minutes ago. After an error everything is still in memory, and the next Flush tries again.
+// everything was written is less than ten minutes ago. After an error the frames are still in memory, and the next Flush
+// tries again.
 func (h *History) Flush(all bool) error {
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	if err := h.usable(); err != nil {
 		return err
 	}
-	now := h.opts.Now()
-	all = all || h.buffered >= maxBuffered || now.Sub(h.written) >= maxUnwritten
+	all = all || h.buffered >= maxBuffered || h.opts.Now().Sub(h.written).Abs() >= maxUnwritten
 	if !all && h.ripeSize < batchSize {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (h *History) write(buffers []*buffer, all bool) error {
 func (h *History) take(b *buffer, all bool) (*taking, error) {
 	t := &taking{rest: b.records()}
 	for left := b.size; left > 0 && (all || left >= b.target); left = b.size - t.taken {
-		try, n, blocks, err := h.fill(b, t.rest)
+		rest, n, blocks, err := h.fill(b, t.rest)
 		if err != nil {
 			return nil, err
 		}
@@ -144,7 +144,7 @@ func (h *History) take(b *buffer, all bool) (*taking, error) {
 		b.newest = h.builder.newest
 		t.blocks = append(t.blocks, blocks...)
 		t.taken += n
-		t.rest, t.watermark = try, try.position
+		t.rest, t.watermark = rest, rest.position
 	}
 	peek := t.rest
 	if _, _, ok := peek.next(); ok {

@@ -65,14 +65,8 @@ func (h *History) begin() error {
 	if err := h.load(); err != nil {
 		return err
 	}
-	for h.overLimit() {
-		before := h.oldest
-		if err := h.commit(nil); err != nil {
-			return err
-		}
-		if h.oldest == before {
-			break
-		}
+	if err := h.enforceLimits(); err != nil {
+		return err
 	}
 	if waste := h.size - h.used; waste < minWaste || waste <= h.size/2 {
 		return nil
@@ -84,6 +78,24 @@ func (h *History) begin() error {
 	}
 	h.file = file
 	return h.measure()
+}
+
+// enforceLimits deletes what has become too old, or too much by a lower limit.
+func (h *History) enforceLimits() error {
+	for h.overLimit() {
+		before := h.oldest
+		err := h.commit(nil)
+		switch {
+		case errors.Is(err, ErrDamaged):
+			return err
+		case err != nil: // the disk may be full: that must not keep the hub from starting
+			h.opts.Logger.Warn("old readings could not be deleted", "error", err)
+			return nil
+		case h.oldest == before:
+			return nil
+		}
+	}
+	return nil
 }
 
 // makeBuckets prepares a new file.

@@ -222,7 +222,7 @@ func TestReadWhileWriting(t *testing.T) {
 	o.MaxBytes = 16 << 20
 	h := mustOpen(t, o)
 	f := newFleet(4)
-	const rounds = 30_000
+	const rounds = 12_000
 	done := make(chan struct{})
 	var readers sync.WaitGroup
 	for _, id := range f.names[:3] {
@@ -265,12 +265,12 @@ func TestReadWhileWriting(t *testing.T) {
 			if err := h.Add(f.next()); err != nil {
 				return err
 			}
-			if i%20_000 == 0 {
+			if i%8000 == 0 {
 				if err := errors.Join(h.Flush(true), h.Remove(f.names[3])); err != nil {
 					return err
 				}
 			}
-			if i%50_000 == 0 {
+			if i%20_000 == 0 {
 				if err := fold(h); err != nil {
 					return err
 				}
