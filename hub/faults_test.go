@@ -242,6 +242,19 @@ func TestFragmentsAndTrickle(t *testing.T) {
 	d.acked(1)
 }
 
+func TestEndlessFragments(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	d := r.join("a")
+	first := clientFrame(2, nil)
+	first[0] &^= 0x80
+	empty := clientFrame(0, nil)
+	empty[0] &^= 0x80
+	go func() {
+		_, _ = d.conn.Write(append(first, bytes.Repeat(empty, 2*maxPartial/len(empty))...))
+	}()
+	d.closed(device.ClosePolicy)
+}
+
 func TestFramesSentTogetherWithTheHandshake(t *testing.T) {
 	r := newRig(t, rigOptions{}, "a")
 	more := clientFrame(2, device.AppendControl(nil, helloNow()))

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -81,7 +82,7 @@ func checkUpgrade(w http.ResponseWriter, r *http.Request) bool {
 	}
 	header.Del("Sec-WebSocket-Version")
 	header.Del("Upgrade")
-	if !hasExactToken(protocols, device.Subprotocol) {
+	if !slices.Contains(tokens(protocols), device.Subprotocol) {
 		return refuse(w, http.StatusBadRequest, "Offer the subprotocol "+device.Subprotocol+": this hub speaks no other.")
 	}
 	keys := r.Header["Sec-Websocket-Key"]
@@ -199,6 +200,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, token, id string, 
 	wire := &wire{Conn: conn, timeout: h.limits.WriteTimeout, elapsed: h.elapsed, early: bytes.Clone(early)}
 	socket, err := h.upgrader.UpgradeFromConn(wire, bufio.NewReaderSize(wire, readBuffer), r)
 	if err != nil {
+		wire.cut()
 		return err
 	}
 	if c, ok := tcpOf(conn).(*gatedConn); ok {
@@ -249,24 +251,14 @@ func retryAfter(w http.ResponseWriter, most int) {
 
 // hasToken tells whether a comma-separated header, in any number of lines, has a token, in any case.
 func hasToken(lines []string, token string) bool {
-	for _, line := range lines {
-		for part := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(part), token) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(tokens(lines), func(t string) bool { return strings.EqualFold(t, token) })
 }
 
-// hasExactToken is hasToken for what distinguishes case.
-func hasExactToken(lines []string, token string) bool {
-	for _, line := range lines {
-		for part := range strings.SplitSeq(line, ",") {
-			if strings.TrimSpace(part) == token {
-				return true
-			}
-		}
+// tokens are the parts of a comma-separated header, in any number of lines (RFC 9110 §5.3).
+func tokens(lines []string) []string {
+	parts := strings.Split(strings.Join(lines, ","), ",")
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
 	}
-	return false
+	return parts
 }

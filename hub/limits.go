@@ -23,7 +23,8 @@ type Limits struct {
 	// TLSHandshakes is how many TLS handshakes are computed at a time; the next ones wait their turn. Default 32.
 	TLSHandshakes int
 
-	// HandshakeTimeout is the time for the TLS handshake, and again for the request's headers. Default 10 s.
+	// HandshakeTimeout is the time for the TLS handshake, and again for the request's headers, and the longest time
+	// between two requests on one connection. Default 10 s.
 	HandshakeTimeout time.Duration
 
 	// HandshakesPerSecond is the rate at which authenticated devices are let in; twice as many may come at once.

@@ -30,27 +30,28 @@ func (events) OnOpen(*gws.Conn)               {}
 func (events) OnClose(c *gws.Conn, err error) { sessionOf(c).left = err }
 
 func (events) OnPing(c *gws.Conn, payload []byte) {
-	s := sessionOf(c)
-	s.handling = true
-	if s.allowControl(1) {
-		_ = c.WritePong(payload) // RFC 6455 §5.5.3: the same bytes
-	}
-	s.handling = false
+	sessionOf(c).handle(func(s *session) {
+		if s.allowControl(1) {
+			_ = c.WritePong(payload) // RFC 6455 §5.5.3: the same bytes
+		}
+	})
 }
 
 func (events) OnPong(c *gws.Conn, _ []byte) {
-	s := sessionOf(c)
-	s.handling = true
-	s.allowControl(1)
-	s.handling = false
+	sessionOf(c).handle(func(s *session) { s.allowControl(1) })
 }
 
 func (events) OnMessage(c *gws.Conn, m *gws.Message) {
-	s := sessionOf(c)
-	s.handling = true
-	s.message(m.Opcode, m.Bytes())
-	s.handling = false
+	sessionOf(c).handle(func(s *session) { s.message(m.Opcode, m.Bytes()) })
 	_ = m.Close()
+}
+
+// handle runs f for a whole message or control frame. A panic meanwhile is ours, not one of gws.
+func (s *session) handle(f func(*session)) {
+	s.handling = true
+	f(s)
+	s.handling = false
+	s.wire.partial = 0
 }
 
 // message takes one message; b is valid until it returns. What comes after the hub has decided to close is ignored: it is

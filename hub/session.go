@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"runtime/debug"
@@ -85,7 +87,7 @@ func (s *session) read() {
 			s.hub.log.Error("panic in a device session", "device", s.device, "panic", reason, "stack", string(debug.Stack()))
 			s.close(device.CloseInternal, "the hub failed")
 		default:
-			s.close(device.CloseProtocolError, "broken WebSocket frame")
+			s.close(device.CloseProtocolError, closeText(device.CloseProtocolError))
 		}
 	}()
 	s.socket.ReadLoop()
@@ -96,7 +98,8 @@ func (s *session) end() {
 	s.cancel()
 	s.out.end()
 	s.wg.Wait()
-	_ = s.wire.Close()
+	var closedByDevice *gws.CloseError
+	s.wire.hangUp(s.hub.pace.closing, !errors.As(s.left, &closedByDevice))
 	if in := s.ingest.Load(); in != nil {
 		in.Close()
 	}
@@ -106,33 +109,46 @@ func (s *session) end() {
 
 // count enters the reason of the end into log and counters.
 func (s *session) count() {
-	c, code := &s.hub.counters, device.CloseCode(0)
-	if s.out.closing != nil {
-		code = s.out.closing.code
-	}
+	c := &s.hub.counters
+	code, reason := s.verdict()
 	level := slog.LevelInfo
-	switch {
-	case s.wire.slow.Load():
+	switch code {
+	case device.CloseSlow:
 		c.slow.Add(1)
 		level = slog.LevelWarn
-	case code == device.CloseReplaced:
+	case device.CloseReplaced:
 		c.replaced.Add(1)
-	case code == device.CloseIdle:
+	case device.CloseIdle:
 		c.idle.Add(1)
-	case code != 0 && code != device.CloseGoingAway && code != device.CloseRevoked:
+	case device.CloseProtocolError, device.CloseUnsupportedData, device.ClosePolicy, device.CloseTooBig, device.CloseBadState,
+		device.CloseBadSchema, device.CloseTooSparse:
 		c.misbehaved.Add(1)
 		level = slog.LevelWarn
 	}
-	attrs := []any{"device", s.device, "address", s.address, "duration", (s.hub.elapsed() - s.opened).Round(time.Millisecond)}
+	s.hub.log.Log(context.Background(), level, "device disconnected", "device", s.device, "address", s.address,
+		"duration", (s.hub.elapsed() - s.opened).Round(time.Millisecond), "code", int(code), "reason", reason)
+}
+
+// verdict is why the session ended: the code the hub closed it with, or 0, and the reason. CloseSlow is never sent: there
+// is no way to send anything.
+func (s *session) verdict() (device.CloseCode, string) {
+	var byGws interface{ Uint16() uint16 } // the status with which gws closed the connection
+	var byDevice *gws.CloseError
 	switch {
 	case s.wire.slow.Load():
-		attrs = append(attrs, "reason", "the device does not read", "code", int(device.CloseSlow))
-	case code != 0:
-		attrs = append(attrs, "reason", s.out.closing.text, "code", int(code))
+		return device.CloseSlow, "the device does not read what the hub sends"
+	case s.out.closing != nil:
+		return s.out.closing.code, s.out.closing.text
+	case errors.As(s.left, &byDevice):
+		return 0, fmt.Sprintf("closed by the device with %d %q", byDevice.Code, byDevice.Reason)
+	case errors.As(s.left, &byGws):
+		code := device.CloseCode(byGws.Uint16())
+		return code, closeText(code)
 	case s.left != nil:
-		attrs = append(attrs, "reason", s.left)
+		return 0, s.left.Error()
+	default:
+		return 0, "the connection ended"
 	}
-	s.hub.log.Log(context.Background(), level, "device disconnected", attrs...)
 }
 
 // close begins the end of the session, from any goroutine, and does not wait for it. From now on nothing is accepted from

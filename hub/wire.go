@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -17,6 +18,9 @@ import (
 // opClose is the first byte of an unfragmented Close frame (RFC 6455 §5.5.1).
 const opClose = 0x88
 
+// maxPartial is how many bytes one message may take with all its frame headers.
+const maxPartial = 8 * device.MaxMessage
+
 // wire is the connection below gws. It bounds every write, knows when the device was last heard, and keeps gws from
 // saying what should not be said: anything after a Close frame, or the Go text of a read error as a close reason.
 type wire struct {
@@ -27,7 +31,9 @@ type wire struct {
 	elapsed  func() time.Duration // monotonic
 
 	// owned by the read loop
-	early []byte // what the HTTP server had read beyond the request
+	early   []byte // what the HTTP server had read beyond the request
+	partial int    // bytes since the last whole message; gws would take empty fragments for ever
+	ended   bool   // reading has failed
 
 	heard   atomic.Int64 // elapsed ns when bytes last came; 0: never
 	waiting atomic.Int64 // elapsed ns since when Read has been waiting; 0: it is not
@@ -38,18 +44,22 @@ type wire struct {
 // Read notes when the device was heard, and since when it is waited for.
 func (w *wire) Read(b []byte) (int, error) {
 	if len(w.early) > 0 {
-		n := copy(b, w.early)
+		n := copy(b, w.early) // less than the HTTP server's buffer: no need to count it
 		w.early = w.early[n:]
 		w.heard.Store(int64(w.elapsed()))
 		return n, nil
 	}
 	w.waiting.Store(int64(w.elapsed()))
 	n, err := w.Conn.Read(b)
+	w.waiting.Store(0)
 	if n > 0 {
 		w.heard.Store(int64(w.elapsed()))
+		if w.partial += n; w.partial > maxPartial {
+			w.session.close(device.ClosePolicy, "too many fragments")
+		}
 	}
-	w.waiting.Store(0)
 	if err != nil {
+		w.ended = true
 		// gws answers a read error with Close 1000 and the error's text, which would tell the peer our addresses.
 		w.silent.Store(true)
 	}
@@ -80,6 +90,24 @@ func (w *wire) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// Close does nothing: gws calls it right after its Close frame, while the device may still be sending, and the reset that
+// follows would take the Close frame with it. The session hangs up when its read loop has ended.
+func (w *wire) Close() error { return nil }
+
+// hangUp closes the connection within a time, from the read loop's goroutine. If the device may still be sending, it is
+// heard out, so that it gets to read why we hang up.
+func (w *wire) hangUp(within time.Duration, hearOut bool) {
+	timer := time.AfterFunc(within, w.cut)
+	defer timer.Stop()
+	if hearOut && !w.ended {
+		if t, ok := w.Conn.(*tls.Conn); ok {
+			_ = t.CloseWrite()
+		}
+		_, _ = io.Copy(io.Discard, w.Conn)
+	}
+	_ = w.Conn.Close()
+}
+
 // cut ends the connection at once. tls.Conn.Close would try to say goodbye, for up to five seconds.
 func (w *wire) cut() {
 	conn := tcpOf(w.Conn)
@@ -103,22 +131,25 @@ func plainClose(frame []byte) []byte {
 		return frame
 	}
 	code := device.CloseCode(binary.BigEndian.Uint16(frame[2:]))
-	var text string
+	body := closeBody(code, closeText(code))
+	return append([]byte{opClose, byte(len(body))}, body...)
+}
+
+// closeText is what we say with a code that gws chose.
+func closeText(code device.CloseCode) string {
 	switch code {
 	case device.CloseTooBig:
-		text = fmt.Sprintf("a message may have at most %d bytes", device.MaxMessage)
+		return fmt.Sprintf("a message may have at most %d bytes", device.MaxMessage)
 	case device.CloseProtocolError:
-		text = "broken WebSocket frame"
+		return "broken WebSocket frame"
+	default:
+		return ""
 	}
-	body := closeBody(code, text)
-	return append([]byte{opClose, byte(len(body))}, body...)
 }
 
 // closeBody is the payload of a Close frame; text is cut to what a control frame can hold (RFC 6455 §5.5).
 func closeBody(code device.CloseCode, text string) []byte {
 	const room = 125 - 2
-	if len(text) > room {
-		text = strings.ToValidUTF8(text[:room], "")
-	}
+	text = strings.ToValidUTF8(text[:min(len(text), room)], "") // RFC 6455 §5.5.1; the cut may go through a letter
 	return append(binary.BigEndian.AppendUint16(nil, uint16(code)), text...)
 }
