@@ -63,8 +63,8 @@ func scaled(raw int64, scale int8) float64 {
 	}
 }
 
-// AppendText appends the value as text that stands for exactly this value: an Int as a decimal number with all its places
-// ("21.30" for 2130 × 10^−2), a Float32 or Float64 in the shortest form that reads back as the same 32-bit or 64-bit float,
+// AppendText appends the value as text that stands for exactly this value: an Int as a decimal number without needless
+// zeros ("21.3" for 2130 × 10^−2, as the floats have it), a Float32 or Float64 in the shortest form that reads back as the same 32-bit or 64-bit float,
 // a Bool as true or false, a String as it is.
 func (v Value) AppendText(dst []byte) []byte {
 	switch v.Type {
@@ -93,7 +93,7 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 // maxDecimal is the longest text of appendDecimal for a valid scale: sign, 19 digits and MaxScale zeros.
 const maxDecimal = 1 + 19 + MaxScale
 
-// appendDecimal appends raw × 10^scale with all its places.
+// appendDecimal appends raw × 10^scale, without zeros at the end of its decimal places.
 func appendDecimal(dst []byte, raw int64, scale int8) []byte {
 	magnitude := uint64(raw)
 	if raw < 0 {
@@ -102,6 +102,11 @@ func appendDecimal(dst []byte, raw int64, scale int8) []byte {
 	}
 	var buf [20]byte
 	digits := strconv.AppendUint(buf[:0], magnitude, 10)
+	for ; scale < 0 && digits[len(digits)-1] == '0'; scale++ {
+		if digits = digits[:len(digits)-1]; len(digits) == 0 {
+			return append(dst, '0')
+		}
+	}
 	if scale >= 0 {
 		dst = append(dst, digits...)
 		for ; scale > 0 && raw != 0; scale-- {

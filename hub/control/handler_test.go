@@ -160,7 +160,7 @@ func TestReadings(t *testing.T) {
 		t.Fatalf("%d lines", len(lines))
 	}
 	for i, line := range lines[1:] {
-		if want := fmt.Sprintf("%s,pump,temperature,%d.%02d", at(int64(i)*1_000_000).UTC().Format(nanoTime), i/100, i%100); line != want {
+		if want := fmt.Sprintf("%s,pump,temperature,%v", at(int64(i)*1_000_000).UTC().Format(nanoTime), float64(i)/100); line != want {
 			t.Fatalf("row %d: got %s, want %s", i, line, want)
 		}
 	}

@@ -159,7 +159,7 @@ func TestTable(t *testing.T) {
 		"TIME (UTC)                  CHANNEL               VALUE  UNIT",
 		"2015-02-04 17:51:00.000000  temperature           23.18  Cel",
 		"2015-02-04 17:51:00.000000  occupied               true",
-		"2015-02-04 17:51:00.000001  temperature           24.00  Cel   (clock doubtful)",
+		"2015-02-04 17:51:00.000001  temperature              24  Cel   (clock doubtful)",
 		`2015-02-04 17:51:00.000002  message           "\x1b[2J"`,
 	)
 }
