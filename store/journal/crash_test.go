@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -254,6 +255,127 @@ func TestSyncFails(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestSyncFailsButCutWorks goes on in a new segment, as the kernel may have
+// dropped what was to be written.
+func TestSyncFailsButCutWorks(t *testing.T) {
+	t.Parallel()
+	j, _ := mustOpen(t, Options{Dir: t.TempDir()})
+	mustCommit(t, j, 3)
+	for range 2 { // the second time the segment is empty: it can be used again
+		file, end := j.file, j.active.end
+		if _, err := file.WriteAt([]byte("what the commit wrote"), end); err != nil {
+			t.Fatal(err)
+		}
+		j.abandon(true)
+		if end > 0 && j.active != nil || end == 0 && j.active == nil {
+			t.Fatalf("after a failure at %d bytes: active is %v", end, j.active)
+		}
+		mustRotate(t, j)
+	}
+	mustCommit(t, j, 3)
+	segments := j.Segments()
+	if len(segments) != 2 || segments[1].First != 4 {
+		t.Fatalf("%v", segments)
+	}
+	got, _ := readAll(t, j, 1)
+	wantRanges(t, "read", got, Gap{1, 6})
+}
+
+// TestUnreadableTailIsNotCut has a last block that cannot be read at one
+// start, but at the next.
+func TestUnreadableTailIsNotCut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	j, _ := mustOpen(t, Options{Dir: dir})
+	mustCommit(t, j, 3)
+	end := j.active.end
+	mustCommit(t, j, 3)
+	j.Close()
+	path := filepath.Join(dir, segmentName(1))
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// No disk here has bad sectors: damage stands for them.
+	writeFiles(t, dir, map[string][]byte{segmentName(1): append(bytes.Clone(whole[:end]), make([]byte, int64(len(whole))-end)...)})
+	j = &Journal{dir: dir, segmentBytes: DefaultSegmentBytes}
+	if j.dirFile, err = os.Open(dir); err != nil {
+		t.Fatal(err)
+	}
+	v, err := j.scan(1, maxPosition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.zeroed = true
+	if ok, err := j.link(nil, v); !ok || err != nil {
+		t.Fatal(err)
+	}
+	j.next = v.next
+	if err := j.resume(v); err != nil {
+		t.Fatal(err)
+	}
+	mustCommit(t, j, 2)
+	j.Close()
+
+	if info, err := os.Stat(path); err != nil || info.Size() != int64(len(whole)) {
+		t.Fatalf("the segment was changed; %v", err)
+	}
+	writeFiles(t, dir, map[string][]byte{segmentName(1): whole})
+	j, damage := mustOpen(t, Options{Dir: dir})
+	if len(damage) > 0 || j.Next() != 6 {
+		t.Fatalf("%v; Next is %d", damage, j.Next())
+	}
+	got, _ := readAll(t, j, 1)
+	wantRanges(t, "read", got, Gap{1, 5})
+}
+
+// dirtyPages returns how many pages of a file are not on the disk yet, as far
+// as the kernel can tell (Linux 6.5 and later can).
+func dirtyPages(t *testing.T, path string) uint64 {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var stat unix.Cachestat_t
+	err = unix.Cachestat(uint(file.Fd()), &unix.CachestatRange{}, &stat, 0)
+	if err != nil && err != unix.ENOSYS && err != unix.EPERM && err != unix.EOPNOTSUPP {
+		t.Fatal(err)
+	}
+	return stat.Dirty + stat.Writeback
+}
+
+func TestOnDiskWhenItSaysSo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, segmentName(1))
+	j, _ := mustOpen(t, Options{Dir: dir})
+	for range 5 {
+		mustCommit(t, j, 3)
+		if n := dirtyPages(t, path); n > 0 {
+			t.Fatalf("%d pages not on the disk after a commit", n)
+		}
+	}
+	j.Close()
+
+	// Killed between write and fdatasync: the block is there, and counts.
+	block := appendBlock(nil, &header{first: 16, count: 3}, testEntries(16, 3))
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.Write(block); err != nil {
+		t.Fatal(err)
+	}
+	j, _ = mustOpen(t, Options{Dir: dir})
+	if n := dirtyPages(t, path); j.Next() != 19 || n > 0 {
+		t.Fatalf("Next is %d with %d pages not on the disk", j.Next(), n)
 	}
 }
 

@@ -118,6 +118,23 @@ func TestJunkInsertedAtEveryByte(t *testing.T) {
 	}
 }
 
+func TestTwoBlocksDamaged(t *testing.T) {
+	t.Parallel()
+	s := newSample(t)
+	for i, a := range s.blocks {
+		for _, b := range s.blocks[i+1:] {
+			for _, at := range []int{9, headerSize + 2} {
+				if a.file == b.file {
+					data := bytes.Clone(s.files[a.file])
+					data[a.off+at]++
+					data[b.off+headerSize+3]++
+					s.checkReplaced(t, a.file, data)
+				}
+			}
+		}
+	}
+}
+
 func TestBlockRemoved(t *testing.T) {
 	t.Parallel()
 	s := newSample(t)

@@ -56,7 +56,24 @@ func mustCommit(t testing.TB, j *Journal, count int) uint64 {
 	if first != want || j.Next() != want+uint64(count) {
 		t.Fatalf("Commit at %d returned %d, and Next is %d", want, first, j.Next())
 	}
+	checkFiles(t, j)
 	return j.Next()
+}
+
+// checkFiles compares the list of segments with the files that are there.
+func checkFiles(t testing.TB, j *Journal) {
+	t.Helper()
+	segments := j.Segments()
+	for i, s := range segments {
+		if i > 0 && s.First < segments[i-1].Next || s.Next < s.First {
+			t.Fatalf("segments overlap: %v", segments)
+		}
+	}
+	last := segments[len(segments)-1]
+	info, err := os.Stat(filepath.Join(j.dir, segmentName(last.First)))
+	if err != nil || info.Size() != last.Bytes {
+		t.Fatalf("the file of %+v has %d bytes, %v", last, info.Size(), err)
+	}
 }
 
 func mustRotate(t testing.TB, j *Journal) {

@@ -76,7 +76,7 @@ func (r *Reader) Next() (Block, error) {
 		r.failed, r.scan.tolerant = 0, false
 		if !ok {
 			r.journal.noteHole(hole(segmentName(s.first), f.from, s.end-f.from, f.want, s.next))
-			r.scan.off, r.scan.want, r.at = s.end, s.next, s.next
+			r.at = s.next
 			continue
 		}
 		if f.afterHole() {

@@ -129,7 +129,7 @@ func (j *Journal) survey(first uint64) (*survey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !begins || !ends || begin.isSeal() || begin.first != first || !seal.isSeal() || seal.first < begin.next() {
+	if !begins || !ends || begin.isSeal() || !seal.isSeal() || seal.first < begin.next() {
 		return j.scan(first, math.MaxUint64)
 	}
 	info, err := os.Stat(filepath.Join(j.dir, name))

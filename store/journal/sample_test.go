@@ -177,6 +177,11 @@ func (o outcome) checkDir(t *testing.T, dir string) (damage []Damage) {
 		if j.Next() != o.next {
 			t.Fatalf("round %d: Next is %d, want %d; %v", round, j.Next(), o.next, j.Damage())
 		}
+		for _, d := range j.Damage() {
+			if round == 1 && (d.Kind == TornTail || d.Kind == ForeignFile || d.Kind == MisnamedSegment) {
+				t.Fatalf("still there at the second start: %+v", d)
+			}
+		}
 		from := j.First()
 		got, skipped := readAll(t, j, from)
 		if diff := cmp.Diff(o.read, got); diff != "" {

@@ -100,8 +100,8 @@ func (s *scanner) reset(file io.ReaderAt, first uint64) {
 // next returns the next block, or seal, that lies wholly before the file
 // offset end and the position limit. It is false if there is none; f.from and
 // f.want then say from where on, and the scanner stays there, as it does after
-// an error. Of a block that ends before the position start, and is where it
-// should be, it checks the header alone.
+// an error. Of a block that ends before the position start it checks the
+// header alone.
 func (s *scanner) next(end int64, limit, start uint64) (f found, ok bool, err error) {
 	f.off, f.from, f.want = s.off, s.off, s.want
 	for {
@@ -135,7 +135,7 @@ func (s *scanner) block(f *found, end int64, limit, start uint64) (ok bool, err 
 	if f.first < f.want || f.next() > limit || f.size() > end-f.off {
 		return false, nil
 	}
-	if !f.afterHole() && f.next() <= start && !f.isSeal() {
+	if f.next() <= start && !f.isSeal() {
 		return true, nil
 	}
 	if b, err = s.at(f.off, int(f.size()), end); err != nil {

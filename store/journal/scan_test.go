@@ -2,10 +2,14 @@ package journal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -162,6 +166,66 @@ func TestDamageWhileOpen(t *testing.T) {
 	}
 }
 
+func TestHeaderLimits(t *testing.T) {
+	for name, c := range map[string]struct {
+		length, count uint32
+		first         uint64
+		want          bool
+	}{
+		"block":           {100, 3, 1, true},
+		"largest":         {MaxCommit, MaxCommit, maxPosition, true},
+		"seal":            {0, 0, 7, true},
+		"position 0":      {100, 3, 0, false},
+		"position beyond": {100, 3, maxPosition + 1, false},
+		"too long":        {MaxCommit + 1, 3, 1, false},
+		"more than fit":   {100, 101, 1, false},
+		"none":            {100, 0, 1, false},
+		"no bytes":        {0, 1, 1, false},
+	} {
+		b := appendBlock(nil, &header{}, nil)
+		binary.LittleEndian.PutUint32(b[4:], c.length)
+		binary.LittleEndian.PutUint64(b[8:], c.first)
+		binary.LittleEndian.PutUint32(b[16:], c.count)
+		binary.LittleEndian.PutUint32(b[36:], crc32.Checksum(b[:36], castagnoli))
+		h, ok := parseHeader(b)
+		if ok != c.want || ok && (h.length != int(c.length) || h.count != int(c.count) || h.first != c.first) {
+			t.Errorf("%s: %+v, %v", name, h, ok)
+		}
+	}
+}
+
+// TestMuchJunk has blocks begin at all places around the ends of the window.
+func TestMuchJunk(t *testing.T) {
+	block := appendBlock(nil, &header{first: 4, count: 2}, testEntries(4, 2))
+	for n := windowSize - len(block) - 5; n < windowSize+5; n++ {
+		file := bytes.NewReader(slices.Concat(make([]byte, n), block, make([]byte, n), block))
+		var s scanner
+		s.reset(file, 1)
+		f, ok, err := s.next(file.Size(), 6, 0)
+		if err != nil || !ok || f.off != int64(n) || f.first != 4 || f.want != 1 {
+			t.Fatalf("behind %d bytes: %+v, %v, %v", n, f, ok, err)
+		}
+		if f, ok, err = s.next(file.Size(), 100, 0); err != nil || ok || f.from != int64(n+len(block)) || f.want != 6 {
+			t.Fatalf("the same again: %+v, %v, %v", f, ok, err)
+		}
+		if begun, err := s.begun(file.Size()); err != nil || begun != 0 {
+			t.Fatal(begun, err)
+		}
+	}
+}
+
+// TestMiscounted has a block that is whole but does not hold as many entries
+// as it says. Nothing inside it may be taken for a block.
+func TestMiscounted(t *testing.T) {
+	inner := appendBlock(nil, &header{first: 1, count: 1}, AppendEntry(nil, nil))
+	file := bytes.NewReader(appendBlock(nil, &header{first: 1, count: 2}, AppendEntry(nil, inner)))
+	var s scanner
+	s.reset(file, 1)
+	if f, ok, err := s.next(file.Size(), 9, 0); ok || err != nil {
+		t.Fatalf("%+v, %v", f, err)
+	}
+}
+
 func TestWindow(t *testing.T) {
 	data := bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7}, 40_000)
 	disk := &badDisk{ReaderAt: bytes.NewReader(data), bad: map[int64]bool{2: true}}
@@ -182,5 +246,30 @@ func TestWindow(t *testing.T) {
 	}
 	if !w.zeroed {
 		t.Fatal("nothing was unreadable")
+	}
+}
+
+// TestTrimmedBetween has a segment trimmed after a reader has located it and
+// before it opens the file.
+func TestTrimmedBetween(t *testing.T) {
+	j, _ := mustOpen(t, Options{Dir: t.TempDir()})
+	mustCommit(t, j, 3)
+	mustRotate(t, j)
+	mustCommit(t, j, 3)
+	r := j.Reader(1)
+	s, err := j.locate(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.TrimBefore(4); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.open(s.segment); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	r.missing(s)
+	var trimmed *TrimmedError
+	if _, err := r.Next(); !errors.As(err, &trimmed) || len(j.Damage()) > 0 {
+		t.Fatalf("%v; %v", err, j.Damage())
 	}
 }

@@ -119,13 +119,9 @@ func (j *Journal) abandon(syncing bool) {
 		// Nothing of the failed block is left, and nothing that was committed
 		// shares a page with it that the kernel may have failed to write.
 	case s.end > 0:
-		// If the failed block should come back, it ends where the segment
-		// begins that the next commit makes.
-		if cut {
-			j.retire()
-		} else {
-			j.release()
-		}
+		// Should the failed block come back all the same, it lies behind the
+		// position at which the next segment begins.
+		j.retire()
 	default:
 		j.release()
 		j.mu.Lock()
