@@ -20,9 +20,21 @@ const (
 
 // account is the books of one device, guarded by Store.mu.
 type account struct {
-	device       string
-	streams      []*streamSet // the one used last at the end
-	boots        []bootOffset // the one recorded last at the end
+	device  string
+	streams []*streamSet // the one used last at the end
+	boots   []bootOffset // the one recorded last at the end
+
+	tally         // with the batch being filled
+	writing tally // with the batch being written
+	durable tally // of what is on disk, which is what people are told
+
+	dirty   bool
+	removed bool
+	repeats uint64 // duplicates that the batch being filled has to record
+}
+
+// tally is what the books count.
+type tally struct {
 	frames       uint64
 	readings     uint64
 	duplicates   uint64
@@ -30,10 +42,6 @@ type account struct {
 	lost         uint64
 	lastData     int64 // µs since 1970; noTime: none yet
 	lastReceived int64 // µs since 1970; 0: none yet
-
-	dirty   bool
-	removed bool
-	repeats uint64 // duplicates that the batch being filled has to record
 }
 
 const noTime = math.MinInt64
@@ -54,7 +62,8 @@ type bootOffset struct {
 func (s *Store) account(deviceID string) *account {
 	a := s.accounts[deviceID]
 	if a == nil {
-		a = &account{device: deviceID, lastData: noTime}
+		a = &account{device: deviceID}
+		a.lastData, a.writing.lastData, a.durable.lastData = noTime, noTime, noTime
 		s.accounts[deviceID] = a
 	}
 	return a
@@ -100,11 +109,11 @@ func (a *account) newest(d *device.Data, offset, received int64) {
 	a.lastReceived = max(a.lastReceived, received)
 }
 
-// holes counts the numbers below the highest settled one of each stream that are not settled.
+// holes counts the numbers below the highest durable one of each stream that are not durable.
 func (a *account) holes() uint64 {
 	var n uint64
 	for _, set := range a.streams {
-		n += set.settled.Max() - set.settled.Count()
+		n += set.durable.Max() - set.durable.Count()
 	}
 	return n
 }
@@ -133,15 +142,16 @@ func (s *Store) Books(deviceID string) Books {
 }
 
 func (a *account) books() Books {
+	t := &a.durable
 	b := Books{
-		Frames: a.frames, Readings: a.readings, Duplicates: a.duplicates, Rejected: a.rejected, Lost: a.lost,
+		Frames: t.frames, Readings: t.readings, Duplicates: t.duplicates, Rejected: t.rejected, Lost: t.lost,
 		Holes: a.holes(), Streams: len(a.streams),
 	}
-	if a.lastData != noTime {
-		b.LastData = time.UnixMicro(a.lastData).UTC()
+	if t.lastData != noTime {
+		b.LastData = time.UnixMicro(t.lastData).UTC()
 	}
-	if a.lastReceived != 0 {
-		b.LastReceived = time.UnixMicro(a.lastReceived).UTC()
+	if t.lastReceived != 0 {
+		b.LastReceived = time.UnixMicro(t.lastReceived).UTC()
 	}
 	return b
 }
@@ -200,10 +210,11 @@ func parseAccount(deviceID string, b []byte) (*account, error) {
 	if err := cbor.Unmarshal(b, &r); err != nil {
 		return nil, err
 	}
-	a := &account{
-		device: deviceID, frames: r.Frames, readings: r.Readings, duplicates: r.Duplicates, rejected: r.Rejected, lost: r.Lost,
-		lastData: r.LastData, lastReceived: r.LastReceived, boots: r.Boots,
-	}
+	a := &account{device: deviceID, boots: r.Boots, tally: tally{
+		frames: r.Frames, readings: r.Readings, duplicates: r.Duplicates, rejected: r.Rejected, lost: r.Lost,
+		lastData: r.LastData, lastReceived: r.LastReceived,
+	}}
+	a.writing, a.durable = a.tally, a.tally
 	for _, sr := range r.Streams {
 		set := &streamSet{id: sr.ID}
 		for pair := range slices.Chunk(sr.Settled, 2) {

@@ -114,6 +114,7 @@ func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
 	}
 	for _, in := range b.ingests {
 		in.waiting, in.writing = in.writing, in.waiting
+		in.account.writing = in.account.tally
 	}
 	c.segmentUsed += int64(len(b.entries))
 	next.number, next.segment = b.number+1, b.segment
@@ -220,6 +221,7 @@ func (c *committer) settle(b *batch, first uint64) {
 		}
 		in.durable.rejects = append(in.durable.rejects, in.writing.rejects...)
 		in.writing.reset()
+		in.account.durable = in.account.writing
 	}
 	for i := range b.letters {
 		b.letters[i].Position += first

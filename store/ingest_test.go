@@ -87,6 +87,9 @@ func TestNothingIsReceivedBeforeItIsOnDisk(t *testing.T) {
 			t.Errorf("acked %v before a commit", settled.Acks)
 		}
 	}
+	if got := s.Books("a"); got.Frames != 0 || got.Duplicates != 0 {
+		t.Errorf("books %+v before a commit", got)
+	}
 	run(t, s)
 	c.await(1, 2)
 	second.await(1, 2)

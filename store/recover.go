@@ -24,6 +24,9 @@ func (s *Store) recover(report *journal.Report) error {
 	if err := s.replay(); err != nil {
 		return fmt.Errorf("replay the journal: %w", err)
 	}
+	for _, a := range s.accounts {
+		a.writing, a.durable = a.tally, a.tally
+	}
 	s.tail.next = max(s.history.Load().Cursor(), 1)
 	s.filling = &batch{number: 1, segment: 1}
 	if segments := s.journal.Segments(); len(segments) > 0 {

@@ -93,11 +93,11 @@ func (s *Store) Status() Status {
 		status.Storage = Storage{State: "failing", Since: s.failing.since, Error: s.failing.err.Error()}
 	}
 	for _, a := range s.accounts {
-		status.Frames += a.frames
-		status.Readings += a.readings
-		status.Duplicates += a.duplicates
-		status.Rejected += a.rejected
-		status.Lost += a.lost
+		status.Frames += a.durable.frames
+		status.Readings += a.durable.readings
+		status.Duplicates += a.durable.duplicates
+		status.Rejected += a.durable.rejected
+		status.Lost += a.durable.lost
 		status.Holes += a.holes()
 	}
 	return status
