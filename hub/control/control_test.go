@@ -139,6 +139,20 @@ func TestServeEndsDuringAStream(t *testing.T) {
 	}
 }
 
+// A listener that fails must end Serve, and with it the hub, rather than leave the command line without an answer.
+func TestServeEndsWithItsListener(t *testing.T) {
+	ln, err := Listen(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Serve(t.Context(), ln, http.NotFoundHandler()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
