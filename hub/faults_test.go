@@ -20,9 +20,9 @@ func TestFrameThatCrashesTheParser(t *testing.T) {
 	if _, err := evil.conn.Write(crash); err != nil {
 		t.Fatal(err)
 	}
-	evil.closed(device.CloseProtocolError)
 	good.alive(2)
-	eventually(t, "the session is gone", func() bool { return r.hub.Connected() == 1 })
+	eventually(t, "the session is gone, though the device does nothing", func() bool { return r.hub.Connected() == 1 })
+	evil.closed(device.CloseProtocolError)
 	evil = r.join("evil")
 	evil.alive(1)
 }
@@ -240,6 +240,17 @@ func TestFragmentsAndTrickle(t *testing.T) {
 		}
 	}
 	d.acked(1)
+}
+
+// A device that breaks the framing and then does nothing is hung up on.
+func TestDeviceThatStaysAfterAFault(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	d := r.join("a")
+	if _, err := d.conn.Write([]byte{0x82, 1, 1}); err != nil { // not masked
+		t.Fatal(err)
+	}
+	eventually(t, "the session is gone", func() bool { return r.hub.Connected() == 0 })
+	d.closed(device.CloseProtocolError)
 }
 
 func TestEndlessFragments(t *testing.T) {

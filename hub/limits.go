@@ -45,7 +45,7 @@ type Limits struct {
 	FrameBurst      int
 
 	// ControlsPerSecond is how many control messages, pings and pongs a second one device may send, after a
-	// first burst of five times as many. More close the connection with 1008. Default 20.
+	// first burst of ten and five times as many. More close the connection with 1008. Default 20.
 	ControlsPerSecond float64
 
 	// WindowFrames and WindowBytes are what WELCOME grants: DATA messages that may be unacknowledged.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"time"
 
@@ -14,9 +15,6 @@ import (
 )
 
 const (
-	// controlBurst is how many seconds' worth of control messages may come at once.
-	controlBurst = 5
-
 	// schemaCost is how many other control messages a SCHEMA counts for: each different one is kept.
 	schemaCost = 20
 )
@@ -107,7 +105,7 @@ func (s *session) allowControl(n int) bool {
 func (s *session) controlMessage(b []byte) {
 	cost := 1
 	if device.Type(b[0]) == device.TypeSchema {
-		cost = min(schemaCost, s.controls.Burst())
+		cost = min(schemaCost, s.controls.Burst()/2)
 	}
 	if !s.allowControl(cost) {
 		return
@@ -173,8 +171,8 @@ func (s *session) greet(m *device.Hello) {
 	s.send(device.AppendControl(nil, &device.Welcome{
 		Device: s.device, Now: s.hub.now().UnixMicro(), Received: in.Received(device.MaxRanges), NeedSchema: !known,
 		WindowFrames: uint32(limits.WindowFrames), WindowBytes: uint32(limits.WindowBytes),
-		AckDelay: uint32(s.ackDelay.Milliseconds()), Idle: uint32(limits.Idle.Milliseconds()),
-		FrameRate: uint32(min(limits.FramesPerSecond, 1<<31)),
+		AckDelay: uint32(s.ackDelay.Milliseconds()), Idle: uint32(min(limits.Idle.Milliseconds(), math.MaxUint32)),
+		FrameRate: uint32(min(limits.FramesPerSecond, math.MaxUint32)),
 	}))
 }
 

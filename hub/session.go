@@ -61,7 +61,7 @@ func newSession(h *Hub, id string, network netip.Prefix, socket *gws.Conn, w *wi
 	s := &session{
 		hub: h, device: id, network: network, address: address, socket: socket, wire: w, opened: h.elapsed(),
 		frames:   rate.NewLimiter(rate.Limit(h.limits.FramesPerSecond), h.limits.FrameBurst),
-		controls: rate.NewLimiter(rate.Limit(h.limits.ControlsPerSecond), int(controlBurst*h.limits.ControlsPerSecond)+1),
+		controls: rate.NewLimiter(rate.Limit(h.limits.ControlsPerSecond), 10+int(5*h.limits.ControlsPerSecond)),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	w.session = s
