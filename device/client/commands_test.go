@@ -105,6 +105,27 @@ func TestCommandsThatAreNotCarriedOut(t *testing.T) {
 	}
 }
 
+func TestTimeLeft(t *testing.T) {
+	const hour = int64(time.Hour / time.Microsecond)
+	for _, c := range []struct {
+		ttl      uint32
+		deadline int64
+		now      int64
+		want     time.Duration
+	}{
+		{1000, hour, 0, time.Second},
+		{1000, hour, hour - 1, time.Microsecond}, // it was long on the way
+		{1000, hour, hour, 0},
+		{0, hour, 0, 0},
+		{1000, math.MaxInt64, math.MinInt64, time.Second},
+		{1000, math.MinInt64, math.MaxInt64, 0},
+	} {
+		if got := timeLeft(&device.Command{TTL: c.ttl, Deadline: c.deadline}, c.now); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 // A command that waits for the one before may expire meanwhile.
 func TestCommandExpiresInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -210,9 +210,29 @@ func TestFailingDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	hc.expectFrames(2)
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := restored(t, file).buf.held; n != 2 {
+		t.Errorf("sent, but the file holds %d frames", n)
+	}
 	hc.ack(device.Range{First: 1, Last: 2})
 	if err := c.Drain(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A device file takes writes but no fdatasync: that is a failed write.
+func TestWritesAreSynced(t *testing.T) {
+	f, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &diskBuffer{file: f}
+	defer d.abandon()
+	if err := d.append([]byte("x")); err == nil {
+		t.Error("no error")
 	}
 }
 
@@ -281,6 +301,30 @@ func TestRolledBackFileBeginsANewStream(t *testing.T) {
 	sendValues(t, c, 41)
 	if got := hc.expectFrames(1); got[0] != 3 {
 		t.Errorf("sent %v", got)
+	}
+}
+
+// A new stream while a write is under way: that write says nothing about the new numbers.
+func TestNewStreamDuringAWrite(t *testing.T) {
+	h := newFakeHub(t)
+	cfg, _ := diskConfig(t, h)
+	c, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	sendValues(t, c, 1, 2)
+	b := c.nextBatch()
+	c.leaveStream(device.Ranges{{First: 1, Last: 9}})
+	c.flushed(b, c.disk.append(b.records))
+	if f := c.buf.unsent(0, 10); f != nil {
+		t.Errorf("frame %d would be sent before it is on disk", f.seq)
+	}
+	if err := c.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if f := c.buf.unsent(0, 10); f == nil {
+		t.Error("nothing can be sent")
 	}
 }
 

@@ -117,39 +117,55 @@ func (c *Client) writeDisk(ctx context.Context) {
 	}
 }
 
+// batch is one write of the buffer file and what it makes durable.
+type batch struct {
+	records  []byte
+	replace  bool // records are the whole file
+	stream   uint64
+	next     uint64 // every frame with a lower number
+	appended uint64 // so many records of the log
+}
+
 // flush makes durable what has been collected. On an error nothing is lost from memory and the next call tries again.
-func (c *Client) flush() error {
+func (c *Client) flush() (err error) {
+	b := c.nextBatch()
+	switch {
+	case b.replace:
+		err = c.disk.replace(b.records)
+	case len(b.records) > 0:
+		err = c.disk.append(b.records)
+	}
+	c.flushed(b, err)
+	return err
+}
+
+func (c *Client) nextBatch() batch {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	log := c.buf.log
-	records, stream, next, appended := log.pending, c.buf.stream, c.buf.next, log.appended
-	replace := log.rewrite || c.disk.file == nil || c.worthRewriting(c.disk.size+int64(len(records)))
-	if replace {
-		records = c.snapshot()
+	b := batch{records: log.pending, stream: c.buf.stream, next: c.buf.next, appended: log.appended}
+	if log.rewrite || c.disk.file == nil || c.worthRewriting(c.disk.size+int64(len(b.records))) {
+		b.records, b.replace = c.snapshot(), true
 	}
 	log.pending, log.rewrite = nil, false
-	c.mu.Unlock()
+	return b
+}
 
-	var err error
-	switch {
-	case replace:
-		err = c.disk.replace(records)
-	case len(records) > 0:
-		err = c.disk.append(records)
-	}
-
+// flushed takes note of what a write has come to.
+func (c *Client) flushed(b batch, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil {
-		log.rewrite = true
-		return err
+		c.buf.log.rewrite = true
+		return
 	}
-	if c.durable = appended; c.buf.stream == stream {
-		c.buf.durable = next - 1
+	c.durable = b.appended
+	if c.buf.stream == b.stream { // else the frames have other numbers by now, and are written anew
+		c.buf.durable = b.next - 1
 	}
 	close(c.synced)
 	c.synced = make(chan struct{})
 	notify(c.wake)
-	return nil
 }
 
 // worthRewriting tells whether a file of this size would be mostly dead, so that making it anew pays. It bounds the file, because

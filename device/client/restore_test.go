@@ -20,6 +20,7 @@ func sampleFile(t testing.TB) (file []byte, c *Client, starts []int) {
 	}
 	c.buf.settle(3, 4, false)
 	c.buf.settle(7, 7, false)
+	c.buf.settle(12, 12, false)
 	file = c.snapshot()
 	c.buf.log.pending = nil
 	for v := range int64(6) {

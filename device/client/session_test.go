@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 
@@ -255,4 +256,20 @@ func TestUnknownMessagesAreIgnored(t *testing.T) {
 	hc.welcome(nil)
 	sendValues(t, c, 1)
 	hc.expectFrames(1)
+}
+
+// GOAWAY counts even when the connection has ended before the loop looked at it.
+func TestGoAwayIsTheLastWord(t *testing.T) {
+	s := newSession(newTestClient(1<<20), false)
+	s.readErr = &gws.CloseError{Code: uint16(device.CloseGoingAway)}
+	s.inbox <- &device.Resend{}
+	s.inbox <- &device.GoAway{MinMS: 1}
+	close(s.ended)
+	var goAway goAwayError
+	if err := s.lastWord(); !errors.As(err, &goAway) {
+		t.Error(err)
+	}
+	if err := s.lastWord(); err != s.readErr {
+		t.Error(err)
+	}
 }

@@ -299,6 +299,9 @@ func TestBackoffForgetsNothingTooSoon(t *testing.T) {
 	if _, most := b.after(cut, steadyTime); most != firstBackoff {
 		t.Errorf("a steady connection: %v", most)
 	}
+	if _, most := b.after(&gws.CloseError{Code: uint16(device.CloseTryLater)}, steadyTime); most != 8*time.Second {
+		t.Errorf("try later: %v", most)
+	}
 	if least, most := b.after(&gws.CloseError{Code: uint16(device.CloseReplaced)}, time.Hour); least != maxBackoff || most != 2*maxBackoff {
 		t.Errorf("replaced: %v, %v", least, most)
 	}
