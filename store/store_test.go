@@ -207,13 +207,4 @@ func copyDir(t testing.TB, from string) string {
 	return to
 }
 
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 func path(parts ...string) string { return filepath.Join(parts...) }
