@@ -109,7 +109,7 @@ const (
 func (c *Config) complete() (*url.URL, error) {
 	if c.Now == nil {
 		if c.Clock == device.ClockBoot {
-			return nil, errors.New("Now is needed with a clock that counts from boot")
+			return nil, errors.New("a clock that counts from boot needs Now")
 		}
 		c.Now = time.Now
 	}
