@@ -156,11 +156,15 @@ func TestCommitTookPlace(t *testing.T) {
 		}
 		s := h.state
 		s.cursor = h.cursorAfter()
-		h.unsure = true
-		return h.file.Update(func(tx *bolt.Tx) error {
+		err := h.file.Update(func(tx *bolt.Tx) error {
 			_, err := putBlocks(tx, batch, &s)
 			return errors.Join(err, tx.Bucket(bucketMeta).Put(keyState, s.append(nil)))
 		})
+		failure := errors.New("input/output error")
+		if err := h.update(func(*bolt.Tx) error { return failure }); !errors.Is(err, failure) {
+			t.Errorf("the failure became %v", err)
+		}
+		return err
 	}()
 	if err != nil {
 		t.Fatal(err)

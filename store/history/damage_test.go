@@ -190,6 +190,37 @@ func subsequence(part, whole []flat) bool {
 	return true
 }
 
+// TestDamagedValues flips bits in the values that say where to go on: to guess would lose or repeat frames.
+func TestDamagedValues(t *testing.T) {
+	for _, bucket := range [][]byte{bucketMeta, bucketRecent} {
+		for i := range 30 {
+			o := testOptions(t)
+			h := mustOpen(t, o)
+			if err := errors.Join(h.Add(one(1, 5)), h.Flush(true)); err != nil {
+				t.Fatal(err)
+			}
+			err := h.file.Update(func(tx *bolt.Tx) error {
+				k, v := tx.Bucket(bucket).Cursor().Last()
+				k, v = bytes.Clone(k), bytes.Clone(v)
+				bit := i * 13 % (8 * len(v))
+				v[bit/8] ^= 1 << (bit % 8)
+				return tx.Bucket(bucket).Put(k, v)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			abandon(t, h)
+			h, setAside, err := Open(o)
+			if err != nil || setAside == "" {
+				t.Fatalf("%s, flip %d: set aside %q, %v", bucket, i, setAside, err)
+			}
+			if err := h.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestDirectoryInPlaceOfFile(t *testing.T) {
 	o := testOptions(t)
 	if err := os.MkdirAll(filepath.Join(o.Path, "sub"), 0o700); err != nil {

@@ -130,16 +130,9 @@ func (h *History) take(b *buffer, all bool) (*taking, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(blocks) == 1 {
-			length := len(blocks[0].value)
-			full := n * blockBytes / length * 31 / 32 // a little less than would fill the next block
-			switch {
-			case length > blockBytes && full < b.target && b.target > targetMin:
-				b.target = max(full, targetMin)
-				continue // too long for half a page: again, with fewer frames
-			case n >= b.target:
-				b.target = min(max(full, targetMin), targetMax)
-			}
+		if len(blocks) == 1 && n >= b.target {
+			full := n * blockBytes / len(blocks[0].value)
+			b.target = min(max(full*31/32, targetMin), targetMax) // a little less: the next block may be a little longer
 		}
 		b.newest = h.builder.newest
 		t.blocks = append(t.blocks, blocks...)

@@ -173,6 +173,43 @@ func TestReaderStops(t *testing.T) {
 	}
 }
 
+// TestScanSeesOneMoment writes all there is after the first reading, and more, and brings the index up to date.
+func TestScanSeesOneMoment(t *testing.T) {
+	w := newWorld(14)
+	w.frames(300, "a")
+	h := mustOpen(t, testOptions(t))
+	for _, end := range []uint64{101, 201, 251} {
+		w.feed(t, h, h.next, end)
+		if err := h.Flush(true); err != nil {
+			t.Fatal(err)
+		}
+		if end == 101 {
+			if err := fold(h); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.feed(t, h, 251, 291) // in the index, in recent and in memory
+	var got []flat
+	for r, err := range h.Readings(t.Context(), Query{Device: "a"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, flatten(r)); len(got) > 1 {
+			continue
+		}
+		w.feed(t, h, 291, w.end())
+		if err := errors.Join(h.Flush(true), fold(h)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compare(t, "a", got, w.expect(t, Query{Device: "a"}, 291))
+	compare(t, "a again", read(t, h, Query{Device: "a"}), w.expect(t, Query{Device: "a"}, w.end()))
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestMillionReadings reads a million readings in constant memory, writing being possible meanwhile.
 func TestMillionReadings(t *testing.T) {
 	h := mustOpen(t, testOptions(t))
