@@ -23,14 +23,19 @@ func (d *Data) parseColumns(b []byte, s *Schema) *DataError {
 		}
 		head, n := uvarint(b)
 		id := head >> headIDShift
-		if n == 0 || id > math.MaxUint16 || id < next {
-			return dataErrorf(RejectMalformed, "column %d has no id above the one before", len(d.Columns))
+		switch {
+		case n == 0:
+			return dataErrorf(RejectMalformed, "the head of column %d is not a shortest varint", len(d.Columns))
+		case id > math.MaxUint16:
+			return dataErrorf(RejectMalformed, "column %d has channel id %d, above 65535", len(d.Columns), id)
+		case id < next:
+			return dataErrorf(RejectMalformed, "channel %d is not above the one before", id)
 		}
 		next, b = id+1, b[n:]
 		length := head & headLength
 		if length == 0 {
 			if length, n = uvarint(b); n == 0 {
-				return dataErrorf(RejectMalformed, "the length of column %d is not a varint", len(d.Columns))
+				return dataErrorf(RejectMalformed, "the length of column %d is not a shortest varint", len(d.Columns))
 			}
 			b = b[n:]
 		}

@@ -87,7 +87,7 @@ func ParseControl(b []byte) (Message, error) {
 		return nil, fmt.Errorf("%w 0x%02x", ErrUnknownType, b[0])
 	}
 	if err := decMode.Unmarshal(b[1:], m); err != nil {
-		return nil, fmt.Errorf("%w: %v: %v", ErrMalformed, m.Type(), err)
+		return nil, fmt.Errorf("%w: %v: %s", ErrMalformed, m.Type(), explain(err))
 	}
 	if err := validate(m); err != nil {
 		return nil, fmt.Errorf("%w: %v: %v", ErrMalformed, m.Type(), err)

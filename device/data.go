@@ -103,7 +103,7 @@ func (d *Data) parse(b []byte, s *Schema) *DataError {
 	}
 	seq, n := uvarint(b[1:])
 	if n == 0 || seq == 0 || seq > MaxSeq {
-		return dataErrorf(RejectMalformed, "no sequence number from 1 to %d", uint64(MaxSeq))
+		return dataErrorf(RejectMalformed, "no sequence number from 1 to %d as a shortest varint", uint64(MaxSeq))
 	}
 	d.Seq = seq
 	if len(b) > MaxMessage {
@@ -132,7 +132,7 @@ func (d *Data) parseTimes(b []byte) ([]byte, *DataError) {
 	if flags&flagBoot != 0 {
 		boot, n := uvarint(b)
 		if n == 0 {
-			return nil, dataErrorf(RejectMalformed, "the boot counter is not a varint")
+			return nil, dataErrorf(RejectMalformed, "the boot counter is not a shortest varint")
 		}
 		d.Clock, d.Boot, b = ClockBoot, boot, b[n:]
 	}
@@ -143,7 +143,7 @@ func (d *Data) parseTimes(b []byte) ([]byte, *DataError) {
 	count, n := uvarint(b)
 	switch {
 	case n == 0 || count == 0:
-		return nil, dataErrorf(RejectMalformed, "no sample count from 1")
+		return nil, dataErrorf(RejectMalformed, "no sample count from 1 as a shortest varint")
 	case count > MaxSamples:
 		return nil, dataErrorf(RejectLimit, "%d samples, at most %d", count, MaxSamples)
 	}
@@ -156,7 +156,7 @@ func (d *Data) parseDeltas(b []byte, t0 int64, count int, unit int64) ([]byte, *
 	for i := 1; i < count; i++ {
 		change, n := uvarint(b)
 		if n == 0 {
-			return nil, dataErrorf(RejectMalformed, "time %d is not a varint", i)
+			return nil, dataErrorf(RejectMalformed, "time %d is not a shortest varint", i)
 		}
 		b = b[n:]
 		var ok1, ok2 bool

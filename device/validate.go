@@ -104,7 +104,7 @@ func checkValues(what string, values map[string]any) error {
 				return fmt.Errorf("%s: %q is not UTF-8 of at most %d bytes", what, name, MaxString)
 			}
 		default:
-			return fmt.Errorf("%s: %q is a %T, not bool, int64, float64 or string", what, name, v)
+			return fmt.Errorf("%s: %q is not a bool, integer, float or text", what, name)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -197,6 +198,9 @@ func parseVector(t *testing.T, vectors map[string]vector, v vector) any {
 	return m
 }
 
+// jargon is what errors must not say: names of Go types and the library's words.
+var jargon = regexp.MustCompile(`(?i)cbor: |\bgo\b|device\.|\bEOF|u?int\d|interface|\[\]|primitive|unmarshal`)
+
 // TestBadVectors: what the meaning says before its colon is what the codec says.
 func TestBadVectors(t *testing.T) {
 	vectors := readVectors(t)
@@ -214,6 +218,9 @@ func TestBadVectors(t *testing.T) {
 		if got := refusal(v, schemaOf(t, vectors, v)); got != want {
 			t.Errorf("%s: %s, want %s", key, got, want)
 		}
+		if _, err := ParseControl(v.message); err != nil && jargon.MatchString(err.Error()) {
+			t.Errorf("%s: a device author is told: %v", key, err)
+		}
 	}
 	if values != 0 {
 		t.Error("valid lines of the file have no value in the test")
@@ -221,6 +228,37 @@ func TestBadVectors(t *testing.T) {
 	for _, kind := range []string{"malformed", "unknown type", "reject 1", "reject 2", "reject 3", "reject 4", "reject 5"} {
 		if refusals[kind] == 0 {
 			t.Errorf("no vector is refused as %q", kind)
+		}
+	}
+}
+
+// TestRefusalsSayWhatIsWrong: the texts end up before the author of the device's firmware.
+func TestRefusalsSayWhatIsWrong(t *testing.T) {
+	vectors := readVectors(t)
+	for key, want := range map[string]string{
+		"bad-hello-alone":                     "malformed message: HELLO: it ends too early",
+		"bad-hello-array":                     "malformed message: HELLO: the payload: expected a map, found an array",
+		"bad-hello-byte-key":                  "malformed message: HELLO: a key: expected text, found a byte string",
+		"bad-hello-clock-256":                 "malformed message: HELLO: in key 4: expected an unsigned integer of 8 bits, found an integer out of range",
+		"bad-hello-firmware-bytes":            "malformed message: HELLO: in key 9: expected text, found a byte string",
+		"bad-hello-hash-text":                 "malformed message: HELLO: in key 5: expected a byte string, found text",
+		"bad-hello-stream-float":              "malformed message: HELLO: in key 1: expected an unsigned integer of 64 bits, found a bool or float",
+		"bad-hello-twice-a-key":               "malformed message: HELLO: key 7 occurs twice",
+		"bad-result-value-map":                `malformed message: RESULT: values: "a" is not a bool, integer, float or text`,
+		"bad-schema-channels-map":             "malformed message: SCHEMA: in key 1: expected an array, found a map",
+		"bad-schema-writable-1":               "malformed message: SCHEMA: in key 1: expected a bool, found a positive integer",
+		"bad-data-boot-padded@schema-climate": "frame 1: malformed: the boot counter is not a shortest varint",
+		"bad-data-head-padded@schema-climate": "frame 1: malformed: the head of column 0 is not a shortest varint",
+		"bad-data-id-65536@schema-climate":    "frame 1: malformed: column 0 has channel id 65536, above 65535",
+		"bad-data-same-column@schema-climate": "frame 1: malformed: channel 0 is not above the one before",
+	} {
+		v := vectors[key]
+		_, err := ParseControl(v.message)
+		if v.schema != "" {
+			err = ParseData(v.message, schemaOf(t, vectors, v), new(Data))
+		}
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", key, err, want)
 		}
 	}
 }
