@@ -210,7 +210,7 @@ func (s *session) welcomed(w *device.Welcome) error {
 	s.welcomeAt, s.hubTime = now, w.Now
 	s.pingEvery = min(max(time.Duration(w.Idle)*time.Millisecond, minIdle), maxIdle) / 3
 	s.pingAt = now.Add(s.pingEvery)
-	s.frameRate = newPacer(int(w.FrameRate), int(w.FrameRate)/paceSteps)
+	s.frameRate = newPacer(clamp(w.FrameRate), clamp(w.FrameRate)/paceSteps)
 	s.backlogRate = newPacer(s.client.cfg.BacklogRate, s.client.cfg.BacklogRate/paceSteps)
 	s.controlRate = newPacer(controlRate, controlBurst)
 	if w.NeedSchema {
@@ -225,7 +225,7 @@ func (s *session) welcomed(w *device.Welcome) error {
 		c.leaveStream(w.Received)
 		return errRolledBack
 	}
-	s.windowFrames, s.windowBytes = int(w.WindowFrames), int(w.WindowBytes)
+	s.windowFrames, s.windowBytes = clamp(w.WindowFrames), clamp(w.WindowBytes)
 	c.stats.Connected = true
 	c.stats.Connects++
 	b.connected(c.stats.Connects)
@@ -233,6 +233,9 @@ func (s *session) welcomed(w *device.Welcome) error {
 	s.live, s.backlog = b.next, 0
 	return nil
 }
+
+// clamp is v as an int, also where an int has 32 bits.
+func clamp(v uint32) int { return int(min(v, math.MaxInt32)) }
 
 // leaveStream begins a new stream because the hub has frames that this buffer never sent: it was put back to an earlier state, by
 // a disk that lost what it had called durable, or from a copy. The numbers that the device has given to new frames since would be

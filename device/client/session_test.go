@@ -21,8 +21,10 @@ func TestHelloSaysWhatTheBufferHolds(t *testing.T) {
 	stop()
 	<-hc.closed
 
-	want := &device.Hello{Stream: c.Stats().Stream, Now: hc.hello.Now, SchemaHash: device.HashSchema(device.AppendControl(nil, testSchema)),
-		Oldest: 1, Next: 1, Firmware: "1.2.3", Model: "box"}
+	want := &device.Hello{
+		Stream: c.Stats().Stream, Now: hc.hello.Now, SchemaHash: encodeSchema(testSchema).hash,
+		Oldest: 1, Next: 1, Firmware: "1.2.3", Model: "box",
+	}
 	if diff := cmp.Diff(want, hc.hello); diff != "" {
 		t.Error(diff)
 	}
@@ -166,7 +168,8 @@ func TestSendEncodedRefusesAnotherNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, b := range map[string][]byte{
-		"nothing": {}, "type": {0x05, 1}, "no number": {0x03}, "number": {0x03, 2, 0}, "too large": append([]byte{0x03, 1}, make([]byte, device.MaxMessage)...),
+		"nothing": {}, "type": {0x05, 1}, "no number": {0x03}, "number": {0x03, 2, 0},
+		"too large": append([]byte{0x03, 1}, make([]byte, device.MaxMessage)...),
 	} {
 		if _, err := c.SendEncoded(func(dst []byte, _ uint64) []byte { return append(dst, b...) }); err == nil {
 			t.Errorf("%s: accepted", name)
