@@ -1,0 +1,131 @@
+package influx
+
+import (
+	"context"
+	"errors"
+)
+
+// Bad is a line the server refuses, whatever else is sent with it.
+type Bad struct {
+	Line int    // in the batch
+	Text string // the server's words
+}
+
+// Deliver sends a batch and finds out which of its lines the server refuses; all others are written. An error means that
+// the batch, which may have been written in part, has to be delivered again: it is a *Refusal that says Retry or Pause, or
+// the context's.
+//
+// The lines of a device that was refused before travel in a request of their own, so that one device that changed the type
+// of a field costs the others nothing.
+func (w *Writer) Deliver(ctx context.Context, b *Batch) ([]Bad, error) {
+	suspects := w.suspectsIn(b)
+	var whole *Refusal
+	if len(suspects) == 0 {
+		err := w.Write(ctx, b.text)
+		if !errors.As(err, &whole) || !whole.divisible() {
+			return nil, err
+		}
+	}
+	sorted, was, good := b.grouped(suspects)
+	d := delivery{w: w, batch: sorted, bad: make([]string, len(sorted.lines))}
+	var err error
+	if whole != nil {
+		err = d.split(ctx, 0, len(sorted.lines), whole)
+	} else if err = d.send(ctx, 0, good); err == nil {
+		err = d.send(ctx, good, len(sorted.lines))
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.suspect(sorted, d.bad)
+	var bad []Bad
+	for i, text := range d.bad {
+		if text != "" {
+			bad = append(bad, Bad{Line: was[i], Text: text})
+		}
+	}
+	return bad, nil
+}
+
+// delivery is a batch being sent in parts.
+type delivery struct {
+	w     *Writer
+	batch *Batch
+	bad   []string // the server's words about each line; empty: none
+}
+
+// send sends the lines first to last−1, in as many parts as it takes.
+func (d *delivery) send(ctx context.Context, first, last int) error {
+	if first == last {
+		return nil
+	}
+	text, _ := d.batch.span(first, last)
+	err := d.w.Write(ctx, text)
+	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.divisible() {
+		return d.split(ctx, first, last, refusal)
+	}
+	return err
+}
+
+// split goes on with lines that were refused together.
+func (d *delivery) split(ctx context.Context, first, last int, refusal *Refusal) error {
+	_, count := d.batch.span(first, last)
+	if last-first == 1 || refusal.Verdict == BadLines && refusal.Dropped >= count {
+		for i := first; i < last; i++ {
+			d.bad[i] = refusal.Text
+		}
+		return nil
+	}
+	middle := d.batch.middle(first, last)
+	if err := d.send(ctx, first, middle); err != nil {
+		return err
+	}
+	return d.send(ctx, middle, last)
+}
+
+// middle returns where to cut the lines first to last−1 in two: between two devices, if there are several.
+func (b *Batch) middle(first, last int) int {
+	middle := (first + last) / 2
+	for i := range middle - first + 1 {
+		for _, at := range [...]int{middle - i, middle + i} {
+			if first < at && at < last && b.lines[at-1].device != b.lines[at].device {
+				return at
+			}
+		}
+	}
+	return middle
+}
+
+// divisible says whether fewer lines may fare better.
+func (r *Refusal) divisible() bool { return r.Verdict == BadLines || r.Verdict == TooLarge }
+
+// suspectsIn returns the devices in the batch whose lines were refused the last time.
+func (w *Writer) suspectsIn(b *Batch) map[string]bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.suspects) == 0 {
+		return nil
+	}
+	found := map[string]bool{}
+	for _, l := range b.lines {
+		if w.suspects[l.device] {
+			found[l.device] = true
+		}
+	}
+	return found
+}
+
+// suspect remembers whose lines were refused, and forgets the devices whose lines were all taken.
+func (w *Writer) suspect(b *Batch, bad []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range b.lines {
+		delete(w.suspects, l.device)
+	}
+	for i, text := range bad {
+		if text != "" && b.lines[i].device != "" && len(w.suspects) < maxSuspects {
+			w.suspects[b.lines[i].device] = true
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package influx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+)
+
+// fleet appends one line of each device to a batch; the odd ones have text where the others have numbers.
+func fleet(b *influx.Batch, devices int, odd map[int]bool, sample int64) {
+	var e influx.Encoder
+	for i := range devices {
+		column := device.Column{ID: 1, Type: device.Float64, Bits: []uint64{math.Float64bits(float64(i))}}
+		if odd[i] {
+			column = device.Column{ID: 1, Type: device.String, Text: [][]byte{[]byte("text")}}
+		}
+		schema := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", Type: column.Type}}}
+		d := &device.Data{Seq: 1, Times: []int64{epoch.UnixMicro() + sample}, Columns: []device.Column{column}}
+		e.Append(b, influx.NewSeries("m", fmt.Sprintf("device-%03d", i), nil, schema), d, 0)
+	}
+}
+
+// TestBadLinesAreIsolated has some devices of many send text as a number: all other lines are written, and once the
+// devices are known, one request more is all they cost.
+func TestBadLinesAreIsolated(t *testing.T) {
+	s := influxtest.Start(t)
+	target, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var requests atomic.Int64
+	forward := httputil.NewSingleHostReverseProxy(target)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		forward.ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	w := newWriter(t, influx.Config{URL: proxy.URL})
+
+	odd := map[int]bool{7: true, 8: true, 199: true}
+	var b influx.Batch
+	fleet(&b, 200, nil, 0) // settles the type
+	rounds := []struct {
+		odd         map[int]bool
+		maxRequests int64
+	}{{nil, 1}, {odd, 60}, {odd, 2}, {nil, 2}, {nil, 1}}
+	for round, want := range rounds {
+		b.Reset()
+		for sample := range int64(10) {
+			fleet(&b, 200, want.odd, int64(round)*1000+sample)
+		}
+		requests.Store(0)
+		bad, err := w.Deliver(context.Background(), &b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices := map[int]bool{}
+		for _, l := range bad {
+			devices[l.Line%200] = true
+			if !strings.Contains(l.Text, "already exists as type float") || !strings.Contains(string(b.Line(l.Line)), `v="text"`) {
+				t.Errorf("%q: %s", b.Line(l.Line), l.Text)
+			}
+		}
+		if len(bad) != 10*len(want.odd) || !maps.Equal(devices, want.odd) && len(want.odd) > 0 {
+			t.Errorf("round %d: %d bad lines of devices %v", round, len(bad), slices.Sorted(maps.Keys(devices)))
+		}
+		if n := requests.Load(); n > want.maxRequests {
+			t.Errorf("round %d: %d requests, at most %d", round, n, want.maxRequests)
+		}
+	}
+	// Of five rounds with 10 lines of each device, the odd ones lack two.
+	got := row(t, s, `SELECT count(v) FROM m`)
+	if n := fmt.Sprint(got["count"]); n != "9940" {
+		t.Errorf("%s lines are there, want 9940", n)
+	}
+}
+
+// TestTooLargeIsHalved sends through a proxy that lets little through.
+func TestTooLargeIsHalved(t *testing.T) {
+	var got []byte
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if len(body) > 1000 || strings.Contains(string(body), "device-013") {
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+			return
+		}
+		got = append(got, body...)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer s.Close()
+	var b influx.Batch
+	fleet(&b, 200, nil, 0)
+	bad, err := newWriter(t, influx.Config{URL: s.URL}).Deliver(context.Background(), &b)
+	if err != nil || len(bad) != 1 || bad[0].Line != 13 {
+		t.Errorf("refused %v, %v", bad, err)
+	}
+	if n := strings.Count(string(got), "\n"); n != 199 {
+		t.Errorf("%d lines arrived, want 199", n)
+	}
+}
+
+// TestOutageWhileIsolating ends the delivery with an error and no verdict about lines.
+func TestOutageWhileIsolating(t *testing.T) {
+	requests := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests++; requests < 4 {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"error":"partial write: one of them dropped=1"}`)
+			return
+		}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer s.Close()
+	var b influx.Batch
+	fleet(&b, 200, nil, 0)
+	bad, err := newWriter(t, influx.Config{URL: s.URL}).Deliver(context.Background(), &b)
+	refusal, ok := errors.AsType[*influx.Refusal](err)
+	if len(bad) != 0 || !ok || refusal.Verdict != influx.Retry {
+		t.Errorf("refused %v, %v", bad, err)
+	}
+}
