@@ -118,7 +118,7 @@ func (s *Server) Run() {
 		resp, err := s.client.Get(s.URL + "/ping")
 		if err == nil {
 			resp.Body.Close()
-			if resp.Header.Get("X-Influxdb-Version") == version {
+			if _, ok := resp.Header["X-Influxdb-Version"]; ok {
 				return
 			}
 			err = fmt.Errorf("%s is taken by another program", s.URL)
