@@ -169,6 +169,19 @@ func TestBlockDuplicated(t *testing.T) {
 	}
 }
 
+func TestSealOfAnotherSegment(t *testing.T) {
+	t.Parallel()
+	s := newSample(t)
+	for _, name := range s.names() {
+		for _, from := range s.names()[:2] {
+			seal := s.files[from][len(s.files[from])-blockOverhead:]
+			if first, _ := parseSegmentName(name); name != s.last() || from == s.names()[0] && first > 7 {
+				s.checkShifted(t, name, slices.Concat(s.files[name], seal), func(sampleBlock) bool { return false })
+			}
+		}
+	}
+}
+
 func TestBlockOverwrittenByAnEarlierOne(t *testing.T) {
 	t.Parallel()
 	s := newSample(t)

@@ -210,18 +210,23 @@ func (j *Journal) link(prev, v *survey) (bool, error) {
 	return true, nil
 }
 
-// shorten ends prev where v begins, if v can be its successor. The blocks of
-// prev behind that are what a failed commit left there: the disk did not take
-// the order to cut it off.
+// shorten ends prev where v begins, if v can be its successor. If prev has no
+// seal, its last block may be what a failed commit left there: the disk did not
+// take the order to cut it off. If it has one, only a wrong seal can reach
+// beyond v.
 func (j *Journal) shorten(prev, v *survey) (bool, error) {
-	if prev.sealed || !v.blocks {
+	if !v.blocks {
 		return false, nil
 	}
-	shorter, err := j.scan(prev.first, v.first)
-	if err != nil || shorter.next != v.first {
+	limit := v.first
+	if prev.sealed {
+		limit = math.MaxUint64
+	}
+	shorter, err := j.scan(prev.first, limit)
+	if err != nil || shorter.next > v.first || shorter.next < v.first && !prev.sealed {
 		return false, err
 	}
-	*prev.segment = *shorter.segment
+	*prev.segment, prev.sealed = *shorter.segment, shorter.sealed
 	return true, nil
 }
 
