@@ -6,6 +6,7 @@ import (
 	"net"
 	"reflect"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 )
@@ -141,12 +142,48 @@ type stalled struct {
 func (c *stalled) Read([]byte) (int, error) { <-c.until; return 0, io.EOF }
 
 func TestStalledTLSHandshakeLosesItsTurn(t *testing.T) {
-	r := newRig(t, rigOptions{limits: Limits{TLSHandshakes: 1, HandshakeTimeout: time.Hour}}, "a")
-	until, ended := make(chan struct{}), make(chan error)
-	go func() { ended <- tls.Client(&stalled{r.dialRaw(), until}, r.tls).Handshake() }()
-	r.join("a").alive(1)
-	close(until)
-	if err := <-ended; err == nil {
-		t.Error("the handshake ended well")
+	cert, err := LoadOrCreateCertificate(t.TempDir(), "", "")
+	if err != nil {
+		t.Fatal(err)
 	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := newGate(ln, Limits{TLSHandshakes: 1}.withDefaults(), new(counters))
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer ln.Close()
+	tasks.Go(func() {
+		secure := tls.NewListener(g, g.takeTurns(cert.TLSConfig()))
+		for {
+			conn, err := secure.Accept()
+			if err != nil {
+				return
+			}
+			tasks.Go(func() {
+				defer conn.Close()
+				_ = conn.(*tls.Conn).Handshake()
+			})
+		}
+	})
+	raw, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	until := make(chan struct{})
+	tasks.Go(func() {
+		defer raw.Close()
+		if err := tls.Client(&stalled{raw, until}, clientTLS(t, cert.Path)).Handshake(); err == nil {
+			t.Error("the stalled handshake ended well")
+		}
+	})
+	defer close(until)
+	eventually(t, "it has its turn", func() bool { return len(g.turns) == 1 })
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: clientTLS(t, cert.Path)}
+	conn, err := dialer.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
 }
