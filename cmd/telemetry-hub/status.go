@@ -75,6 +75,9 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) error {
 	if s.Journal.Next > s.Journal.First {
 		row("", "positions %d to %d, the oldest %s", s.Journal.First, s.Journal.Next-1, ago(s.Journal.Oldest, now))
 	}
+	for _, g := range s.Gaps {
+		text(fmt.Sprintf("gap from %d to %d, noticed %s: %s %s", g.First, g.Last, stamp(g.Noticed), g.Cause, g.SetAside))
+	}
 	for _, tail := range s.Tails {
 		row(tail.Name, "up to position %d, %s entries (%s) to go", tail.Cursor, grouped(tail.LagEntries), bytesOf(tail.LagBytes))
 		text(tail.Error)
@@ -83,7 +86,7 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) error {
 		row("alarms", "none")
 	}
 	for i, a := range s.Alarms {
-		row(strings.Repeat("ALARMS", 1-min(i, 1)), "since %s", stamp(a.Since))
+		row(strings.Repeat("alarms", 1-min(i, 1)), "since %s", stamp(a.Since))
 		text(a.Text)
 	}
 	return t.Flush()
