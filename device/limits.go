@@ -21,4 +21,8 @@ const (
 	// MaxSparseRanges is how many separate ranges of settled sequence numbers the hub keeps for one stream.
 	// A device that would exceed it is closed with CloseTooSparse and sends its oldest frames first.
 	MaxSparseRanges = 4096
+
+	// MaxLostAhead is how far the last number of a LOST may lie above both the numbers that HELLO says are in use and the
+	// highest settled one. The hub closes the connection with CloseBadState on a higher one.
+	MaxLostAhead = 1_000_000
 )

@@ -159,15 +159,19 @@ func (r *rig) dialTLS() net.Conn {
 	return conn
 }
 
-// get sends a request of the given lines and returns the answer with its body.
+// get sends a request of the given lines and returns the answer with its body; the hub must close the connection then.
 func (r *rig) get(lines ...string) (*http.Response, string) {
 	r.t.Helper()
 	conn := r.dialTLS()
-	res, _ := r.ask(conn, lines...)
+	res, br := r.ask(conn, lines...)
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	_, err = br.ReadByte()
+	if ne, ok := err.(net.Error); err == nil || ok && ne.Timeout() {
+		r.t.Errorf("%s: the connection stays open", res.Status)
 	}
 	return res, string(body)
 }

@@ -231,14 +231,12 @@ func newUpgrader(limits Limits) *gws.Upgrader {
 	})
 }
 
-// refuse answers with one sentence and closes the connection, unless an Upgrade header needs the Connection header for
-// itself (RFC 9110 §7.8). It returns false, for the caller to return.
+// refuse answers with one sentence and closes the connection. It returns false, for the caller to return.
 func refuse(w http.ResponseWriter, status int, sentence string) bool {
 	header := w.Header()
+	header.Set("Connection", "close") // net/http closes only if this is the first line and nothing else is in it
 	if header.Get("Upgrade") != "" {
-		header.Set("Connection", "Upgrade")
-	} else {
-		header.Set("Connection", "close")
+		header.Add("Connection", "Upgrade") // RFC 9110 §7.8
 	}
 	http.Error(w, sentence, status)
 	return false

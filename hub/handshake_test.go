@@ -1,17 +1,19 @@
 package hub
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
 func TestHandshakeAnswers(t *testing.T) {
-	r := newRig(t, rigOptions{limits: Limits{FailuresPerAddress: 1000}}, "good", "revoked")
+	r := newRig(t, rigOptions{limits: Limits{FailuresPerAddress: 1000, HandshakeTimeout: time.Hour}}, "good", "revoked")
 	if err := r.store.RevokeDevice("revoked"); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,7 @@ func TestHandshakeAnswers(t *testing.T) {
 		{"bad key", with("Sec-WebSocket-Key: zz"), 400, ""},
 		{"short key", with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j"), 400, ""},
 		{"two keys", append(slices.Clone(lines), "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), 400, ""},
-		{"body", append(slices.Clone(lines), "Content-Length: 5"), 400, ""},
+		{"body", append(slices.Clone(lines), "Content-Length: 5", "", "12345"), 400, ""},
 		{"HTTP/1.0", request("GET " + device.Path + " HTTP/1.0"), 505, ""},
 		{"huge header", append(slices.Clone(lines), "X: "+strings.Repeat("x", 20<<10)), 431, ""},
 	} {
@@ -99,6 +101,22 @@ func TestHandshakeAnswers(t *testing.T) {
 				t.Errorf("the answer is not one sentence: %q", body)
 			}
 		})
+	}
+}
+
+// Upgrade must stand in Connection (RFC 9110 §7.8), and the connection ends all the same.
+func TestUpgradeRequiredCloses(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{HandshakeTimeout: time.Hour}})
+	conn := r.dialTLS()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write([]byte("GET " + device.Path + " HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	for _, line := range []string{"HTTP/1.1 426 Upgrade Required\r\n", "\r\nConnection: close\r\n", "\r\nConnection: Upgrade\r\n", "\r\nUpgrade: websocket\r\n"} {
+		if err != nil || !strings.Contains(string(answer), line) {
+			t.Errorf("no %q in %q, %v", line, answer, err)
+		}
 	}
 }
 

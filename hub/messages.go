@@ -125,7 +125,7 @@ func (s *session) controlMessage(b []byte) {
 	case *device.Schema:
 		s.announce(m, b)
 	case *device.Lost:
-		s.check(s.ingest.Load().Lost(s.ctx, m))
+		s.lost(m)
 	case *device.Result:
 		s.hub.counters.results.Add(1)
 	default:
@@ -194,6 +194,17 @@ func (s *session) announce(schema *device.Schema, message []byte) {
 	s.ingest.Load().Schema(message, schema)
 	s.hello.SchemaHash = hash
 	s.hub.store.NoteDevice(s.device, s.hello)
+}
+
+// lost takes LOST. A wrong number high up would make the stream's later frames duplicates of lost ones, acknowledged and
+// not stored, so it must lie near the numbers that the device uses.
+func (s *session) lost(m *device.Lost) {
+	in := s.ingest.Load()
+	if most := max(s.hello.Next-1, in.Highest()) + device.MaxLostAhead; m.Last > most {
+		s.close(device.CloseBadState, fmt.Sprintf("LOST up to %d: more than %d above the highest number in use", m.Last, device.MaxLostAhead))
+		return
+	}
+	s.check(in.Lost(s.ctx, m))
 }
 
 // dataMessage takes one DATA message. In the steady state it allocates nothing.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,6 +123,38 @@ func TestLostAndResult(t *testing.T) {
 	}
 	if n := r.hub.Counters().Results; n != 1 {
 		t.Errorf("%d results", n)
+	}
+}
+
+// A LOST with a wrong number far above those in use would make the frames to come duplicates.
+func TestLostFarAhead(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{ConnectsPerDevice: 1000}}, "a")
+	hello := helloNow()
+	hello.Next = 100
+	for _, c := range []struct {
+		last uint64
+		ok   bool
+	}{
+		{99 + device.MaxLostAhead + 1, false}, // above HELLO.Next − 1
+		{device.MaxSeq, false},
+		{99 + device.MaxLostAhead, true},
+		{99 + 2*device.MaxLostAhead + 1, false}, // above the highest settled one
+		{99 + 2*device.MaxLostAhead, true},
+	} {
+		d := r.connect("a")
+		d.greet(hello)
+		before := r.store.Books("a").Lost
+		d.control(&device.Lost{First: c.last, Last: c.last, Reason: device.LostUnsent})
+		if c.ok {
+			d.acked(c.last)
+			continue
+		}
+		if text := d.closed(device.CloseBadState); !strings.Contains(text, "LOST") {
+			t.Errorf("%d: closed with %q", c.last, text)
+		}
+		if lost := r.store.Books("a").Lost; lost != before {
+			t.Errorf("%d: %d lost, %d before", c.last, lost, before)
+		}
 	}
 }
 

@@ -176,6 +176,13 @@ func (in *Ingest) Holes(limit int) device.Ranges {
 	return in.set.settled.Missing(1, in.set.settled.Max(), nil, limit)
 }
 
+// Highest returns the highest settled sequence number of the stream, 0 if there is none.
+func (in *Ingest) Highest() uint64 {
+	in.store.mu.Lock()
+	defer in.store.mu.Unlock()
+	return in.set.settled.Max()
+}
+
 // Close ends the connection's part; what was handed in is committed all the same.
 func (in *Ingest) Close() {
 	in.store.mu.Lock()
