@@ -168,7 +168,7 @@ func TestSendEncodedRefusesAnotherNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, b := range map[string][]byte{
-		"nothing": {}, "type": {0x05, 1}, "no number": {0x03}, "number": {0x03, 2, 0},
+		"nothing": {}, "type": {0x05, 1}, "no number": {0x03}, "number": {0x03, 2, 0}, "a longer number": {0x03, 0x81, 0},
 		"too large": append([]byte{0x03, 1}, make([]byte, device.MaxMessage)...),
 	} {
 		if _, err := c.SendEncoded(func(dst []byte, _ uint64) []byte { return append(dst, b...) }); err == nil {
