@@ -27,7 +27,7 @@ func (j *Journal) claim() (names []uint64, err error) {
 			}
 			continue
 		}
-		h, begins, err := j.readHeader(file.Name(), 0)
+		h, begins, err := j.blockAt(file.Name(), 0)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +56,7 @@ func (j *Journal) claim() (names []uint64, err error) {
 // or 0 if it is in set-aside. The names are those of the other segments, the
 // strays are still to be decided on.
 func (j *Journal) claimStray(name string, names []uint64, strays []string) (uint64, error) {
-	h, begins, err := j.readHeader(name, 0)
+	h, begins, err := j.blockAt(name, 0)
 	if err != nil {
 		return 0, err
 	}

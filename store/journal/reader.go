@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// patience is how often in a row a reader reports that the disk cannot be
-// read before it takes the sectors for lost: a disk may come back.
+// patience is how often readers report that the disk refuses to read a block
+// before they take its sectors for lost: a disk may come back.
 const patience = 3
 
 // TrimmedError is returned by a reader whose next position is not held any
@@ -34,7 +34,6 @@ type Reader struct {
 	segment *segment // that scan is in; nil: none
 	file    *os.File
 	scan    scanner
-	failed  int // calls of Next in a row that could not read
 }
 
 // Reader returns a reader whose first block begins at position from, or at the
@@ -48,8 +47,8 @@ func (j *Journal) Reader(from uint64) *Reader {
 // position it is at has been trimmed. Damage is passed over: the block behind
 // it says in Skipped what is missing, and Journal.Damage why. Any other error
 // is the file system's: the reader stays where it is and tries again when it
-// is called again. What the disk refuses more than three times in a row counts
-// as damaged.
+// is called again. What the disk refuses a fourth time, to this reader or
+// another, counts as damaged.
 func (r *Reader) Next() (Block, error) {
 	for {
 		s, err := r.journal.locate(r.at)
@@ -67,13 +66,12 @@ func (r *Reader) Next() (Block, error) {
 				return Block{}, fmt.Errorf("journal: read: %w", err)
 			}
 		}
+		r.scan.tolerant = r.journal.refusals(s.segment, r.scan.off, 0) >= patience
 		f, ok, err := r.scan.next(s.end, s.next, r.at)
 		if err != nil {
-			r.failed++
-			r.scan.tolerant = r.failed >= patience
+			r.journal.refusals(s.segment, r.scan.off, 1)
 			return Block{}, fmt.Errorf("journal: read: %w", err)
 		}
-		r.failed, r.scan.tolerant = 0, false
 		if !ok {
 			r.journal.noteHole(hole(segmentName(s.first), f.from, s.end-f.from, f.want, s.next))
 			r.at = s.next
@@ -127,6 +125,20 @@ func (j *Journal) locate(pos uint64) (span, error) {
 	}
 	s := j.segments[i]
 	return span{segment: s, first: s.first, next: s.next, end: s.end}, nil
+}
+
+// refusals adds n to the times that the disk refused to read the block of s at
+// off, and returns them.
+func (j *Journal) refusals(s *segment, off int64, n int) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if n > 0 {
+		if s.refused == nil {
+			s.refused = map[int64]int{}
+		}
+		s.refused[off] += n
+	}
+	return s.refused[off]
 }
 
 func (r *Reader) open(s *segment) error {

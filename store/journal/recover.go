@@ -91,41 +91,36 @@ func (j *Journal) recover(next uint64) error {
 	return j.dirFile.Sync()
 }
 
-// readHeader reads the block header at off, counted from the end of the file
-// if it is negative.
-func (j *Journal) readHeader(name string, off int64) (h header, ok bool, err error) {
+// blockAt checks the block that begins at off, counted from the end of the
+// file if it is negative. It is false if there is none that is whole.
+func (j *Journal) blockAt(name string, off int64) (header, bool, error) {
 	file, err := os.Open(filepath.Join(j.dir, name))
 	if err != nil {
-		return h, false, err
+		return header{}, false, err
 	}
 	defer file.Close()
-	if off < 0 {
-		info, err := file.Stat()
-		if err != nil {
-			return h, false, err
-		}
-		if off += info.Size(); off < 0 {
-			return h, false, nil
-		}
-	}
-	w := window{file: file, tolerant: true}
-	b, err := w.at(off, headerSize, off+headerSize)
+	info, err := file.Stat()
 	if err != nil {
-		return h, false, err
+		return header{}, false, err
 	}
-	h, ok = parseHeader(b)
-	return h, ok, nil
+	if off < 0 {
+		off = max(info.Size()+off, 0)
+	}
+	s := scanner{window: window{file: file, tolerant: true}}
+	f := found{off: off}
+	ok, err := s.block(&f, info.Size(), math.MaxUint64, 0)
+	return f.header, ok, err
 }
 
 // survey finds out what a segment holds: by its first block and its seal if it
 // has both, else by reading all of it.
 func (j *Journal) survey(first uint64) (*survey, error) {
 	name := segmentName(first)
-	begin, begins, err := j.readHeader(name, 0)
+	begin, begins, err := j.blockAt(name, 0)
 	if err != nil {
 		return nil, err
 	}
-	seal, ends, err := j.readHeader(name, -blockOverhead)
+	seal, ends, err := j.blockAt(name, -blockOverhead)
 	if err != nil {
 		return nil, err
 	}

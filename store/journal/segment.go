@@ -22,6 +22,8 @@ type segment struct {
 
 	blocks         bool  // it has any
 	oldest, newest int64 // commit times of the first and the last block, µs since 1970
+
+	refused map[int64]int // how often the disk refused to read the block at an offset
 }
 
 // Segment describes one segment file.
