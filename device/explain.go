@@ -57,11 +57,11 @@ func explain(err error) string {
 
 // explainType says what stands where something else is expected.
 func explainType(e *cbor.UnmarshalTypeError) string {
-	place, found := "a key", "a "+e.CBORType
+	place, want, found := "a key", "an integer or text", "a "+e.CBORType
 	if dot := strings.LastIndexByte(e.StructFieldName, '.'); dot >= 0 {
-		place = "in key " + e.StructFieldName[dot+1:] // of the outermost map
+		place, want = "in key "+e.StructFieldName[dot+1:], expected(e.GoType) // of the outermost map
 	} else if strings.HasPrefix(e.GoType, "device.") {
-		place = "the payload"
+		place, want = "the payload", "a map"
 	}
 	switch {
 	case strings.Contains(e.Error(), "overflows"):
@@ -73,7 +73,7 @@ func explainType(e *cbor.UnmarshalTypeError) string {
 	case e.CBORType == "array":
 		found = "an array"
 	}
-	return fmt.Sprintf("%s: expected %s, found %s", place, expected(e.GoType), found)
+	return fmt.Sprintf("%s: expected %s, found %s", place, want, found)
 }
 
 // expected is what belongs where a Go type is read.

@@ -17,7 +17,7 @@ import (
 
 // The tests in this file hold PROTOCOL.md to the codec: everything in it that is made of bytes.
 
-var update = flag.Bool("update", false, "rewrite the generated parts of PROTOCOL.md: sizes, ```hex NAME and ```frame NAME")
+var update = flag.Bool("update", false, "rewrite the generated parts of PROTOCOL.md: the tables of sizes, ```hex NAME and ```frame NAME")
 
 func readProtocol(t *testing.T) string {
 	t.Helper()
@@ -51,13 +51,8 @@ func TestProtocolIsGenerated(t *testing.T) {
 		}
 		return "```" + parts[1] + "\n" + hexLines(content) + "```\n"
 	})
-	begin, end := "<!-- sizes -->\n", "<!-- end -->\n"
-	before, rest, ok := strings.Cut(generated, begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatal("the table of sizes has no place")
-	}
-	generated = before + begin + sizeTable(t) + end + after
+	generated = replaceTable(t, generated, "sizes", sizeTable(t))
+	generated = replaceTable(t, generated, "largest", largestTable(t))
 	if *update {
 		if err := os.WriteFile("PROTOCOL.md", []byte(generated), 0o644); err != nil {
 			t.Fatal(err)
@@ -72,6 +67,50 @@ func TestProtocolIsGenerated(t *testing.T) {
 		}
 		t.Fatal("lines are missing")
 	}
+}
+
+// replaceTable puts a table between <!-- name --> and the next <!-- end -->.
+func replaceTable(t *testing.T, text, name, table string) string {
+	t.Helper()
+	begin, end := "<!-- "+name+" -->\n", "<!-- end -->\n"
+	before, rest, ok := strings.Cut(text, begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("the table %q has no place", name)
+	}
+	return before + begin + table + end + after
+}
+
+// largestTable is the size of the largest message of each type that the hub sends.
+func largestTable(t *testing.T) string {
+	t.Helper()
+	most := make(Ranges, MaxRanges)
+	for i := range most {
+		seq := MaxSeq - uint64(2*(MaxRanges-i))
+		most[i] = Range{seq, seq}
+	}
+	name, text := strings.Repeat("n", MaxName), strings.Repeat("t", MaxText)
+	args := map[string]any{}
+	for i := range MaxArgs {
+		args[fmt.Sprintf("%c%s", 'a'+i, name[1:])] = strings.Repeat("s", MaxString)
+	}
+	var s strings.Builder
+	s.WriteString("| message | bytes at most |\n| --- | --- |\n")
+	for _, m := range []Message{
+		&Welcome{Device: name, Now: math.MaxInt64, Received: most, NeedSchema: true, WindowFrames: math.MaxUint32, WindowBytes: math.MaxUint32,
+			AckDelay: math.MaxUint32, Idle: math.MaxUint32, FrameRate: math.MaxUint32},
+		&Ack{Ranges: most},
+		&Reject{Seq: MaxSeq, Code: math.MaxUint8, Text: text},
+		&Resend{Ranges: most},
+		&Command{ID: commandID, Name: name, Args: args, Deadline: math.MaxInt64, TTL: math.MaxUint32},
+		&GoAway{Reason: math.MaxUint8, MinMS: math.MaxUint32, MaxMS: math.MaxUint32, Text: text},
+	} {
+		if err := m.Validate(); err != nil {
+			t.Errorf("%v: %v", m.Type(), err)
+		}
+		fmt.Fprintf(&s, "| %v | %d |\n", m.Type(), min(len(AppendControl(nil, m)), MaxMessage))
+	}
+	return s.String()
 }
 
 // webSocketFrame is one unfragmented binary frame (RFC 6455 §5.2), masked if there is a key.

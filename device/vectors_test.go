@@ -238,7 +238,7 @@ func TestRefusalsSayWhatIsWrong(t *testing.T) {
 	for key, want := range map[string]string{
 		"bad-hello-alone":                     "malformed message: HELLO: it ends too early",
 		"bad-hello-array":                     "malformed message: HELLO: the payload: expected a map, found an array",
-		"bad-hello-byte-key":                  "malformed message: HELLO: a key: expected text, found a byte string",
+		"bad-hello-byte-key":                  "malformed message: HELLO: a key: expected an integer or text, found a byte string",
 		"bad-hello-clock-256":                 "malformed message: HELLO: in key 4: expected an unsigned integer of 8 bits, found an integer out of range",
 		"bad-hello-firmware-bytes":            "malformed message: HELLO: in key 9: expected text, found a byte string",
 		"bad-hello-hash-text":                 "malformed message: HELLO: in key 5: expected a byte string, found text",
