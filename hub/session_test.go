@@ -210,7 +210,7 @@ func TestClosesForBrokenProtocolState(t *testing.T) {
 		"empty":              {func(d *testDevice) { d.write(2, nil) }, device.CloseBadState},
 		"text":               {func(d *testDevice) { sayHello(d); d.write(1, []byte("hi")) }, device.CloseUnsupportedData},
 		"broken SCHEMA":      {func(d *testDevice) { sayHello(d); d.write(2, []byte{2, 0xff}) }, device.CloseBadSchema},
-		"too long":           {func(d *testDevice) { d.write(2, make([]byte, 1<<20)) }, device.CloseTooBig},
+		"too long":           {func(d *testDevice) { d.write(2, make([]byte, 4<<20)) }, device.CloseTooBig},
 		"reserved bit":       {func(d *testDevice) { _, _ = d.conn.Write([]byte{0xc2, 0x80, 0, 0, 0, 0}) }, device.CloseProtocolError},
 		"not masked":         {func(d *testDevice) { _, _ = d.conn.Write([]byte{0x82, 1, 1}) }, device.CloseProtocolError},
 		"other SCHEMA": {func(d *testDevice) {
