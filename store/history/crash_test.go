@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -169,6 +170,7 @@ func TestCommitTookPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	committed := blocksOf(t, h)
 	devices := []string{"a", "b", "c"}
 	w.compareAll(t, h, devices, 201)
 	w.feed(t, h, 201, w.end())
@@ -177,6 +179,9 @@ func TestCommitTookPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.compareAll(t, h, devices, w.end())
+	if got := blocksOf(t, h); len(got) <= len(committed) || !slices.Equal(got[:len(committed)], committed) {
+		t.Error("blocks that were committed have been written again")
+	}
 	if s := h.Stats(); s.Buffered != 0 || h.Cursor() != w.end() {
 		t.Errorf("%d bytes still in memory, cursor %d", s.Buffered, h.Cursor())
 	}
@@ -185,6 +190,21 @@ func TestCommitTookPlace(t *testing.T) {
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// blocksOf returns all blocks in the file.
+func blocksOf(t *testing.T, h *History) (blocks []string) {
+	t.Helper()
+	err := h.file.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketBlocks).ForEach(func(_, v []byte) error {
+			blocks = append(blocks, string(v))
+			return nil
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blocks
 }
 
 // TestFoldInterrupted crashes between the transactions that bring the index up to date.

@@ -176,20 +176,21 @@ func TestReaderStops(t *testing.T) {
 // TestScanSeesOneMoment writes all there is after the first reading, and more, and brings the index up to date.
 func TestScanSeesOneMoment(t *testing.T) {
 	w := newWorld(14)
-	w.frames(300, "a")
+	w.frames(400, "a")
 	h := mustOpen(t, testOptions(t))
-	for _, end := range []uint64{101, 201, 251} {
-		w.feed(t, h, h.next, end)
+	const inIndex, inRecent, inMemory = walkFound + 50, walkFound + 60, walkFound + 90 // one walk is not enough
+	for end := uint64(2); end <= inRecent; end++ {
+		w.feed(t, h, end-1, end)
 		if err := h.Flush(true); err != nil {
 			t.Fatal(err)
 		}
-		if end == 101 {
+		if end == inIndex {
 			if err := fold(h); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	w.feed(t, h, 251, 291) // in the index, in recent and in memory
+	w.feed(t, h, inRecent, inMemory)
 	var got []flat
 	for r, err := range h.Readings(t.Context(), Query{Device: "a"}) {
 		if err != nil {
@@ -198,12 +199,12 @@ func TestScanSeesOneMoment(t *testing.T) {
 		if got = append(got, flatten(r)); len(got) > 1 {
 			continue
 		}
-		w.feed(t, h, 291, w.end())
+		w.feed(t, h, inMemory, w.end())
 		if err := errors.Join(h.Flush(true), fold(h)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	compare(t, "a", got, w.expect(t, Query{Device: "a"}, 291))
+	compare(t, "a", got, w.expect(t, Query{Device: "a"}, inMemory))
 	compare(t, "a again", read(t, h, Query{Device: "a"}), w.expect(t, Query{Device: "a"}, w.end()))
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
