@@ -8,9 +8,10 @@ type Kind string
 const (
 	// TornTail: the journal ends in bytes that are no block. Normally a commit
 	// was under way when the power went, and never returned: nothing is
-	// missing, and its positions are given out again. Positions are missing if
-	// the header of a later block was found in these bytes, or Options.Next
-	// says that they were given out. The bytes were cut off.
+	// missing, the bytes are cut off, and the positions are given out again.
+	// Positions are missing if the header of a later block is among these
+	// bytes, or Options.Next says that they were given out: then the bytes
+	// stay, and the journal goes on in a new segment.
 	TornTail Kind = "torn tail"
 	// DamagedBlock: bytes that are no block, with valid blocks or segments
 	// behind them. They are passed over.

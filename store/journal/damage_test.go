@@ -135,6 +135,27 @@ func TestTwoBlocksDamaged(t *testing.T) {
 	}
 }
 
+// TestHeaderInTornTailIsRemembered starts twice before anything is committed.
+func TestHeaderInTornTailIsRemembered(t *testing.T) {
+	t.Parallel()
+	s := newSample(t)
+	last := s.blocks[len(s.blocks)-2:]
+	data := bytes.Clone(s.files[s.last()])
+	for _, b := range last {
+		data[b.end-1]++
+	}
+	dir := t.TempDir()
+	writeFiles(t, dir, s.with(s.last(), data))
+	for range 3 {
+		j, damage := mustOpen(t, Options{Dir: dir})
+		if j.Next() != last[1].first {
+			t.Fatalf("Next is %d, but the block before %d was committed", j.Next(), last[1].first)
+		}
+		wantRanges(t, "missing", missingOf(damage), Gap{last[0].first, last[0].last})
+		j.Close()
+	}
+}
+
 func TestBlockRemoved(t *testing.T) {
 	t.Parallel()
 	s := newSample(t)
@@ -225,11 +246,15 @@ func TestTornTailThatACursorHasPassed(t *testing.T) {
 	data := bytes.Clone(s.files[s.last()])
 	data[len(data)-1]++
 	writeFiles(t, dir, s.with(s.last(), data))
-	j, damage := mustOpen(t, Options{Dir: dir, Next: 19})
-	if len(damage) != 1 || damage[0].Kind != TornTail || j.Next() != 19 {
-		t.Fatalf("%v; Next is %d", damage, j.Next())
+	var j *Journal
+	for range 2 {
+		var damage []Damage
+		j, damage = mustOpen(t, Options{Dir: dir, Next: 19})
+		if len(damage) != 1 || damage[0].Kind != TornTail || j.Next() != 19 {
+			t.Fatalf("%v; Next is %d", damage, j.Next())
+		}
+		wantRanges(t, "missing", missingOf(damage), Gap{16, 18})
 	}
-	wantRanges(t, "missing", missingOf(damage), Gap{16, 18})
 	mustCommit(t, j, 1)
 	got, skipped := readAll(t, j, 1)
 	wantRanges(t, "read", got, Gap{1, 15}, Gap{19, 19})

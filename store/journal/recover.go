@@ -79,10 +79,10 @@ func (j *Journal) recover(next uint64) error {
 	if last != nil {
 		j.next = last.next
 		if !last.sealed {
-			if err := j.resume(last); err != nil {
+			next = max(next, last.begun)
+			if err := j.resume(last, next); err != nil {
 				return err
 			}
-			next = max(next, last.begun)
 		}
 	}
 	if next > j.next {
@@ -225,50 +225,54 @@ func (j *Journal) shorten(prev, v *survey) (bool, error) {
 	return true, nil
 }
 
-// resume makes v, which has no seal, the active segment again.
-func (j *Journal) resume(v *survey) error {
+// resume makes v, which has no seal, the active segment again. The position of
+// the next entry will not be below next.
+func (j *Journal) resume(v *survey, next uint64) error {
 	file, err := os.OpenFile(j.path(v.segment), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	j.file, j.active = file, v.segment
+	keep := false
 	if torn := v.size - v.end; torn > 0 {
-		name := segmentName(v.first)
-		j.note(Damage{Segment: name, Kind: TornTail, Offset: v.end, Bytes: torn, SetAside: j.copyTailAside(name, v.end, torn)})
-		if v.zeroed {
-			// What cannot be read today may be read another day: cut nothing,
-			// go on in a new segment.
-			j.release()
-			return nil
+		d := Damage{Segment: segmentName(v.first), Kind: TornTail, Offset: v.end, Bytes: torn}
+		// What cannot be read today may be read another day, and what tells
+		// that positions were given out must still do so after a crash.
+		keep = v.zeroed || next > v.next
+		if !keep {
+			d.SetAside = j.copyTailAside(d.Segment, v.end, torn)
+			if err := file.Truncate(v.end); err != nil {
+				return err
+			}
+			v.size = v.end
 		}
-		if err := file.Truncate(v.end); err != nil {
-			return err
+		if next > v.next {
+			d.FirstMissing, d.LastMissing = v.next, next-1
+			j.next = next
 		}
-		v.size = v.end
+		j.note(d)
 	}
 	// A crash may have come between a write and its fdatasync. The blocks are
 	// about to be taken for committed, so they must be so.
-	return datasync(file)
+	if err := datasync(file); err != nil {
+		return err
+	}
+	if keep {
+		j.release() // and go on in a new segment
+	}
+	return nil
 }
 
 // skipTo makes next the position of the next entry. The positions before it
 // were given out, but their entries are lost.
 func (j *Journal) skipTo(next uint64) {
-	defer func() { j.next = next }()
-	if len(j.segments) == 0 {
-		return
-	}
-	if n := len(j.damage); n > 0 && j.damage[n-1].Kind == TornTail {
-		j.damage[n-1].FirstMissing, j.damage[n-1].LastMissing = j.next, next-1
-	} else {
+	if len(j.segments) > 0 {
 		j.noteMissing(j.next, next)
 	}
-	if j.active == nil {
-		return
-	}
-	if j.active.end > 0 {
+	if j.active != nil && j.active.end > 0 {
 		j.retire()
-	} else {
+	} else if j.active != nil {
 		j.release()
 	}
+	j.next = next
 }
