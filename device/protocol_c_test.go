@@ -3,6 +3,7 @@
 package device
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math"
 	"os"
@@ -12,12 +13,14 @@ import (
 	"testing"
 )
 
-// cMain prints what the functions of PROTOCOL.md make, for the test to compare. It reads an ACK in hexadecimal from each argument.
+// cMain prints what the functions of PROTOCOL.md make, for the test to compare. It reads an ACK or WELCOME in hexadecimal
+// from each argument.
 const cMain = `
 #include <stdio.h>
 
-static void print_range(uint64_t first, uint64_t last)
+static void print_range(void *context, uint64_t first, uint64_t last)
 {
+    ++*(int *)context;
     printf(" %llu-%llu", (unsigned long long)first, (unsigned long long)last);
 }
 
@@ -34,8 +37,11 @@ int main(int argc, char **argv)
     static const int64_t times[] = {-1, 59, 59, -3600};
     static const int64_t values[] = {INT64_MIN, INT64_MAX, 0, -64};
     static const uint64_t edges[] = {0, 127, 128, 16383, 16384, UINT64_MAX};
-    uint8_t message[4096];
+    static const uint8_t hash[] = {0x0b, 0xc3, 0x7f, 0xd1, 0x2a, 0xbe, 0xdb, 0x1c};
+    uint8_t message[8192];
     size_t length = worked_frame(message);
+    struct welcome w;
+    int ranges, sound;
 
     print_bytes(message, message + length);
     print_bytes(message, put_data_head(message, 1ull << 53, times, 4));
@@ -48,14 +54,29 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof halves / sizeof *halves; i++)
         printf("%g ", half_float(halves[i]));
     printf("%d\n", half_float(0x7e00) != half_float(0x7e00));
+    print_bytes(message, put_hello(message, 0x1122334455667788, 0, 1767225660000000, 0, hash, 1, 2, "1.4.2", "climate-3"));
+    print_bytes(message, put_hello(message, 1, 0, 0, 0, hash, 1, 1, "", ""));
+    print_bytes(message, put_hello(message, UINT64_MAX, 300, -1, 1, hash, 70000, 9007199254740991, "", ""));
+    print_bytes(message, put_hello(message, 24, 65536, INT64_MIN, 1, hash, 255, 256, "", ""));
+    print_bytes(message, put_lost(message, 10, 19, 1));
+    print_bytes(message, put_lost(message, 9007199254740991, 9007199254740991, 3));
     for (int i = 1; i < argc; i++) {
         for (length = 0; argv[i][2 * length] != 0; length++) {
             unsigned byte;
             sscanf(argv[i] + 2 * length, "%2x", &byte);
             message[length] = (uint8_t)byte;
         }
-        printf("ack");
-        printf(" %d\n", read_ack(message, length, print_range));
+        ranges = 0;
+        printf("%02x:", length > 0 ? message[0] : 0);
+        if (message[0] == 0x81) {
+            sound = read_welcome(message, length, &w, print_range, &ranges);
+            if (sound)
+                printf(" now %lld %d %u %u %u %u %u", (long long)w.now, w.need_schema, w.window_frames, w.window_bytes,
+                       w.ack_delay, w.idle, w.frame_rate);
+        } else {
+            sound = read_ack(message, length, print_range, &ranges);
+        }
+        printf(" %d %d\n", ranges, sound);
     }
     return 0;
 }
@@ -92,21 +113,43 @@ func TestProtocolInC(t *testing.T) {
 		want += fmt.Sprintf("%x\n", appendUvarint(nil, edge))
 	}
 	want += "0 5.96046e-08 0.5 1 2.5 65504 -4 inf -inf 1\n"
-	for _, name := range []string{"ack", "ack-ranges", "ack-empty", "also-ack-long-heads"} {
-		m, err := ParseControl(vectors[name].message)
-		if err != nil {
-			t.Fatal(err)
+	schemaHash := HashSchema(vectors["schema-climate"].message)
+	for _, m := range []Message{
+		vectorMessages()["hello"], vectorMessages()["hello-least"],
+		&Hello{Stream: math.MaxUint64, Boot: 300, Now: -1, Clock: ClockBoot, SchemaHash: schemaHash, Oldest: 70_000, Next: MaxSeq},
+		&Hello{Stream: 24, Boot: 1 << 16, Now: math.MinInt64, Clock: ClockBoot, SchemaHash: schemaHash, Oldest: 255, Next: 256},
+		&Lost{First: 10, Last: 19, Reason: LostOverwritten}, vectorMessages()["lost-one"],
+	} {
+		want += fmt.Sprintf("%x\n", AppendControl(nil, m))
+	}
+	read := [][]byte{
+		// Keys of a later version before and behind the ranges, keys that are text or negative, an ACK without ranges.
+		unhex(t, "82a30083616101f401820709186382f93c00a10203"), unhex(t, "82a3616100200101820808"), unhex(t, "82a0"), unhex(t, "82a1018207"),
+		unhex(t, "81a801616461318102020105010602080309046161f5"), unhex(t, "81a7016164023b7fffffffffffffff03820102050106020803091863"),
+	}
+	for _, v := range vectors {
+		if len(v.message) > 0 && (Type(v.message[0]) == TypeAck || Type(v.message[0]) == TypeWelcome) {
+			read = append(read, v.message)
 		}
-		want += "ack"
-		for _, r := range m.(*Ack).Ranges {
+	}
+	for _, b := range read {
+		m, err := ParseControl(b)
+		var ranges Ranges
+		text := ""
+		switch m := m.(type) {
+		case *Ack:
+			ranges = m.Ranges
+		case *Welcome:
+			ranges = m.Received
+			text = fmt.Sprintf(" now %d %d %d %d %d %d %d", m.Now, map[bool]int{true: 1}[m.NeedSchema], m.WindowFrames, m.WindowBytes, m.AckDelay, m.Idle, m.FrameRate)
+		}
+		want += fmt.Sprintf("%02x:", b[0])
+		for _, r := range ranges {
 			want += fmt.Sprintf(" %d-%d", r.First, r.Last)
 		}
-		want += " 1\n"
-		args = append(args, fmt.Sprintf("%x", vectors[name].message))
+		want += fmt.Sprintf("%s %d %d\n", text, len(ranges), map[bool]int{true: 1}[err == nil])
+		args = append(args, fmt.Sprintf("%x", b))
 	}
-	// Keys of a later version before and behind the ranges, and an ACK that is cut.
-	args = append(args, "82a30083616101f401820709186382f93c00a10203", "82a1018207")
-	want += "ack 7-9 1\nack 0\n"
 
 	got, failed := exec.Command(program, args...).CombinedOutput()
 	if failed != nil {
@@ -115,4 +158,13 @@ func TestProtocolInC(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("it prints\n%s\nwant\n%s", got, want)
 	}
+}
+
+func unhex(t *testing.T, digits string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(digits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
