@@ -34,11 +34,9 @@ func mustAppendData(t testing.TB, d *Data, s *Schema) []byte {
 
 // TestDataAllocatesNothing: neither decoding into a used value nor encoding into a used buffer, whatever the types.
 func TestDataAllocatesNothing(t *testing.T) {
+	vectors := readVectors(t)
 	for key, want := range vectorFrames() {
-		schema := climate
-		if vector := readVectors(t)[key]; vector.schema == "schema-everything" {
-			schema = everything
-		}
+		schema := schemaOf(t, vectors, vectors[key])
 		message := mustAppendData(t, want, schema)
 		var d Data
 		if n := testing.AllocsPerRun(100, func() {

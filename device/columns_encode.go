@@ -118,22 +118,21 @@ func (c *Column) valuesLen(present int) int {
 }
 
 func (c *Column) appendPresence(dst []byte) []byte {
-	start := len(dst)
-	dst = append(dst, make([]byte, bitmapLen(len(c.Present)))...)
+	dst, bitmap := cut(dst, bitmapLen(len(c.Present)))
 	for i, p := range c.Present {
 		if p {
-			dst[start+i/8] |= 1 << (i % 8)
+			bitmap[i/8] |= 1 << (i % 8)
 		}
 	}
 	return dst
 }
 
 func (c *Column) appendBools(dst []byte, present int) []byte {
-	start, k := len(dst), 0
-	dst = append(dst, make([]byte, bitmapLen(present))...)
+	dst, bitmap := cut(dst, bitmapLen(present))
+	k := 0
 	for i, v := range c.Bits {
 		if !c.absent(i) {
-			dst[start+k/8] |= byte(v) << (k % 8)
+			bitmap[k/8] |= byte(v) << (k % 8)
 			k++
 		}
 	}

@@ -292,23 +292,45 @@ func describe(d *Data, s *Schema) string {
 	if d.Clock == ClockBoot {
 		fmt.Fprintf(&b, ", boot %d", d.Boot)
 	}
-	fmt.Fprintf(&b, ", times %v", d.Times)
+	var items []string
+	for _, at := range d.Times {
+		items = append(items, fmt.Sprint(at))
+	}
+	fmt.Fprintf(&b, ", times [%s]", shorten(items))
 	for i := range d.Columns {
 		c := &d.Columns[i]
 		ch, _ := s.Channel(c.ID)
-		fmt.Fprintf(&b, ", %s", ch.Name)
+		items = items[:0]
 		for k := range d.Times {
 			v, ok := c.Value(k, ch)
 			switch {
 			case !ok:
-				b.WriteString(" –")
+				items = append(items, "–")
 			case v.Type == String:
-				fmt.Fprintf(&b, " %q", v.Text)
+				items = append(items, fmt.Sprintf("%q", v.Text))
 			default:
-				b.WriteString(" ")
-				b.Write(v.AppendText(nil))
+				items = append(items, string(v.AppendText(nil)))
 			}
 		}
+		fmt.Fprintf(&b, ", %s %s", ch.Name, shorten(items))
 	}
 	return b.String()
+}
+
+// shorten joins items, each run of more than 8 equal ones as one with their number.
+func shorten(items []string) string {
+	var out []string
+	for len(items) > 0 {
+		n := 1
+		for n < len(items) && items[n] == items[0] {
+			n++
+		}
+		if n > 8 {
+			out = append(out, fmt.Sprintf("%s×%d", items[0], n))
+		} else {
+			out = append(out, items[:n]...)
+		}
+		items = items[n:]
+	}
+	return strings.Join(out, " ")
 }

@@ -38,6 +38,13 @@ var everything = &Schema{
 // boxed is the schema of no channel at all, of a device that only takes commands.
 var boxed = &Schema{Channels: []Channel{}, Commands: []CommandSpec{{Name: "reset"}}}
 
+// nine has a channel more than fit a frame of MaxSamples samples.
+var nine = &Schema{Channels: []Channel{
+	{ID: 0, Name: "a", Type: Bool}, {ID: 1, Name: "b", Type: Bool}, {ID: 2, Name: "c", Type: Bool},
+	{ID: 3, Name: "d", Type: Bool}, {ID: 4, Name: "e", Type: Bool}, {ID: 5, Name: "f", Type: Bool},
+	{ID: 6, Name: "g", Type: Bool}, {ID: 7, Name: "h", Type: Bool}, {ID: 8, Name: "i", Type: Bool},
+}}
+
 var commandID = CommandID{0x01, 0x93, 0xf0, 0x5e, 0x7a, 0x10, 0x7c, 0x2b, 0x9d, 0x41, 0x3e, 0x88, 0x51, 0x0c, 0x6f, 0xaa}
 
 func vectorMessages() map[string]Message {
@@ -55,6 +62,7 @@ func vectorMessages() map[string]Message {
 		"schema-climate":    climate,
 		"schema-everything": everything,
 		"schema-commands":   boxed,
+		"schema-nine":       nine,
 		"lost":              &Lost{First: 10, Last: 19, Reason: LostOverwritten, Text: "flash full since 02:10"},
 		"lost-one":          &Lost{First: MaxSeq, Last: MaxSeq, Reason: LostUnsent},
 		"result":            &Result{ID: commandID, Status: ResultSucceeded, Text: "fan at 40 %", Values: map[string]any{"speed": int64(40), "rpm": 812.5, "ok": true, "mode": "auto"}},
@@ -71,6 +79,7 @@ func vectorMessages() map[string]Message {
 		},
 		"ack":             &Ack{Ranges: Ranges{{1, 1}}},
 		"ack-ranges":      &Ack{Ranges: Ranges{{1, 23}, {25, 255}, {256, 65_535}, {65_537, 65_536 << 16}, {MaxSeq, MaxSeq}}},
+		"ack-256-ranges":  &Ack{Ranges: separate(MaxRanges)},
 		"ack-empty":       &Ack{Ranges: Ranges{}},
 		"reject":          &Reject{Seq: 12, Code: RejectUnknownChannel, Text: "the schema has no channel 5"},
 		"reject-unread":   &Reject{Code: RejectMalformed, Text: "no sequence number"},
@@ -85,12 +94,34 @@ func vectorMessages() map[string]Message {
 	}
 }
 
+// separate are n ranges of one number.
+func separate(n int) Ranges {
+	ranges := make(Ranges, n)
+	for i := range ranges {
+		ranges[i] = Range{uint64(2*i + 1), uint64(2*i + 1)}
+	}
+	return ranges
+}
+
+// full is a column of MaxSamples values.
+func full(id uint16) Column {
+	c := Column{ID: id, Type: Bool, Bits: make([]uint64, MaxSamples)}
+	for i := range c.Bits {
+		c.Bits[i] = uint64(id % 2)
+	}
+	return c
+}
+
 // vectorFrames are the DATA messages; the part of the name behind the @ is the schema's vector.
 func vectorFrames() map[string]*Data {
 	some := []bool{true, false, true}
-	nine := make([]int64, 9)
-	for i := range nine {
-		nine[i] = day + int64(i)*1_000
+	everyMS := make([]int64, 9)
+	for i := range everyMS {
+		everyMS[i] = day + int64(i)*1_000
+	}
+	atOnce := make([]int64, MaxSamples)
+	for i := range atOnce {
+		atOnce[i] = day
 	}
 	return map[string]*Data{
 		"data@schema-climate": {
@@ -156,11 +187,15 @@ func vectorFrames() map[string]*Data {
 			},
 		},
 		"data-nine@schema-everything": {
-			Seq: 9, Times: nine,
+			Seq: 9, Times: everyMS,
 			Columns: []Column{
 				{ID: 0, Type: Bool, Present: []bool{true, true, true, true, true, true, true, true, false}, Bits: []uint64{1, 0, 0, 0, 0, 0, 0, 1, 0}},
 				{ID: 1, Type: Int, Present: []bool{false, false, false, false, false, false, false, false, true}, Bits: ints(0, 0, 0, 0, 0, 0, 0, 0, 64)},
 			},
+		},
+		"data-8192-values@schema-nine": {
+			Seq: 11, Times: atOnce,
+			Columns: []Column{full(0), full(1), full(2), full(3), full(4), full(5), full(6), full(7)},
 		},
 		"data-float-edges@schema-everything": {
 			Seq: 10, Times: []int64{day, day, day, day},
