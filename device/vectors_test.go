@@ -45,6 +45,9 @@ func readVectors(t testing.TB) map[string]vector {
 		if line == "" || line[0] == '#' {
 			continue
 		}
+		if len(line) > 6000 {
+			t.Fatalf("line %d has %d bytes, more than the head says", i+1, len(line))
+		}
 		fields := strings.Split(line, "|")
 		if len(fields) != 3 {
 			t.Fatalf("line %d has %d fields", i+1, len(fields))
