@@ -132,12 +132,14 @@ func (b *bench) run(ctx context.Context) (*BenchResult, error) {
 		}
 		measuring, enough := context.WithCancel(ctx)
 		defer enough()
-		g.Go(func() error { return b.fleet.measure(measuring) })
+		ended := make(chan struct{})
+		g.Go(func() error { defer close(ended); return b.fleet.measure(measuring) })
 		var err error
 		if result, err = b.interval(ctx); err != nil {
 			return err
 		}
 		enough()
+		<-ended // it may be sending a last frame
 		return b.fleet.drainFor(ctx, drainTime)
 	})
 	if err := g.Wait(); err != nil {
