@@ -69,7 +69,8 @@ func TestWanderer(t *testing.T) {
 	measuring, enough := context.WithCancel(ctx)
 	var g errgroup.Group
 	g.Go(func() error { return f.run(ctx) })
-	g.Go(func() error { return f.measure(measuring) })
+	ended := make(chan struct{})
+	g.Go(func() error { defer close(ended); return f.measure(measuring) })
 	await(t, "it has left and returned twice", func() bool { return f.members[0].client.Stats().Connects >= 3 })
 	// Out of reach it goes on measuring.
 	await(t, "it is away with a backlog", func() bool {
@@ -77,6 +78,7 @@ func TestWanderer(t *testing.T) {
 		return !s.Connected && s.Unacked > 5
 	})
 	enough()
+	<-ended
 	if err := f.drainFor(ctx, time.Minute); err != nil {
 		t.Fatal(err)
 	}
