@@ -133,8 +133,8 @@ func (t *historyTail) history() *history.History { return t.store.history.Load()
 
 // replace sets a damaged history file aside and begins a new one, as far back as the journal reaches.
 func (t *historyTail) replace() {
-	if err := t.history().Close(); err != nil {
-		t.store.log.Error("the damaged history could not be closed", "error", err)
+	if err := t.history().Close(); err != nil { // it says where the damaged file is
+		t.store.alarms.set("history.db damaged", err.Error()+"; a new one is filled as far as the journal reaches")
 	}
 	if err := t.store.openHistory(); err != nil {
 		t.store.log.Error("a new history could not be begun", "error", err)

@@ -233,6 +233,9 @@ func (h *History) usable() error {
 	if h.closed {
 		return errClosed
 	}
+	if h.file.Damaged() {
+		return ErrDamaged
+	}
 	return nil
 }
 

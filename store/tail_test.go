@@ -1,0 +1,75 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+)
+
+// count returns how many readings the store gives back; the history may be about to be replaced.
+func count(t *testing.T, s *Store) (n int, err error) {
+	t.Helper()
+	for _, err := range s.Readings(t.Context(), history.Query{Device: "a"}) {
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func TestHistoryDamagedWhileRunning(t *testing.T) {
+	s := open(t, Options{})
+	defer run(t, s)()
+	w := newWriter(t, s, 1)
+	w.send(50)
+	settle(t, s)
+	if err := s.history.Load().Flush(true); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(s.Dir(), "history.db")
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	garbage := make([]byte, info.Size()-2*4096) // all but the two meta pages
+	for i := range garbage {
+		garbage[i] = byte(i*7 + i>>8)
+	}
+	if _, err := f.WriteAt(garbage, 2*4096); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.send(1)
+	settle(t, s)
+	if err := s.history.Load().Flush(true); !errors.Is(err, history.ErrDamaged) {
+		t.Fatalf("flush into a damaged file: %v", err)
+	}
+	w.send(1)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		n, err := count(t, s)
+		if err == nil && n == 52 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d readings, %v", n, err)
+		}
+	}
+	if len(s.Status().Alarms) == 0 {
+		t.Error("no alarm")
+	}
+	aside, err := filepath.Glob(name + ".damaged-*")
+	if err != nil || len(aside) != 1 {
+		t.Errorf("set aside: %q, %v", aside, err)
+	}
+}
