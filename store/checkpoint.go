@@ -27,6 +27,8 @@ type checkpoint struct {
 	sources       []*source
 	sourceRecords [][]byte
 	pruned        []uint64
+	export        []byte // exportRecord; nil: as it was
+	exportFirst   uint64 // the lowest position in it
 	askers        []chan error
 }
 
@@ -63,6 +65,8 @@ func (s *Store) snapshot() *checkpoint {
 func (c *committer) pass(cp *checkpoint) {
 	cp.cursor = c.journal.Next()
 	cp.askers, c.askers = c.askers, nil
+	// Before the letters: the export shelves what was refused before it says that it has passed it.
+	cp.export, cp.exportFirst = c.export.record()
 	c.mu.Lock()
 	cp.letters = c.shelf.snapshot()
 	for _, src := range c.sources.byNumber {
@@ -84,6 +88,7 @@ func (s *Store) keepBooks() {
 		err := s.save(cp)
 		s.mu.Lock()
 		if err == nil {
+			s.export.recorded(cp.exportFirst)
 			s.cursor = cp.cursor
 			s.shelf.saved(len(cp.letters))
 		}
@@ -133,6 +138,11 @@ func (s *Store) save(cp *checkpoint) error {
 		}
 		for i := range notes {
 			if err := putDevice(tx, &notes[i]); err != nil {
+				return err
+			}
+		}
+		if cp.export != nil {
+			if err := put(tx.Bucket(bucketMeta), keyExport, cp.export); err != nil {
 				return err
 			}
 		}
@@ -186,6 +196,7 @@ type Gap struct {
 	First    uint64    `json:"first"`
 	Last     uint64    `json:"last"`
 	Cause    string    `json:"cause"`
+	Tail     string    `json:"tail,omitempty"`      // the tail that misses it, if others had it
 	SetAside string    `json:"set_aside,omitempty"` // where the damaged file is kept
 	Noticed  time.Time `json:"noticed"`
 }
@@ -204,7 +215,16 @@ func (s *Store) damaged(skipped journal.Gap) Gap {
 // enterGap puts a gap into the books, and raises an alarm.
 func (s *Store) enterGap(g Gap) {
 	s.mu.Lock()
-	known := slices.ContainsFunc(s.gaps, func(old Gap) bool { return old.First <= g.First && g.Last <= old.Last })
+	known := slices.ContainsFunc(s.gaps, func(old Gap) bool {
+		return old.First <= g.First && g.Last <= old.Last && (old.Tail == "" || old.Tail == g.Tail)
+	})
+	// A long outage drops segment after segment: that is one gap, growing.
+	grown := slices.IndexFunc(s.gaps, func(old Gap) bool {
+		return old.Last+1 == g.First && old.Tail == g.Tail && old.Cause == g.Cause && g.SetAside == ""
+	})
+	if grown >= 0 {
+		g.First = s.gaps[grown].First
+	}
 	s.mu.Unlock()
 	if known {
 		return
@@ -212,9 +232,10 @@ func (s *Store) enterGap(g Gap) {
 	g.Noticed = s.now().UTC()
 	value, err := json.Marshal(g)
 	if err == nil {
-		err = s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketGaps), key8(g.First), value) })
+		err = s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketGaps), append(key8(g.First), g.Tail...), value) })
 	}
 	s.mu.Lock()
+	s.gaps = slices.DeleteFunc(s.gaps, func(old Gap) bool { return old.First == g.First && old.Tail == g.Tail && old.Last < g.Last })
 	s.gaps = append(s.gaps, g)
 	s.mu.Unlock()
 	s.alarms.set("gaps", s.gapText())

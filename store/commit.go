@@ -232,4 +232,5 @@ func (c *committer) settle(b *batch, first uint64) {
 		in.committed()
 	}
 	c.tail.wake()
+	c.export.wake()
 }

@@ -9,8 +9,9 @@ import "encoding/binary"
 //	books         device id → account as CBOR
 //	sources       number (8 bytes, big endian) → source as CBOR
 //	dead_letters  position (8 bytes, big endian) → DeadLetter as CBOR
-//	gaps          first position (8 bytes, big endian) → Gap as JSON
+//	gaps          first position (8 bytes, big endian), then Gap.Tail → Gap as JSON
 //	meta          "cursor" → position (8 bytes, big endian) up to which books, sources and dead letters are recorded
+//	              "export" → exportRecord as CBOR, what is still to be exported; none if nothing was ever exported
 var (
 	bucketDevices     = []byte("devices")
 	bucketSchemas     = []byte("schemas")
@@ -23,6 +24,7 @@ var (
 	buckets = [][]byte{bucketDevices, bucketSchemas, bucketBooks, bucketSources, bucketDeadLetters, bucketGaps, bucketMeta}
 
 	keyCursor = []byte("cursor")
+	keyExport = []byte("export")
 )
 
 // key8 is a number as a key that sorts like the number.

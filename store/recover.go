@@ -40,6 +40,9 @@ func (s *Store) loadCheckpoint() error {
 		if v := get(tx.Bucket(bucketMeta), keyCursor); len(v) == 8 {
 			s.cursor = binary.BigEndian.Uint64(v)
 		}
+		if err := s.export.load(tx); err != nil {
+			return err
+		}
 		err := each(tx.Bucket(bucketBooks), func(k, v []byte) error {
 			a, err := parseAccount(string(k), v)
 			if err != nil {

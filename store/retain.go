@@ -12,12 +12,15 @@ const retainEvery = 5 * time.Second
 func (s *Store) retain(ctx context.Context) {
 	ticker := time.NewTicker(retainEvery)
 	defer ticker.Stop()
+	s.export.sample()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			s.noteExported()
 			s.trim()
+			s.export.sample()
 		}
 	}
 }
@@ -25,7 +28,7 @@ func (s *Store) retain(ctx context.Context) {
 // trim drops the segments every tail has passed, and after them, while the journal is over its limits, the oldest ones.
 func (s *Store) trim() {
 	passed, limit := s.passed(), s.overLimit()
-	if limit > passed {
+	if limit > s.history.Load().Cursor() {
 		// What the history has read but not written would be nowhere if the hub died. An error shows in its tail.
 		_ = s.history.Load().Flush(true)
 		passed = s.passed()
@@ -37,6 +40,7 @@ func (s *Store) trim() {
 	}
 	s.alarms.clear("journal trim")
 	first := s.journal.First()
+	s.export.drop(first)
 	s.mu.Lock()
 	s.sources.prune(first)
 	s.mu.Unlock()
@@ -52,7 +56,19 @@ func (s *Store) trim() {
 func (s *Store) passed() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return min(s.cursor, s.history.Load().Cursor())
+	return min(s.cursor, s.history.Load().Cursor(), s.export.floor())
+}
+
+// noteExported has hub.db know how far the export is, when that lets a segment go.
+func (s *Store) noteExported() {
+	segments := s.journal.Segments()
+	if len(segments) < 2 {
+		return
+	}
+	next := segments[0].Next
+	if s.export.floor() < next && next <= s.export.reached() && next <= s.history.Load().Cursor() {
+		_ = s.Checkpoint() // one that fails raises its own alarm
+	}
 }
 
 // overLimit returns the position before which the journal has to be dropped to get within its limits.

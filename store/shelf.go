@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"time"
@@ -15,15 +16,16 @@ const (
 	maxLetterBytes = 32 << 20 // of messages
 )
 
-// DeadLetter is a frame the hub refused to store.
+// DeadLetter is a frame the hub refused to store, or what InfluxDB refused of a stored one.
 type DeadLetter struct {
 	Position uint64    `json:"position" cbor:"-"` // in the journal; names the letter
 	Device   string    `json:"device"`
 	Received time.Time `json:"received"`
-	Seq      uint64    `json:"seq"` // 0: unreadable
-	Code     uint8     `json:"code"`
+	Seq      uint64    `json:"seq"`  // 0: unreadable
+	Code     uint8     `json:"code"` // device.RejectCode; 0 if Lines is not
 	Text     string    `json:"text"`
-	Message  []byte    `json:"message"` // as received
+	Message  []byte    `json:"message"`         // as received; line protocol if Lines is not 0
+	Lines    int       `json:"lines,omitempty"` // that InfluxDB refused; the frame itself is stored
 }
 
 // shelf holds the letters that no checkpoint has written to hub.db yet; guarded by Store.mu.
@@ -94,11 +96,13 @@ func (s *Store) DeadLetters(after uint64, limit int) ([]DeadLetter, error) {
 		return nil, err
 	}
 	for _, letter := range pending {
-		if n := len(letters); letter.Position > after && (n == 0 || letters[n-1].Position < letter.Position) && n < limit {
+		if letter.Position > after {
 			letters = append(letters, letter)
 		}
 	}
-	return letters, nil
+	slices.SortStableFunc(letters, func(a, b DeadLetter) int { return cmp.Compare(a.Position, b.Position) })
+	letters = slices.CompactFunc(letters, func(a, b DeadLetter) bool { return a.Position == b.Position })
+	return letters[:min(limit, len(letters))], nil
 }
 
 // DropDeadLetters removes the letters at these positions, or all of them for nil, and returns how many there were. Run

@@ -23,6 +23,7 @@ type Status struct {
 	Journal     JournalStatus `json:"journal"`
 	History     history.Stats `json:"history"`
 	Tails       []TailStatus  `json:"tails"`
+	Export      *ExportStatus `json:"export,omitempty"` // nil: nothing is exported
 	Gaps        []Gap         `json:"gaps"`
 	Alarms      []Alarm       `json:"alarms"`
 }
@@ -70,7 +71,7 @@ func (s *Store) Status() Status {
 	status := Status{
 		Storage: Storage{State: "ok"},
 		Journal: JournalStatus{Bytes: s.journal.Bytes(), Segments: len(segments), First: s.journal.First(), Next: next},
-		History: h.Stats(), DeadLetters: s.letters(), Alarms: s.alarms.list(),
+		History: h.Stats(), DeadLetters: s.letters(), Export: s.export.status(), Alarms: s.alarms.list(),
 	}
 	if len(segments) > 0 {
 		status.Journal.Oldest = segments[0].Oldest
@@ -88,6 +89,12 @@ func (s *Store) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status.Tails = []TailStatus{tail("books", s.cursor), historyStatus}
+	if status.Export != nil {
+		status.Tails = append(status.Tails, TailStatus{
+			Name: exportName, Cursor: min(s.export.reached(), next),
+			LagEntries: status.Export.Waiting.Entries, LagBytes: status.Export.Waiting.Bytes, Error: status.Export.Reason,
+		})
+	}
 	status.Gaps = append([]Gap{}, s.gaps...)
 	if s.failing.err != nil {
 		status.Storage = Storage{State: "failing", Since: s.failing.since, Error: s.failing.err.Error()}

@@ -37,12 +37,13 @@ var (
 
 // Options says where a store lives and how much it may keep. Zero values stand for the defaults named here.
 type Options struct {
-	Dir             string        // data directory, made if missing
-	CommitWindow    time.Duration // least time between two commits; 50 ms, from 5 ms to 1 s
-	JournalMaxBytes int64         // 1 GiB; above it the oldest segment goes, read by every tail or not
-	JournalMaxAge   time.Duration // since receipt; 0: no limit
-	HistoryMaxBytes int64         // 1 GiB
-	HistoryMaxAge   time.Duration // since receipt; 0: no limit
+	Dir             string         // data directory, made if missing
+	CommitWindow    time.Duration  // least time between two commits; 50 ms, from 5 ms to 1 s
+	JournalMaxBytes int64          // 1 GiB; above it the oldest segment goes, read by every tail or not
+	JournalMaxAge   time.Duration  // since receipt; 0: no limit
+	HistoryMaxBytes int64          // 1 GiB
+	HistoryMaxAge   time.Duration  // since receipt; 0: no limit
+	Influx          *InfluxOptions // nil: nothing is exported, and what still waits goes on waiting (see ForgetExport)
 	Logger          *slog.Logger
 	Now             func() time.Time
 }
@@ -71,6 +72,7 @@ type Store struct {
 	registry registry
 	alarms   alarms
 	tail     historyTail
+	export   *exportTail
 
 	progress      atomic.Uint64
 	work          chan struct{}   // capacity 1: the batch being filled is no longer empty
@@ -124,6 +126,11 @@ func Open(o Options) (*Store, error) {
 	s.idle <- struct{}{}
 	s.alarms.now, s.alarms.log = o.Now, o.Logger
 	s.tail = historyTail{store: s, news: make(chan struct{}, 1), moved: make(chan struct{})}
+	export, err := newExportTail(s, o.Influx)
+	if err != nil {
+		return nil, err
+	}
+	s.export = export
 	if err := s.open(); err != nil {
 		_ = s.closeFiles()
 		return nil, err
@@ -166,7 +173,11 @@ func (s *Store) open() error {
 		return fmt.Errorf("open the journal: %w", err)
 	}
 	s.journal = j
-	return s.recover(report)
+	if err := s.recover(report); err != nil {
+		return err
+	}
+	s.export.begin()
+	return nil
 }
 
 func (s *Store) openHistory() error {
@@ -195,6 +206,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() error { defer stop(); return s.commitLoop(ctx) })
 	g.Go(func() error { s.keepBooks(); return nil })
 	g.Go(func() error { s.tail.run(tails); return nil })
+	g.Go(func() error { s.export.run(ctx); return nil }) // what it does not get done is still in the journal at the next start
 	g.Go(func() error { s.retain(tails); return nil })
 	return g.Wait()
 }

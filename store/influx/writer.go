@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	influxdb2 "github.com/influxdata/influxdb-client-go/v2"
@@ -70,6 +72,9 @@ func (c *Config) gzip() bool {
 // maxSuspects bounds the memory of whose lines were refused. Devices beyond are found anew in each batch.
 const maxSuspects = 1000
 
+// leastMaxBytes is what MaxBytes does not go below, whatever single lines the server finds too large.
+const leastMaxBytes = 16 << 10
+
 // Writer writes lines. Its methods are safe for concurrent use.
 type Writer struct {
 	// static
@@ -77,6 +82,8 @@ type Writer struct {
 	write     api.WriteAPIBlocking
 	transport *http.Transport
 	timeout   time.Duration
+
+	maxBytes atomic.Int64 // of a batch, learnt from 413; 0: no limit is known
 
 	mu       sync.Mutex
 	suspects map[string]bool // devices whose lines were refused the last time
@@ -135,6 +142,14 @@ func (w *Writer) Close() {
 	w.transport.CloseIdleConnections()
 }
 
+// MaxBytes is how long a batch may be: so far as is known, the server, or a proxy before it, takes no longer ones.
+func (w *Writer) MaxBytes() int {
+	if n := w.maxBytes.Load(); n > 0 {
+		return int(n)
+	}
+	return math.MaxInt
+}
+
 // Write sends lines in one request. The error is a *Refusal, or the context's.
 func (w *Writer) Write(ctx context.Context, lines []byte) error {
 	// The text is copied: a request that was given up may still be reading it.
@@ -143,6 +158,9 @@ func (w *Writer) Write(ctx context.Context, lines []byte) error {
 		return nil
 	}
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		if refusal.Verdict == TooLarge {
+			w.maxBytes.Store(int64(max(len(lines)/2, leastMaxBytes)))
+		}
 		return refusal
 	}
 	if ctx.Err() != nil {

@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/telemetry-hub/telemetry-hub/store/influx"
+)
+
+// ErrNoExport says that the store exports nowhere.
+var ErrNoExport = errors.New("no InfluxDB is configured")
+
+const (
+	replayPage  = 500     // letters read at once
+	replayBytes = 1 << 20 // of lines sent at once
+)
+
+// Replayed says how dead letters fared that were sent to InfluxDB again.
+type Replayed struct {
+	Accepted int `json:"accepted"` // letters, taken off the shelf
+	Refused  int `json:"refused"`  // letters, still there
+}
+
+// ReplayDeadLetters sends what InfluxDB refused once more: the letters at these positions, or all for nil. Letters of
+// frames the hub itself refused are passed over. On an error some may have been sent. Run must be running.
+func (s *Store) ReplayDeadLetters(ctx context.Context, at []uint64) (r Replayed, err error) {
+	if s.export.writer == nil {
+		return r, ErrNoExport
+	}
+	for after := uint64(0); ; {
+		letters, err := s.DeadLetters(after, replayPage)
+		if err != nil || len(letters) == 0 {
+			return r, err
+		}
+		after = letters[len(letters)-1].Position
+		letters = slices.DeleteFunc(letters, func(l DeadLetter) bool {
+			return l.Lines == 0 || at != nil && !slices.Contains(at, l.Position)
+		})
+		for len(letters) > 0 {
+			var b influx.Batch
+			n := 0
+			for n < len(letters) && b.Bytes() < min(replayBytes, s.export.writer.MaxBytes()) {
+				b.AppendText(letters[n].Message, letters[n].Lines)
+				n++
+			}
+			if err := s.replayLetters(ctx, letters[:n], &b, &r); err != nil {
+				return r, err
+			}
+			letters = letters[n:]
+		}
+	}
+}
+
+func (s *Store) replayLetters(ctx context.Context, letters []DeadLetter, b *influx.Batch, r *Replayed) error {
+	bad, err := s.export.writer.Deliver(ctx, b)
+	if err != nil {
+		return err
+	}
+	var accepted []uint64
+	for i, l := range letters {
+		if !slices.ContainsFunc(bad, func(bad influx.Bad) bool { return bad.Line == i }) {
+			accepted = append(accepted, l.Position)
+		}
+	}
+	r.Refused += len(bad)
+	if len(accepted) == 0 {
+		return nil
+	}
+	dropped, err := s.DropDeadLetters(accepted)
+	r.Accepted += dropped
+	return err
+}
