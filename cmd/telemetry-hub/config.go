@@ -35,6 +35,7 @@ type config struct {
 	LogLevel slog.Level    `key:"log_level"`
 	Journal  journalConfig `key:"journal"`
 	History  historyConfig `key:"history"`
+	Influx   influxConfig  `key:"influx"`
 	Limits   limitsConfig  `key:"limits"`
 }
 
@@ -47,6 +48,20 @@ type journalConfig struct {
 type historyConfig struct {
 	MaxBytes byteSize `key:"max_bytes"`
 	MaxAge   age      `key:"max_age"`
+}
+
+// influxConfig says where readings are exported to; without a URL they are not.
+type influxConfig struct {
+	URL           string        `key:"url"`
+	Org           string        `key:"org"`
+	Bucket        string        `key:"bucket"`
+	TokenFile     string        `key:"token_file"`
+	Timeout       time.Duration `key:"timeout"`
+	TLSCA         string        `key:"tls_ca"`
+	Gzip          string        `key:"gzip"`
+	BatchLines    int           `key:"batch_lines"`
+	BatchBytes    byteSize      `key:"batch_bytes"`
+	FlushInterval time.Duration `key:"flush_interval"`
 }
 
 // limitsConfig is hub.Limits with keys: the conversion in hubLimits compiles only while their fields agree.
@@ -85,8 +100,24 @@ type source struct {
 	load  func(*koanf.Koanf) error
 }
 
-// loadConfig merges the file, the environment and the flags that were given; each overrides those before it.
+// loadConfig reads the settings of a hub, which needs a data directory.
 func loadConfig(flags *pflag.FlagSet, path string, environ []string) (*config, error) {
+	c, err := readConfig(flags, path, environ)
+	if err != nil {
+		return nil, err
+	}
+	if c.DataDir == "" {
+		// systemd names the directories of the unit; the first is the hub's.
+		c.DataDir, _, _ = strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
+	}
+	if c.DataDir == "" {
+		return nil, &usageError{withHint(errors.New("no data directory was given"), "use --data-dir DIR, or set %sDATA_DIR", envPrefix)}
+	}
+	return c, nil
+}
+
+// readConfig merges the file, the environment and the flags that were given; each overrides those before it.
+func readConfig(flags *pflag.FlagSet, path string, environ []string) (*config, error) {
 	c := &config{Listen: ":8443"}
 	fields := map[string]any{}
 	addFields(fields, "", reflect.ValueOf(c).Elem())
@@ -119,13 +150,6 @@ func loadConfig(flags *pflag.FlagSet, path string, environ []string) (*config, e
 				return nil, err
 			}
 		}
-	}
-	if c.DataDir == "" {
-		// systemd names the directories of the unit; the first is the hub's.
-		c.DataDir, _, _ = strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
-	}
-	if c.DataDir == "" {
-		return nil, &usageError{withHint(errors.New("no data directory was given"), "use --data-dir DIR, or set %sDATA_DIR", envPrefix)}
 	}
 	return c, nil
 }
@@ -169,7 +193,7 @@ func environment(fields map[string]any, environ []string) koanf.Provider {
 			if key, ok := keys[short]; ok {
 				return key, value
 			}
-			if short == "CONFIG" || serviceLink.MatchString(short) {
+			if short == "CONFIG" || name == tokenVariable || serviceLink.MatchString(short) {
 				return "", nil
 			}
 			return name, value // an unknown key, reported under this name
@@ -180,6 +204,9 @@ func environment(fields map[string]any, environ []string) koanf.Provider {
 func commandLine(fields map[string]any, flags *pflag.FlagSet) koanf.Provider {
 	return posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
 		key := strings.ReplaceAll(f.Name, "-", "_")
+		if _, ok := fields[key]; !ok {
+			key = strings.Replace(key, "_", ".", 1) // --influx-url is url of [influx]
+		}
 		if _, ok := fields[key]; !ok {
 			return "", nil // --config, --help
 		}
@@ -209,7 +236,7 @@ func unknownKey(where, key string, fields map[string]any) error {
 		}
 	}
 	if len(known) == 0 {
-		return withHint(err, "tables are [journal], [history] and [limits]")
+		return withHint(err, "tables are [journal], [history], [influx] and [limits]")
 	}
 	slices.Sort(known)
 	if table == "" {

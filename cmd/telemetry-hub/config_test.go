@@ -83,7 +83,7 @@ func TestConfigErrors(t *testing.T) {
 		{"", nil, "no data directory", "--data-dir"},
 		{"[limits]\nconections = 1", nil, "hub.toml: unknown key limits.conections", "connections, connections_per_address"},
 		{"lisen = 1", nil, "hub.toml: unknown key lisen", "data_dir, listen"},
-		{"[limit]\nidle = '1s'", nil, "hub.toml: unknown key limit.idle", "[journal], [history] and [limits]"},
+		{"[limit]\nidle = '1s'", nil, "hub.toml: unknown key limit.idle", "[journal], [history], [influx] and [limits]"},
 		{"[limits.idle]\nx = 1", nil, "hub.toml: unknown key limits.idle.x", "[limits]"},
 		{"limits = 1", nil, "hub.toml: unknown key limits", ""},
 		{"[nothing]", nil, "hub.toml: unknown key nothing", ""},

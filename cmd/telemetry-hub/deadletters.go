@@ -21,11 +21,12 @@ const deadLetterPage = 100 // letters asked for at once
 func newDeadLetters() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "dead-letters",
-		Short: "Look at frames the hub refused to store",
+		Short: "Look at what the hub or InfluxDB refused",
 		Long: `A frame that the hub can't store, because it is malformed or does not fit the
 device's schema, is rejected with a reason and kept on the dead-letter shelf,
-where it can be looked at.`,
-	}, newDeadLettersList(), newDeadLettersShow(), newDeadLettersDrop())
+where it can be looked at. So are the lines of a stored frame that InfluxDB
+refuses; those can be sent again.`,
+	}, newDeadLettersList(), newDeadLettersShow(), newDeadLettersReplay(), newDeadLettersDrop())
 }
 
 func newDeadLettersList() *cobra.Command {
@@ -80,10 +81,18 @@ func deadLetterTable(w io.Writer) (print func(*store.DeadLetter) error, flush fu
 			header = true
 			fmt.Fprintln(t, "POSITION\tRECEIVED\tDEVICE\tSEQ\tBYTES\tREASON")
 		}
-		_, err := fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%d\t%s: %s\n", l.Position, stamp(l.Received), l.Device, sequence(l.Seq), len(l.Message), device.RejectCode(l.Code), l.Text)
+		_, err := fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%d\t%s\n", l.Position, stamp(l.Received), l.Device, sequence(l.Seq), len(l.Message), reason(l))
 		return err
 	}
 	return print, t.Flush
+}
+
+// reason says who refused it, and why.
+func reason(l *store.DeadLetter) string {
+	if l.Lines > 0 {
+		return fmt.Sprintf("InfluxDB, %s: %s", plural(l.Lines, "line"), l.Text)
+	}
+	return fmt.Sprintf("%s: %s", device.RejectCode(l.Code), l.Text)
 }
 
 // sequence is a frame's number; 0 stands for one that could not be read.
@@ -115,12 +124,51 @@ func newDeadLettersShow() *cobra.Command {
 					return withHint(fmt.Errorf("there is no dead letter at position %d", positions[0]), "telemetry-hub dead-letters list shows the positions there are")
 				}
 				l := &letters[0]
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "position  %d\nreceived  %s\ndevice    %s\nseq       %s\nreason    %s: %s\n\n%s",
-					l.Position, stamp(l.Received), l.Device, sequence(l.Seq), device.RejectCode(l.Code), l.Text, hex.Dump(l.Message))
+				content := hex.Dump(l.Message)
+				if l.Lines > 0 {
+					content = string(l.Message) // line protocol, as it was sent
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "position  %d\nreceived  %s\ndevice    %s\nseq       %s\nreason    %s\n\n%s",
+					l.Position, stamp(l.Received), l.Device, sequence(l.Seq), reason(l), content)
 				return err
 			})
 		},
 	}
+	dir = dataDirFlag(cmd)
+	return cmd
+}
+
+func newDeadLettersReplay() *cobra.Command {
+	var all bool
+	var dir *string
+	cmd := &cobra.Command{
+		Use:   "replay {POSITION... | --all}",
+		Short: "Send what InfluxDB refused once more",
+		Long: `replay sends the lines that InfluxDB refused once more, after the cause is
+mended. Those it takes leave the shelf. The hub must be running.`,
+		Example: `  telemetry-hub dead-letters replay --all`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if all == (len(args) > 0) {
+				return misused(cmd, errors.New("either positions or --all is needed"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			positions, err := parsePositions(cmd, args)
+			if err != nil {
+				return err
+			}
+			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+				r, err := c.ReplayDeadLetters(ctx, positions)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted, %d refused again\n", plural(r.Accepted, "dead letter"), r.Refused)
+				return nil
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "replay all that InfluxDB refused")
 	dir = dataDirFlag(cmd)
 	return cmd
 }

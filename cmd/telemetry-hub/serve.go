@@ -55,6 +55,7 @@ systemd/telemetry-hub.toml.`,
 	f.String("listen", ":8443", "address for devices; port 0 takes a free one")
 	f.String("tls-cert", "", "certificate `file` (PEM, with its chain)")
 	f.String("tls-key", "", "private key `file` (PEM)")
+	influxFlags(f)
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.StringVar(&path, "config", os.Getenv(envPrefix+"CONFIG"), "configuration `file` (TOML, env "+envPrefix+"CONFIG)")
 	_ = cmd.MarkFlagDirname("data-dir")
@@ -135,9 +136,20 @@ func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
 // openStore waits a little for a command, or a hub that is ending, to let go of the files.
 func openStore(cfg *config, log *slog.Logger) (*store.Store, error) {
 	deadline := time.Now().Add(lockPatience)
+	options := cfg.storeOptions(log)
+	var err error
+	if options.Influx, err = cfg.Influx.options(os.Getenv); err != nil {
+		return nil, err
+	}
 	for {
-		st, err := store.Open(cfg.storeOptions(log))
+		st, err := store.Open(options)
 		if err == nil {
+			if options.Influx == nil {
+				err = st.ForgetExport()
+			}
+			if err != nil {
+				return nil, errors.Join(err, st.Close())
+			}
 			return st, nil
 		}
 		if !errors.Is(err, store.ErrLocked) {

@@ -82,6 +82,7 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) error {
 		row(tail.Name, "up to position %d, %s entries (%s) to go", tail.Cursor, grouped(tail.LagEntries), bytesOf(tail.LagBytes))
 		text(tail.Error)
 	}
+	printExport(row, text, s.Export, now)
 	if len(s.Alarms) == 0 {
 		row("alarms", "none")
 	}

@@ -138,6 +138,18 @@ func (c *Client) DeadLetters(ctx context.Context, after uint64, limit int) (l []
 
 // DropDeadLetters drops the letters at these positions, or all for nil, and returns how many there were.
 func (c *Client) DropDeadLetters(ctx context.Context, positions []uint64) (int, error) {
+	var d dropped
+	err := c.call(ctx, http.MethodDelete, "/dead-letters?"+these(positions), nil, &d)
+	return d.Dropped, err
+}
+
+// ReplayDeadLetters sends what InfluxDB refused once more: the letters at these positions, or all for nil.
+func (c *Client) ReplayDeadLetters(ctx context.Context, positions []uint64) (r store.Replayed, err error) {
+	return r, c.call(ctx, http.MethodPost, "/dead-letters/replay?"+these(positions), nil, &r)
+}
+
+// these is the query that names dead letters; nil stands for all.
+func these(positions []uint64) string {
 	v := url.Values{}
 	for _, p := range positions {
 		v.Add("position", strconv.FormatUint(p, 10))
@@ -145,9 +157,7 @@ func (c *Client) DropDeadLetters(ctx context.Context, positions []uint64) (int, 
 	if positions == nil {
 		v.Set("all", "true")
 	}
-	var d dropped
-	err := c.call(ctx, http.MethodDelete, "/dead-letters?"+v.Encode(), nil, &d)
-	return d.Dropped, err
+	return v.Encode()
 }
 
 func devicePath(id string) string { return "/devices/" + url.PathEscape(id) }

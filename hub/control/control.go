@@ -9,6 +9,7 @@
 //	POST   /devices/{id}/revoke
 //	GET    /devices/{id}/readings      ?channel= &from= &to= (RFC 3339) &format=table|csv|json|lineprotocol, streamed
 //	GET    /dead-letters               ?after=POSITION &limit=N → []store.DeadLetter, oldest first
+//	POST   /dead-letters/replay        ?position=N (repeated) or ?all=true → store.Replayed
 //	DELETE /dead-letters               ?position=N (repeated) or ?all=true → {"dropped": N}
 //
 // An answer other than 2xx carries an [Error]. A stream that fails midway says so in the trailer Telemetry-Hub-Error.

@@ -53,6 +53,7 @@ func Handler(st *store.Store, h *hub.Hub) http.Handler {
 	mux.HandleFunc("POST /devices/{id}/revoke", c.revokeDevice)
 	mux.HandleFunc("GET /devices/{id}/readings", c.readings)
 	mux.HandleFunc("GET /dead-letters", c.deadLetters)
+	mux.HandleFunc("POST /dead-letters/replay", c.replayDeadLetters)
 	mux.HandleFunc("DELETE /dead-letters", c.dropDeadLetters)
 	return mux
 }
@@ -103,18 +104,39 @@ type dropped struct {
 	Dropped int `json:"dropped"`
 }
 
-func (c *handler) dropDeadLetters(w http.ResponseWriter, r *http.Request) {
-	var positions []uint64
+// positionsOf returns the positions a request names, nil for all.
+func positionsOf(r *http.Request) (positions []uint64, err error) {
 	for _, s := range r.URL.Query()["position"] {
 		p, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
-			fail(w, badRequest("position: %v", err))
-			return
+			return nil, badRequest("position: %v", err)
 		}
 		positions = append(positions, p)
 	}
 	if all := r.URL.Query().Get("all") == "true"; all == (len(positions) > 0) {
-		fail(w, badRequest("name the positions to drop, or all=true"))
+		return nil, badRequest("name the positions, or all=true")
+	}
+	return positions, nil
+}
+
+func (c *handler) replayDeadLetters(w http.ResponseWriter, r *http.Request) {
+	positions, err := positionsOf(r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	replayed, err := c.store.ReplayDeadLetters(r.Context(), positions)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, replayed)
+}
+
+func (c *handler) dropDeadLetters(w http.ResponseWriter, r *http.Request) {
+	positions, err := positionsOf(r)
+	if err != nil {
+		fail(w, err)
 		return
 	}
 	n, err := c.store.DropDeadLetters(positions)
@@ -153,6 +175,8 @@ func asError(err error) *Error {
 		e.Status, e.Hint = http.StatusNotFound, "telemetry-hub device list shows the devices there are"
 	case errors.Is(err, store.ErrExists):
 		e.Status, e.Hint = http.StatusConflict, "telemetry-hub device rotate gives an existing device a new token"
+	case errors.Is(err, store.ErrNoExport):
+		e.Status, e.Hint = http.StatusConflict, "run the hub with --influx-url"
 	case errors.Is(err, store.ErrBadName):
 		e.Status = http.StatusBadRequest
 	}

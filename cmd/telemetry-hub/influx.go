@@ -1,0 +1,156 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/influx"
+)
+
+const (
+	tokenVariable   = envPrefix + "INFLUX_TOKEN"
+	tokenCredential = "influx-token" // its name in $CREDENTIALS_DIRECTORY, see systemd.exec(5)
+)
+
+// influxFlags adds the flags of [influx]. The token has none: everybody on the machine can read flags.
+func influxFlags(f *pflag.FlagSet) {
+	f.String("influx-url", "", "export readings to InfluxDB at this `URL`")
+	f.String("influx-org", "", "`organization` there (2.x)")
+	f.String("influx-bucket", "", "`bucket` there; for 1.8 database or database/retention-policy")
+	f.String("influx-token-file", "", "`file` with the token (or env "+tokenVariable+")")
+}
+
+// options returns what the store needs to export, nil if it does not.
+func (c *influxConfig) options(getenv func(string) string) (*store.InfluxOptions, error) {
+	if c.URL == "" {
+		return nil, nil
+	}
+	o := &store.InfluxOptions{
+		Config:     influx.Config{URL: c.URL, Org: c.Org, Bucket: c.Bucket, Timeout: c.Timeout, CA: c.TLSCA},
+		BatchLines: c.BatchLines, BatchBytes: int(c.BatchBytes), FlushInterval: c.FlushInterval,
+	}
+	switch c.Gzip {
+	case "", "auto":
+	case "always", "never":
+		always := c.Gzip == "always"
+		o.Gzip = &always
+	default:
+		return nil, fmt.Errorf("gzip of [influx]: %q is not one of always, never, auto", c.Gzip)
+	}
+	token, err := c.token(getenv)
+	if err != nil {
+		return nil, fmt.Errorf("the token of InfluxDB: %w", err)
+	}
+	o.Token = token
+	if err := o.Check(); err != nil {
+		return nil, withHint(err, "see [influx] in systemd/telemetry-hub.toml")
+	}
+	return o, nil
+}
+
+// token reads the token from where it is kept.
+func (c *influxConfig) token(getenv func(string) string) (string, error) {
+	path := c.TokenFile
+	if dir := getenv("CREDENTIALS_DIRECTORY"); path == "" && dir != "" {
+		if credential := filepath.Join(dir, tokenCredential); fileExists(credential) {
+			path = credential
+		}
+	}
+	if path == "" {
+		return getenv(tokenVariable), nil
+	}
+	b, err := os.ReadFile(path)
+	return strings.TrimSpace(string(b)), err
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func newInflux() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "influx",
+		Short: "Prove the connection to InfluxDB",
+	}, newInfluxCheck())
+}
+
+func newInfluxCheck() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Write a point to InfluxDB and read it back",
+		Long: `check proves URL, token and bucket: it writes a point to the measurement
+telemetry_hub_check and reads it back. The settings come from where serve has
+them: the configuration file, the environment and the flags.`,
+		Example: `  telemetry-hub influx check --config /etc/telemetry-hub/telemetry-hub.toml
+  telemetry-hub influx check --influx-url http://gateway:8086 --influx-bucket b`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := readConfig(cmd.Flags(), path, os.Environ())
+			if err != nil {
+				return err
+			}
+			o, err := cfg.Influx.options(os.Getenv)
+			if err != nil {
+				return err
+			}
+			if o == nil {
+				return misused(cmd, fmt.Errorf("no URL of InfluxDB is given"))
+			}
+			language, err := influx.Check(cmd.Context(), o.Config, time.Now())
+			if err != nil {
+				return fmt.Errorf("%s: %w", o.URL, err)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s takes readings: a point was written to bucket %s and read back with %s\n", o.URL, o.Bucket, language)
+			return err
+		},
+	}
+	influxFlags(cmd.Flags())
+	cmd.Flags().StringVar(&path, "config", os.Getenv(envPrefix+"CONFIG"), "configuration `file` (TOML, env "+envPrefix+"CONFIG)")
+	_ = cmd.MarkFlagFilename("config", "toml")
+	return cmd
+}
+
+// printExport prints the state of the export, if there is one.
+func printExport(row func(name, format string, args ...any), text func(string), e *store.ExportStatus, now time.Time) {
+	if e == nil {
+		return
+	}
+	since := ""
+	if !e.Since.IsZero() && e.State != "reachable" {
+		since = " since " + stamp(e.Since)
+	}
+	row("export", "%s%s, bucket %s at %s", e.State, since, e.Bucket, e.URL)
+	text(e.Reason)
+	if !e.NextTry.IsZero() {
+		row("", "next try at %s", stamp(e.NextTry))
+	}
+	if e.Sample != "" {
+		text("for example: " + e.Sample)
+	}
+	row("", "%s lines written, %s refused and put on the shelf", grouped(e.Lines), grouped(e.Refused))
+	if n := e.NotFinite + e.OutOfTime; n > 0 {
+		row("", "%s readings left out: %s not finite, %s out of InfluxDB's time", grouped(n), grouped(e.NotFinite), grouped(e.OutOfTime))
+	}
+	if e.Dropped > 0 {
+		row("", "%s journal entries dropped before they were exported", grouped(e.Dropped))
+	}
+	if e.Waiting.Entries > 0 {
+		row("", "%s frames (%s) wait, the oldest %s", grouped(e.Waiting.Entries), bytesOf(e.Waiting.Bytes), ago(e.Waiting.Oldest, now))
+		if !e.Done.IsZero() {
+			row("", "%.0f a second go out; none will wait at %s", e.Rate, stamp(e.Done))
+		}
+	}
+	if !e.Horizon.IsZero() {
+		row("", "without InfluxDB, the journal would hold out until %s;", stamp(e.Horizon))
+		row("", "then the oldest go first, received from %s on", stamp(e.Oldest))
+	}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+)
+
+func TestInfluxSettings(t *testing.T) {
+	file := `
+data_dir = "d"
+[influx]
+url = "http://file:8086"
+org = "an org"
+bucket = "db/rp"
+timeout = "5s"
+gzip = "always"
+batch_lines = 100
+batch_bytes = "64KiB"
+flush_interval = "200ms"
+`
+	c, err := load(t, file, []string{"TELEMETRY_HUB_INFLUX_ORG=env", "TELEMETRY_HUB_INFLUX_TOKEN=secret"}, "--influx-url", "http://flag:8086")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := c.Influx.options(func(name string) string { return map[string]string{tokenVariable: "secret"}[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.URL != "http://flag:8086" || o.Org != "env" || o.Bucket != "db/rp" || o.Token != "secret" || o.Timeout != 5*time.Second ||
+		o.Gzip == nil || !*o.Gzip || o.BatchLines != 100 || o.BatchBytes != 64<<10 || o.FlushInterval != 200*time.Millisecond {
+		t.Errorf("options %+v", o)
+	}
+	none := func(string) string { return "" }
+	if o, err := (&influxConfig{}).options(none); o != nil || err != nil {
+		t.Errorf("without a URL: %+v, %v", o, err)
+	}
+	for _, bad := range []influxConfig{
+		{URL: "127.0.0.1:8086", Bucket: "b"},
+		{URL: "http://x"},
+		{URL: "http://x", Bucket: "b", Gzip: "yes"},
+		{URL: "http://x", Bucket: "b", TokenFile: "/does/not/exist"},
+	} {
+		if _, err := bad.options(none); err == nil {
+			t.Errorf("%+v is accepted", bad)
+		}
+	}
+}
+
+// TestInfluxToken reads the token from each place it may be in; the file comes before the credential and the environment.
+func TestInfluxToken(t *testing.T) {
+	dir := t.TempDir()
+	for name, token := range map[string]string{"file": "from file\n", tokenCredential: "from credential\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		file, credentials, variable string
+		want                        string
+	}{
+		{filepath.Join(dir, "file"), dir, "from environment", "from file"},
+		{"", dir, "from environment", "from credential"},
+		{"", t.TempDir(), "from environment", "from environment"},
+		{"", "", "", ""},
+	} {
+		environ := map[string]string{"CREDENTIALS_DIRECTORY": test.credentials, tokenVariable: test.variable}
+		c := influxConfig{TokenFile: test.file}
+		if got, err := c.token(func(name string) string { return environ[name] }); got != test.want || err != nil {
+			t.Errorf("%+v: %q, %v", test, got, err)
+		}
+	}
+}
+
+func TestInfluxCheckCommand(t *testing.T) {
+	db := influxtest.Start(t)
+	check := func(args ...string) (string, int) {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), append([]string{"influx", "check"}, args...), &stdout, &stderr)
+		return stdout.String() + stderr.String(), code
+	}
+	if out, code := check("--influx-url", db.URL, "--influx-bucket", influxtest.Database); code != 0 || !strings.Contains(out, "read back with Flux") {
+		t.Errorf("%d: %s", code, out)
+	}
+	if out, code := check("--influx-url", db.URL, "--influx-bucket", "nothing"); code != exitFailure || !strings.Contains(out, `database not found: "nothing"`) {
+		t.Errorf("%d: %s", code, out)
+	}
+	if out, code := check(); code != exitUsage || !strings.Contains(out, "no URL") {
+		t.Errorf("%d: %s", code, out)
+	}
+}
+
+func TestStatusOfTheExport(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	e := &store.ExportStatus{
+		URL: "http://x", Bucket: "b", State: "backing off", Since: at, Reason: "no answer: connection refused", NextTry: at.Add(time.Minute),
+		Waiting: store.Waiting{Entries: 12345, Bytes: 1 << 20, Oldest: at}, Horizon: at.Add(48 * time.Hour), Oldest: at,
+	}
+	e.Dropped, e.Refused, e.NotFinite = 7, 3, 2
+	var b strings.Builder
+	row := func(name, format string, args ...any) { fmt.Fprintf(&b, name+" "+format+"\n", args...) }
+	printExport(row, func(s string) { row("", "%s", s) }, e, at.Add(time.Hour))
+	for _, words := range []string{
+		"backing off since 2026-03-01 12:00:00Z", "connection refused", "next try at 2026-03-01 12:01:00Z", "12,345 frames (1.0 MiB) wait, the oldest 1h ago",
+		"hold out until 2026-03-03 12:00:00Z", "received from 2026-03-01 12:00:00Z on", "7 journal entries dropped", "3 refused", "2 not finite",
+	} {
+		if !strings.Contains(b.String(), words) {
+			t.Errorf("it does not say %q:\n%s", words, b.String())
+		}
+	}
+	b.Reset()
+	if printExport(row, nil, nil, at); b.Len() > 0 {
+		t.Errorf("without an export: %s", b.String())
+	}
+}
+
+func TestReasonOfALetter(t *testing.T) {
+	if got := reason(&store.DeadLetter{Lines: 2, Text: "conflict"}); got != "InfluxDB, 2 lines: conflict" {
+		t.Error(got)
+	}
+}
