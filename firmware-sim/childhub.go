@@ -36,6 +36,7 @@ type childHub struct {
 	binary  string
 	dir     string // holds data/, hub.toml and hub.log
 	address string // HOST:PORT; before the first start the port is 0
+	export  string // URL of InfluxDB; empty: none
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the process is gone and err is set
@@ -65,6 +66,9 @@ func (h *childHub) start(ctx context.Context) error {
 	}
 	defer log.Close() // the child has its own
 	cmd := exec.Command(h.binary, "serve", "--data-dir", h.file("data"), "--listen", h.address, "--config", h.file("hub.toml"))
+	if h.export != "" {
+		cmd.Args = append(cmd.Args, "--influx-url", h.export, "--influx-bucket", influxDatabase)
+	}
 	cmd.Stderr = log
 	cmd.SysProcAttr = childAttributes()
 	stdout, err := cmd.StdoutPipe()

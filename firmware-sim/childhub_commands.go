@@ -33,6 +33,13 @@ type hubBooks struct {
 // hubStatus is what is needed of `status --json`.
 type hubStatus struct {
 	DeadLetters uint64 `json:"dead_letters"`
+	Export      struct {
+		State   string `json:"state"`
+		Reason  string `json:"reason"`
+		Waiting struct {
+			Entries uint64 `json:"entries"`
+		} `json:"waiting"`
+	} `json:"export"`
 }
 
 // command runs the hub's program for one answer, which read takes from its output.

@@ -14,7 +14,10 @@ type Report struct {
 	Kills    int    // of the hub
 	Cuts     uint64 // connections cut by a device
 	Restarts int    // of devices
-	Dir      string // where the hub's files are kept; empty if they are gone
+
+	InfluxKills int    // of InfluxDB
+	Points      uint64 // readings found in InfluxDB
+	Dir         string // where the hub's files are kept; empty if they are gone
 
 	Devices  int
 	Books    hubBooks // of all devices together
@@ -33,7 +36,7 @@ func (r *Report) Agrees() bool { return r.Found == 0 }
 
 // reset forgets what was compared.
 func (r *Report) reset() {
-	*r = Report{Seed: r.Seed, Kills: r.Kills, Cuts: r.Cuts, Restarts: r.Restarts, Dir: r.Dir}
+	*r = Report{Seed: r.Seed, Kills: r.Kills, Cuts: r.Cuts, Restarts: r.Restarts, Dir: r.Dir, InfluxKills: r.InfluxKills}
 }
 
 // add closes the books of one device.
@@ -101,6 +104,9 @@ func (r *Report) String() string {
 	row("  duplicates dropped", r.Books.Duplicates, "")
 	row("  never arrived", r.Sent-r.Books.Frames-r.Books.Rejected-r.Books.Duplicates, "the connection or the hub died under way")
 	row("readings compared", r.Compared, "")
+	if r.Points > 0 {
+		row("readings in InfluxDB", r.Points, fmt.Sprintf("killed %d times; counts and sums of each channel compared", r.InfluxKills))
+	}
 	for _, s := range r.Sentences {
 		fmt.Fprintf(&b, "  %s\n", s)
 	}

@@ -27,6 +27,7 @@ type VerifyOptions struct {
 	Duration  time.Duration // of the streaming; closing the books comes on top
 	KillEvery time.Duration // mean time between two kills of the hub
 	Seed      uint64        // decides what is sent and when the hub is killed
+	Influxd   string        // program of InfluxDB 1.8: killed as well, and compared in the end; empty: none
 	Keep      string        // directory to keep the hub's files in; empty: a temporary one, kept if something disagrees
 	Progress  Progress
 }
@@ -35,6 +36,7 @@ type VerifyOptions struct {
 type verification struct {
 	VerifyOptions
 	hub      *childHub
+	influx   *childInflux // nil: none
 	subjects []*subject
 	began    time.Time
 	report   *Report
@@ -52,9 +54,17 @@ func Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 		return nil, err
 	}
 	v := &verification{VerifyOptions: o, began: time.Now(), report: &Report{Seed: o.Seed, Dir: dir}}
-	if v.hub, err = newChildHub(o.HubBinary, dir); err == nil {
+	if v.hub, err = newChildHub(o.HubBinary, dir); err == nil && o.Influxd != "" {
+		if v.influx, err = newChildInflux(o.Influxd, filepath.Join(dir, "influx")); err == nil {
+			v.hub.export = v.influx.url
+		}
+	}
+	if err == nil {
 		err = v.run(ctx)
 		v.hub.kill()
+	}
+	if v.influx != nil {
+		v.influx.kill()
 	}
 	if o.Keep == "" && (ctx.Err() != nil || err == nil && v.report.Agrees()) {
 		v.report.Dir = ""
@@ -80,6 +90,11 @@ func workDirectory(keep string) (string, error) {
 }
 
 func (v *verification) run(ctx context.Context) error {
+	if v.influx != nil {
+		if err := v.influx.start(ctx); err != nil {
+			return err
+		}
+	}
 	if err := v.hub.start(ctx); err != nil {
 		return err
 	}
@@ -162,6 +177,9 @@ func (v *verification) stream(ctx context.Context) error {
 		}
 		return v.drain(running)
 	})
+	if v.influx != nil {
+		g.Go(func() error { return v.tormentInflux(running, measuring) })
+	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
@@ -196,6 +214,22 @@ func (v *verification) torment(ctx, measuring context.Context) error {
 			return err
 		}
 	}
+}
+
+// tormentInflux kills InfluxDB and starts it again until measuring ends.
+func (v *verification) tormentInflux(ctx, measuring context.Context) error {
+	rng := rand.New(rand.NewPCG(v.Seed, hashText("torment influx")))
+	for sleep(measuring, v.KillEvery/2+randomTime(rng, v.KillEvery)) {
+		v.influx.kill()
+		v.report.InfluxKills++
+		if !sleep(ctx, 50*time.Millisecond+randomTime(rng, 4*time.Second)) {
+			return ctx.Err()
+		}
+		if err := v.influx.start(ctx); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // drain waits until every frame is settled.
@@ -243,15 +277,27 @@ func (v *verification) compare(ctx context.Context, books []*deviceBooks) error 
 		return err
 	}
 	v.report.reset()
+	exported := newInfluxBooks(scriptSchema())
 	for i, s := range v.subjects {
 		l := newLedger(s.script, books[i])
-		if err := v.hub.readings(ctx, s.id, l.row); err != nil {
+		row := func(r reading) {
+			l.row(r)
+			exported.add(s.id, r)
+		}
+		if err := v.hub.readings(ctx, s.id, row); err != nil {
 			return err
 		}
 		v.report.add(s.id, l, entered[s.id])
 	}
 	v.report.checkShelf(status.DeadLetters)
-	return nil
+	if v.influx == nil {
+		return nil
+	}
+	if err := v.awaitExport(ctx); err != nil {
+		return err
+	}
+	v.report.Points, err = exported.compare(ctx, v.influx, v.report.complain)
+	return err
 }
 
 func (v *verification) line() string {

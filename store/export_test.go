@@ -23,7 +23,7 @@ import (
 var numberSchema = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", Type: device.Int}}}
 
 // exporting opens a store that exports and retries soon.
-func exporting(t *testing.T, o Options, c influx.Config) *Store {
+func exporting(t testing.TB, o Options, c influx.Config) *Store {
 	t.Helper()
 	if c.Bucket == "" {
 		c.Bucket = influxtest.Database
@@ -35,7 +35,7 @@ func exporting(t *testing.T, o Options, c influx.Config) *Store {
 	return s
 }
 
-func register(t *testing.T, s *Store, ids ...string) {
+func register(t testing.TB, s *Store, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
 		if _, err := s.AddDevices([]NewDevice{{ID: id, Kind: "meter", Labels: map[string]string{"site": "north"}}}); err != nil {
@@ -77,7 +77,7 @@ func (m *meter) send(frames int) {
 }
 
 // eventually waits until ok returns true.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -87,7 +87,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // drain waits until everything that was handed in is exported.
-func drain(t *testing.T, s *Store) {
+func drain(t testing.TB, s *Store) {
 	t.Helper()
 	if err := s.Checkpoint(); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ const testSegment = 64 << 10
 var textSchema = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "text", Type: device.String}}}
 
 // open opens a store with small segments.
-func open(t *testing.T, o Options) *Store {
+func open(t testing.TB, o Options) *Store {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
@@ -32,7 +32,7 @@ func open(t *testing.T, o Options) *Store {
 	return s
 }
 
-func run(t *testing.T, s *Store) (stop func()) {
+func run(t testing.TB, s *Store) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -50,6 +50,7 @@ the same and kills at the same times.`,
 	flags.DurationVar(&o.Duration, "duration", time.Minute, "how long to stream and kill")
 	flags.DurationVar(&o.KillEvery, "kill-every", 3*time.Second, "mean time between two kills")
 	flags.Uint64Var(&o.Seed, "seed", 1, "decides what is sent and when to kill")
+	flags.StringVar(&o.Influxd, "influx", "", "`PROGRAM` influxd 1.8: export to one, kill it too, and compare")
 	flags.StringVar(&o.Keep, "keep", "", "`DIR` to keep the files in (default only on failure)")
 	_ = cmd.MarkFlagRequired("hub-binary")
 	return cmd
