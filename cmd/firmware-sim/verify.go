@@ -26,6 +26,10 @@ lost. Everything the hub stored is read back and every value compared with the
 one that was sent; a frame that was acknowledged must be there, nothing else may
 be, and nothing twice. A restart in good order must not change the answer.
 
+With --influx, the hub exports to an InfluxDB of its own, which is killed as well.
+In the end a Flux count and sum of every channel of every device have to agree
+with what the hub holds.
+
 Prints the table, and exits with 1 unless everything agrees. The same seed sends
 the same and kills at the same times.`,
 		Example: `  go build -o telemetry-hub ./cmd/telemetry-hub

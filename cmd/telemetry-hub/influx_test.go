@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -118,6 +120,66 @@ func TestStatusOfTheExport(t *testing.T) {
 	b.Reset()
 	if printExport(row, nil, nil, at); b.Len() > 0 {
 		t.Errorf("without an export: %s", b.String())
+	}
+}
+
+var queryFence = regexp.MustCompile("(?ms)^```(flux|influxql)\n(.*?)^```$")
+
+// TestQueriesOfTheREADME runs a hub that exports, and what the README says to ask InfluxDB then.
+func TestQueriesOfTheREADME(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	queries := map[string]string{}
+	for _, m := range queryFence.FindAllStringSubmatch(string(readme), -1) {
+		queries[m[1]] = m[2]
+	}
+	if len(queries) != 2 {
+		t.Fatalf("queries %q", queries)
+	}
+	db := influxtest.Start(t)
+	dir := t.TempDir()
+	creds := filepath.Join(dir, "creds.csv")
+	hub := start(t, filepath.Join(dir, "data"), nil, "--influx-url", db.URL, "--influx-bucket", influxtest.Database)
+	must(t, "device", "add", "--count", "3", "--prefix", "sim", "--output", creds, "--data-dir", hub.dir)
+	simulate(t, "run", "--hub", "wss://"+hub.address, "--ca", filepath.Join(dir, "data/tls/certificate.pem"),
+		"--credentials", creds, "--devices", "3", "--rate", "5", "--profile", "meter", "--duration", "2s")
+	waitFor(t, "the readings in InfluxDB", func() bool { return len(db.Exec(`SELECT power FROM telemetry GROUP BY device`)) == 3 })
+	devices := map[any]bool{}
+	for _, record := range db.Flux(queries["flux"]) {
+		if _, ok := record["_value"].(float64); !ok {
+			t.Errorf("record %v", record)
+		}
+		devices[record["device"]] = true
+	}
+	if len(devices) != 3 {
+		t.Errorf("Flux finds the devices %v", devices)
+	}
+	if series := db.Exec(queries["influxql"]); len(series) != 3 || len(series[0].Values) == 0 {
+		t.Errorf("InfluxQL finds %v", series)
+	}
+}
+
+// simulate runs firmware-sim, which has to succeed, and returns its output.
+func simulate(t *testing.T, args ...string) string {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), program("firmware-sim"), args...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("firmware-sim %s: %v\n%s%s", strings.Join(args, " "), err, out, &stderr)
+	}
+	return string(out)
+}
+
+// TestVerifyWithInflux is a short run of what proves the export.
+func TestVerifyWithInflux(t *testing.T) {
+	out := simulate(t, "verify", "--hub-binary", program("telemetry-hub"), "--influx", influxtest.Program(t),
+		"--devices", "10", "--duration", "8s", "--kill-every", "2s")
+	if !strings.Contains(out, "readings in InfluxDB") || !strings.Contains(out, "the books close") {
+		t.Errorf("it says\n%s", out)
 	}
 }
 
