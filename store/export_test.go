@@ -167,9 +167,8 @@ func TestNewestFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The backlog's requests, which are about a, wait until they may go on.
-	held, release := make(chan struct{}), sync.OnceFunc(func() {})
-	release = sync.OnceFunc(func() { close(held) })
-	defer release()
+	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
 	forward := httputil.NewSingleHostReverseProxy(target)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -517,10 +516,10 @@ func TestWhatWaitsIsKept(t *testing.T) {
 	if err := s.history.Load().Flush(true); err != nil {
 		t.Fatal(err)
 	}
-	s.noteExported()
-	if s.export.floor() < s.journal.Segments()[0].Next {
-		t.Errorf("hub.db says %d, the export is at %d", s.export.floor(), s.export.reached())
-	}
+	eventually(t, "hub.db to know it", func() bool {
+		s.noteExported()
+		return s.export.floor() >= s.journal.Segments()[0].Next
+	})
 	stop()
 	if series := db.Exec(`SELECT count(text) FROM meter`); number(series[0].Values[0][1]) != 300 {
 		t.Errorf("arrived: %v", series)

@@ -59,7 +59,8 @@ func (s *Store) passed() uint64 {
 	return min(s.cursor, s.history.Load().Cursor(), s.export.floor())
 }
 
-// noteExported has hub.db know how far the export is, when that lets a segment go.
+// noteExported has hub.db know how far the export is, when that lets a segment go at the next turn. It does not wait: on a
+// full disk the committer may be busy until a segment has gone.
 func (s *Store) noteExported() {
 	segments := s.journal.Segments()
 	if len(segments) < 2 {
@@ -67,7 +68,10 @@ func (s *Store) noteExported() {
 	}
 	next := segments[0].Next
 	if s.export.floor() < next && next <= s.export.reached() && next <= s.history.Load().Cursor() {
-		_ = s.Checkpoint() // one that fails raises its own alarm
+		select {
+		case s.checkpointNow <- make(chan error, 1): // one that fails raises its own alarm
+		default: // the committer is at work
+		}
 	}
 }
 

@@ -1,0 +1,90 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/influx"
+)
+
+// TestReplay sends again what a server refused at first.
+func TestReplay(t *testing.T) {
+	var mended atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if mended.Load() {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":"partial write: field type conflict dropped=1"}`)
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	st, err := store.Open(store.Options{Dir: dir, Influx: &store.InfluxOptions{Config: influx.Config{URL: server.URL, Bucket: "b"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- st.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := errors.Join(<-ran, st.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	serveTest(t, dir, Handler(st, nil))
+	c := dialTest(t, dir)
+
+	schema := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", Type: device.Int}}}
+	if _, err := st.AddDevices([]store.NewDevice{{ID: "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	in := st.Ingest("a", 1, func() {})
+	in.Schema(device.AppendControl(nil, schema), schema)
+	d := &device.Data{Seq: 7, Times: []int64{1}, Columns: []device.Column{{ID: 1, Type: device.Int, Bits: []uint64{1}}}}
+	message, err := device.AppendData(nil, d, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Frame(ctx, message, d, store.Timing{}); err != nil {
+		t.Fatal(err)
+	}
+	var letters []store.DeadLetter
+	waitFor(t, "the dead letter", func() bool {
+		letters, err = c.DeadLetters(ctx, 0, 10)
+		return err != nil || len(letters) > 0
+	})
+	if err != nil || len(letters) != 1 || letters[0].Lines != 1 || letters[0].Seq != 7 || string(letters[0].Message) != "telemetry,device=a v=1 1000\n" {
+		t.Fatalf("letters %+v, %v", letters, err)
+	}
+	if s, err := c.Status(ctx); err != nil || s.Export == nil || s.Export.State != "dropping lines" || s.Export.Refused != 1 {
+		t.Errorf("status %+v, %v", s.Export, err)
+	}
+	if r, err := c.ReplayDeadLetters(ctx, nil); err != nil || r != (store.Replayed{Refused: 1}) {
+		t.Errorf("replayed %+v, %v", r, err)
+	}
+	mended.Store(true)
+	if r, err := c.ReplayDeadLetters(ctx, []uint64{letters[0].Position}); err != nil || r != (store.Replayed{Accepted: 1}) {
+		t.Errorf("replayed %+v, %v", r, err)
+	}
+	if letters, err := c.DeadLetters(ctx, 0, 10); err != nil || len(letters) != 0 {
+		t.Errorf("left: %+v, %v", letters, err)
+	}
+	_, err = c.ReplayDeadLetters(ctx, []uint64{})
+	wantError(t, err, http.StatusBadRequest, "name the positions", "")
+}
+
+func TestReplayWithoutExport(t *testing.T) {
+	_, c := openTest(t)
+	_, err := c.ReplayDeadLetters(t.Context(), nil)
+	wantError(t, err, http.StatusConflict, "no InfluxDB is configured", "--influx-url")
+}
