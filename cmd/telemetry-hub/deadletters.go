@@ -139,76 +139,61 @@ func newDeadLettersShow() *cobra.Command {
 }
 
 func newDeadLettersReplay() *cobra.Command {
-	var all bool
-	var dir *string
-	cmd := &cobra.Command{
+	return onPositions(&cobra.Command{
 		Use:   "replay {POSITION... | --all}",
 		Short: "Send what InfluxDB refused once more",
 		Long: `replay sends the lines that InfluxDB refused once more, after the cause is
 mended. Those it takes leave the shelf. The hub must be running.`,
 		Example: `  telemetry-hub dead-letters replay --all`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if all == (len(args) > 0) {
-				return misused(cmd, errors.New("either positions or --all is needed"))
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			positions, err := parsePositions(cmd, args)
-			if err != nil {
-				return err
-			}
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
-				r, err := c.ReplayDeadLetters(ctx, positions)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted, %d refused again\n", plural(r.Accepted, "dead letter"), r.Refused)
-				return nil
-			})
-		},
-	}
-	cmd.Flags().BoolVar(&all, "all", false, "replay all that InfluxDB refused")
-	dir = dataDirFlag(cmd)
-	return cmd
+	}, "replay all that InfluxDB refused", func(cmd *cobra.Command, c *control.Client, positions []uint64) error {
+		r, err := c.ReplayDeadLetters(cmd.Context(), positions)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted, %d refused again\n", plural(r.Accepted, "dead letter"), r.Refused)
+		return nil
+	})
 }
 
 func newDeadLettersDrop() *cobra.Command {
-	var all bool
-	var dir *string
-	cmd := &cobra.Command{
+	return onPositions(&cobra.Command{
 		Use:   "drop {POSITION... | --all}",
 		Short: "Drop dead letters",
 		Long: `drop takes dead letters off the shelf. The books keep counting their frames as
 rejected.`,
 		Example: `  telemetry-hub dead-letters drop 4711 4712
   telemetry-hub dead-letters drop --all`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if all == (len(args) > 0) {
-				return misused(cmd, errors.New("either positions or --all is needed"))
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			positions, err := parsePositions(cmd, args)
-			if err != nil {
-				return err
-			}
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
-				n, err := c.DropDeadLetters(ctx, positions)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s dropped\n", plural(n, "dead letter"))
-				if n < len(positions) {
-					return fmt.Errorf("%d of the positions had none", len(positions)-n)
-				}
-				return nil
-			})
-		},
+	}, "drop all of them", func(cmd *cobra.Command, c *control.Client, positions []uint64) error {
+		n, err := c.DropDeadLetters(cmd.Context(), positions)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s dropped\n", plural(n, "dead letter"))
+		if n < len(positions) {
+			return fmt.Errorf("%d of the positions had none", len(positions)-n)
+		}
+		return nil
+	})
+}
+
+// onPositions completes a command that takes positions of dead letters, or --all, for which use gets nil.
+func onPositions(cmd *cobra.Command, allUsage string, use func(*cobra.Command, *control.Client, []uint64) error) *cobra.Command {
+	var all bool
+	cmd.Flags().BoolVar(&all, "all", false, allUsage)
+	dir := dataDirFlag(cmd)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if all == (len(args) > 0) {
+			return misused(cmd, errors.New("either positions or --all is needed"))
+		}
+		return nil
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "drop all of them")
-	dir = dataDirFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		positions, err := parsePositions(cmd, args)
+		if err != nil {
+			return err
+		}
+		return withHub(cmd, *dir, existing, func(_ context.Context, c *control.Client) error { return use(cmd, c, positions) })
+	}
 	return cmd
 }
 
