@@ -1,0 +1,54 @@
+// Package dashboard is what people and scripts touch: the page, login, the STOMP socket, server-sent events and the REST
+// API. Everything it shows comes from the store, the hub and the live feed.
+package dashboard
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+// Config is what a Dashboard is made of.
+type Config struct {
+	Store       *store.Store
+	Hub         *hub.Hub
+	Feed        *live.Feed
+	Certificate *hub.Certificate
+	Version     string
+	Logger      *slog.Logger
+	Now         func() time.Time // nil: time.Now
+}
+
+// Dashboard serves everything that is not for devices.
+type Dashboard struct {
+	store       *store.Store
+	hub         *hub.Hub
+	feed        *live.Feed
+	certificate *hub.Certificate
+	version     string
+	log         *slog.Logger
+	now         func() time.Time
+	mux         *http.ServeMux
+}
+
+// New returns a dashboard.
+func New(c Config) (*Dashboard, error) {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	d := &Dashboard{
+		store: c.Store, hub: c.Hub, feed: c.Feed, certificate: c.Certificate, version: c.Version, log: c.Logger, now: c.Now,
+		mux: http.NewServeMux(),
+	}
+	return d, nil
+}
+
+// Handler answers every request that is not a device's.
+func (d *Dashboard) Handler() http.Handler { return d.mux }
