@@ -3,6 +3,7 @@
 package dashboard
 
 import (
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"time"
@@ -32,6 +33,7 @@ type Dashboard struct {
 	version     string
 	log         *slog.Logger
 	now         func() time.Time
+	page        *page
 	mux         *http.ServeMux
 }
 
@@ -47,8 +49,16 @@ func New(c Config) (*Dashboard, error) {
 		store: c.Store, hub: c.Hub, feed: c.Feed, certificate: c.Certificate, version: c.Version, log: c.Logger, now: c.Now,
 		mux: http.NewServeMux(),
 	}
+	files, err := fs.Sub(webFiles, "web")
+	if err != nil {
+		return nil, err
+	}
+	if d.page, err = newPage(files); err != nil {
+		return nil, err
+	}
+	d.pageRoutes()
 	return d, nil
 }
 
 // Handler answers every request that is not a device's.
-func (d *Dashboard) Handler() http.Handler { return d.mux }
+func (d *Dashboard) Handler() http.Handler { return protect(d.mux) }

@@ -1,0 +1,179 @@
+package dashboard
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+//go:embed web
+var webFiles embed.FS
+
+// contentSecurityPolicy lets the page load nothing but what the hub serves, and gives script no way to make HTML from text.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; " +
+	"require-trusted-types-for 'script'"
+
+// pagePaths are what the page's own router knows; each answers with the same document.
+var pagePaths = []string{
+	"/{$}", "/devices", "/devices/{id}", "/commands", "/add", "/hub", "/settings", "/login", "/setup",
+}
+
+// page is the files of the dashboard as they are sent.
+type page struct {
+	version string // of all assets: part of their addresses, so that a browser may keep them for ever
+	index   asset
+	assets  map[string]asset // by path
+}
+
+// asset is one file.
+type asset struct {
+	mediaType string
+	plain     []byte
+	zipped    []byte // gzip; nil if that saves nothing
+}
+
+func newPage(files fs.FS) (*page, error) {
+	p := &page{assets: map[string]asset{}}
+	sum := sha256.New()
+	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		b, err := fs.ReadFile(files, name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(sum, "%s %d\n", name, len(b))
+		sum.Write(b)
+		p.assets[name], err = newAsset(name, b)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.version = hex.EncodeToString(sum.Sum(nil))[:16]
+	const indexName = "index.html"
+	index, ok := p.assets[indexName]
+	if !ok {
+		return nil, fmt.Errorf("the dashboard has no %s", indexName)
+	}
+	delete(p.assets, indexName)
+	p.index, err = newAsset(indexName, bytes.ReplaceAll(index.plain, []byte(`"/a/`), []byte(`"/a/`+p.version+`/`)))
+	return p, err
+}
+
+func newAsset(name string, b []byte) (asset, error) {
+	a := asset{mediaType: mediaTypeOf(name), plain: b}
+	var zipped bytes.Buffer
+	w, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
+	if err != nil {
+		return asset{}, err
+	}
+	if _, err := w.Write(b); err != nil {
+		return asset{}, err
+	}
+	if err := w.Close(); err != nil {
+		return asset{}, err
+	}
+	if zipped.Len() < len(b) {
+		a.zipped = zipped.Bytes()
+	}
+	return a, nil
+}
+
+// mediaTypeOf does not ask the machine's own tables for what a browser must not misunderstand.
+func mediaTypeOf(name string) string {
+	switch ext := path.Ext(name); ext {
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	case ".webmanifest":
+		return "application/manifest+json"
+	case ".png", ".ico":
+		return mime.TypeByExtension(ext)
+	default:
+		return "text/plain; charset=utf-8"
+	}
+}
+
+func (d *Dashboard) pageRoutes() {
+	for _, pattern := range pagePaths {
+		d.mux.HandleFunc("GET "+pattern, d.serveIndex)
+	}
+	d.mux.HandleFunc("GET /a/{version}/{name...}", d.serveAsset)
+}
+
+func (d *Dashboard) serveIndex(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	d.page.index.serve(w, r)
+}
+
+// serveAsset answers for the present version only: a page left over from another one has to be loaded anew.
+func (d *Dashboard) serveAsset(w http.ResponseWriter, r *http.Request) {
+	a, ok := d.page.assets[r.PathValue("name")]
+	if !ok || r.PathValue("version") != d.page.version {
+		w.Header().Set("Cache-Control", "no-store")
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	a.serve(w, r)
+}
+
+func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Content-Type", a.mediaType)
+	header.Set("Vary", "Accept-Encoding")
+	body := a.plain
+	if a.zipped != nil && acceptsGzip(r) {
+		header.Set("Content-Encoding", "gzip")
+		body = a.zipped
+	}
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}
+
+// acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3); a weight of 0 refuses.
+func acceptsGzip(r *http.Request) bool {
+	for _, line := range r.Header["Accept-Encoding"] {
+		for part := range strings.SplitSeq(line, ",") {
+			coding, weight, _ := strings.Cut(part, ";")
+			if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+				continue
+			}
+			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.ReplaceAll(weight, " ", ""), "q="), 64)
+			return weight == "" || err == nil && q > 0
+		}
+	}
+	return false
+}
+
+// protect sets what every answer carries for browsers.
+func protect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", contentSecurityPolicy)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		header.Set("Cross-Origin-Resource-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
