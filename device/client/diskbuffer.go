@@ -95,7 +95,7 @@ func (d *diskBuffer) abandon() {
 
 func (d *diskBuffer) close() {
 	d.abandon()
-	d.lock.Close()
+	_ = unlockFile(d.lock) // nothing was written to it
 }
 
 // writeDisk is the disk task of Run: it writes what has been collected as soon as there is something; what comes meanwhile goes

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -15,7 +16,7 @@ func syncData(f *os.File) error {
 	}
 }
 
-// lockFile locks the file at path, creating it, until it is closed or the process ends.
+// lockFile locks the file at path, creating it, until unlockFile or the end of the process.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -26,6 +27,12 @@ func lockFile(path string) (*os.File, error) {
 		return nil, fmt.Errorf("%s is used by another process: %w", path, err)
 	}
 	return f, nil
+}
+
+// unlockFile unlocks and closes a locked file. Closing alone would not do: between fork and exec, a child process that is just
+// being started has the file open as well, and the lock lasts as long.
+func unlockFile(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }
 
 // syncDir makes a rename in the directory durable.
