@@ -15,9 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lxzan/gws"
-
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -30,7 +29,7 @@ func idleSession(t testing.TB) *session {
 	}
 	t.Cleanup(func() { _ = st.Close() })
 	h := New(Config{Store: st, Limits: Limits{FramesPerSecond: 1e9, FrameBurst: 1e9}})
-	s := newSession(h, "a", netip.Prefix{}, nil, &wire{}, "")
+	s := newSession(h, "a", netip.Prefix{}, &socket.Conn{}, "")
 	t.Cleanup(s.cancel)
 	in := st.Ingest("a", 1, func() {})
 	in.Schema(testSchemaMessage, testSchema)
@@ -48,13 +47,13 @@ func TestFrameAllocatesNothing(t *testing.T) {
 	}
 	i := 0
 	if allocs := testing.AllocsPerRun(n, func() {
-		s.message(gws.OpcodeBinary, messages[i])
+		s.Message(true, messages[i])
 		i++
 	}); allocs > 0 {
 		t.Errorf("%v allocations for one frame", allocs)
 	}
 	// All were taken if, after another one with a number left out, that number is the only hole.
-	s.message(gws.OpcodeBinary, frame(t, n+3, time.Now()))
+	s.Message(true, frame(t, n+3, time.Now()))
 	if holes := s.ingest.Load().Holes(10); s.ctx.Err() != nil || len(holes) != 1 || holes[0] != (device.Range{First: n + 2, Last: n + 2}) {
 		t.Errorf("the frames were not taken: holes %v", holes)
 	}
@@ -65,7 +64,7 @@ func BenchmarkFrame(b *testing.B) {
 	m := frame(b, 1, time.Now())
 	b.ReportAllocs()
 	for b.Loop() {
-		s.message(gws.OpcodeBinary, m) // a duplicate, after the first: the store's memory stays as it is
+		s.Message(true, m) // a duplicate, after the first: the store's memory stays as it is
 	}
 }
 

@@ -261,7 +261,7 @@ func TestEndlessFragments(t *testing.T) {
 	empty := clientFrame(0, nil)
 	empty[0] &^= 0x80
 	go func() {
-		_, _ = d.conn.Write(append(first, bytes.Repeat(empty, 2*maxPartial/len(empty))...))
+		_, _ = d.conn.Write(append(first, bytes.Repeat(empty, 16*device.MaxMessage/len(empty))...))
 	}()
 	d.closed(device.ClosePolicy)
 }

@@ -20,10 +20,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lxzan/gws"
 	"golang.org/x/time/rate"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -46,7 +46,7 @@ type Hub struct {
 	now      func() time.Time
 	name     string
 	began    time.Time // what elapsed counts from
-	upgrader *gws.Upgrader
+	upgrader *socket.Upgrader
 
 	// safe by themselves
 	decoded    pool[device.Data] // the memory of DATA messages being decoded
@@ -94,17 +94,18 @@ func New(c Config) *Hub {
 		c.Name = "telemetry-hub"
 	}
 	limits := c.Limits.withDefaults()
-	return &Hub{
+	h := &Hub{
 		store: c.Store, limits: limits, pace: defaultPace, log: c.Logger, now: c.Now, name: c.Name,
 		began:      time.Now(),
 		decoded:    make(pool[device.Data], spares),
 		outputs:    make(pool[output], spares),
-		upgrader:   newUpgrader(limits),
 		handshakes: rate.NewLimiter(rate.Limit(limits.HandshakesPerSecond), int(2*limits.HandshakesPerSecond)+1),
 		connects:   newBuckets[string](limits.ConnectsPerDevice, 20),
 		failures:   newBuckets[netip.Prefix](limits.FailuresPerAddress, 10),
 		registry:   newRegistry(limits),
 	}
+	h.upgrader = newUpgrader(limits, h.elapsed)
+	return h
 }
 
 // elapsed is the time since New, unmoved by changes of the wall clock.
@@ -126,6 +127,7 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 		WriteTimeout:      h.limits.WriteTimeout,
 		IdleTimeout:       h.limits.HandshakeTimeout,
 		MaxHeaderBytes:    8 << 10,
+		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug), // strangers fail TLS handshakes all the time
 	}
 

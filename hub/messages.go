@@ -8,8 +8,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/lxzan/gws"
-
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -19,45 +17,22 @@ const (
 	schemaCost = 20
 )
 
-// events is what gws calls, in the read loop of the session.
-type events struct{}
-
-func sessionOf(c *gws.Conn) *session { return c.NetConn().(*wire).session }
-
-func (events) OnOpen(*gws.Conn)               {}
-func (events) OnClose(c *gws.Conn, err error) { sessionOf(c).left = err }
-
-func (events) OnPing(c *gws.Conn, payload []byte) {
-	sessionOf(c).handle(func(s *session) {
-		if s.allowControl(1) {
-			_ = c.WritePong(payload) // RFC 6455 §5.5.3: the same bytes
-		}
-	})
+// Ping answers the device. With Pong and Message it is the session's side of socket.Handler.
+func (s *session) Ping(payload []byte) {
+	if s.allowControl(1) {
+		s.conn.Pong(payload)
+	}
 }
 
-func (events) OnPong(c *gws.Conn, _ []byte) {
-	sessionOf(c).handle(func(s *session) { s.allowControl(1) })
-}
+// Pong counts: nobody has asked for it.
+func (s *session) Pong() { s.allowControl(1) }
 
-func (events) OnMessage(c *gws.Conn, m *gws.Message) {
-	sessionOf(c).handle(func(s *session) { s.message(m.Opcode, m.Bytes()) })
-	_ = m.Close()
-}
-
-// handle runs f for a whole message or control frame. A panic meanwhile is ours, not one of gws.
-func (s *session) handle(f func(*session)) {
-	s.handling = true
-	f(s)
-	s.handling = false
-	s.wire.partial = 0
-}
-
-// message takes one message; b is valid until it returns. What comes after the hub has decided to close is ignored: it is
+// Message takes one message; b is valid until it returns. What comes after the hub has decided to close is ignored: it is
 // not acknowledged, and the device sends it again.
-func (s *session) message(opcode gws.Opcode, b []byte) {
+func (s *session) Message(binary bool, b []byte) {
 	switch {
 	case s.ctx.Err() != nil:
-	case opcode != gws.OpcodeBinary:
+	case !binary:
 		s.close(device.CloseUnsupportedData, "send binary messages only")
 	case len(b) == 0:
 		s.close(device.CloseBadState, "empty message")

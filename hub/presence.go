@@ -33,7 +33,7 @@ func (s *session) addTo(p *Presence, now time.Time, elapsed time.Duration) {
 		}
 		return now.Add(time.Duration(at) - elapsed)
 	}
-	p.LastSeen = later(p.LastSeen, moment(s.wire.heard.Load()))
+	p.LastSeen = later(p.LastSeen, moment(int64(s.conn.Heard())))
 	p.LastData = later(p.LastData, moment(s.dataAt.Load()))
 	if since := moment(int64(s.opened)); !since.Before(p.Since) {
 		p.Since, p.Address, p.ClockSkew = since, s.address, time.Duration(s.skew.Load())

@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/lxzan/gws"
 	"golang.org/x/time/rate"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -25,8 +24,7 @@ type session struct {
 	device  string
 	network netip.Prefix // what the connection counts for
 	address string       // remote host:port
-	socket  *gws.Conn
-	wire    *wire
+	conn    *socket.Conn
 	opened  time.Duration // elapsed
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -38,8 +36,7 @@ type session struct {
 	clock    deviceClock
 	frames   *rate.Limiter // DATA
 	controls *rate.Limiter // anything else
-	handling bool          // a callback runs: a panic is ours, not one of gws
-	left     error         // why the connection ended, as gws sees it
+	left     error         // why the connection ended
 
 	// owned by the sweep
 	holes holes
@@ -57,14 +54,13 @@ type session struct {
 	wg         sync.WaitGroup // the writer
 }
 
-func newSession(h *Hub, id string, network netip.Prefix, socket *gws.Conn, w *wire, address string) *session {
+func newSession(h *Hub, id string, network netip.Prefix, conn *socket.Conn, address string) *session {
 	s := &session{
-		hub: h, device: id, network: network, address: address, socket: socket, wire: w, opened: h.elapsed(),
+		hub: h, device: id, network: network, address: address, conn: conn, opened: h.elapsed(),
 		frames:   rate.NewLimiter(rate.Limit(h.limits.FramesPerSecond), h.limits.FrameBurst),
 		controls: rate.NewLimiter(rate.Limit(h.limits.ControlsPerSecond), 10+int(5*h.limits.ControlsPerSecond)),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	w.session = s
 	return s
 }
 
@@ -77,20 +73,12 @@ func (s *session) run() {
 	s.end()
 }
 
-// read is the read loop. gws panics on a frame with a 64-bit length of 2⁶³ or more: that must end this connection and
-// nothing else.
+// read is the read loop.
 func (s *session) read() {
-	defer func() {
-		switch reason := recover(); {
-		case reason == nil:
-		case s.handling:
-			s.hub.log.Error("panic in a device session", "device", s.device, "panic", reason, "stack", string(debug.Stack()))
-			s.close(device.CloseInternal, "the hub failed")
-		default:
-			s.close(device.CloseProtocolError, closeText(device.CloseProtocolError))
-		}
-	}()
-	s.socket.ReadLoop()
+	s.left = s.conn.Serve(s)
+	if reason, ok := errors.AsType[*socket.Panic](s.left); ok {
+		s.hub.log.Error("panic in a device session", "device", s.device, "panic", reason.Value, "stack", string(reason.Stack))
+	}
 }
 
 // end releases everything, in this order: what is still to be said is said before the connection closes.
@@ -98,8 +86,7 @@ func (s *session) end() {
 	s.cancel()
 	s.out.end()
 	s.wg.Wait()
-	var closedByDevice *gws.CloseError
-	s.wire.hangUp(s.hub.pace.closing, !errors.As(s.left, &closedByDevice))
+	s.conn.HangUp(s.hub.pace.closing)
 	if in := s.ingest.Load(); in != nil {
 		in.Close()
 	}
@@ -132,18 +119,20 @@ func (s *session) count() {
 // verdict is why the session ended: the code the hub closed it with, or 0, and the reason. CloseSlow is never sent: there
 // is no way to send anything.
 func (s *session) verdict() (device.CloseCode, string) {
-	var byGws interface{ Uint16() uint16 } // the status with which gws closed the connection
-	var byDevice *gws.CloseError
+	var byDevice *socket.Closed
+	var broken *socket.Broken
+	var panicked *socket.Panic
 	switch {
-	case s.wire.slow.Load():
+	case s.conn.Slow():
 		return device.CloseSlow, "the device does not read what the hub sends"
 	case s.out.closing != nil:
 		return s.out.closing.code, s.out.closing.text
 	case errors.As(s.left, &byDevice):
 		return 0, fmt.Sprintf("closed by the device with %d %q", byDevice.Code, byDevice.Reason)
-	case errors.As(s.left, &byGws):
-		code := device.CloseCode(byGws.Uint16())
-		return code, closeText(code)
+	case errors.As(s.left, &broken):
+		return broken.Code, broken.Text
+	case errors.As(s.left, &panicked):
+		return device.CloseInternal, "the hub failed"
 	case s.left != nil:
 		return 0, s.left.Error()
 	default:
@@ -165,7 +154,7 @@ func (s *session) leave(away *device.GoAway) {
 func (s *session) finish(c *closing) {
 	s.cancel()
 	if s.out.finish(c) {
-		time.AfterFunc(s.hub.pace.closing, s.wire.cut)
+		time.AfterFunc(s.hub.pace.closing, s.conn.Cut)
 		s.wake()
 	}
 }

@@ -34,7 +34,7 @@ func (s *session) look(now time.Duration) {
 		return
 	}
 	// A session that is not waiting for its device is held up by the store or the rate limit: that is not silence.
-	if since := time.Duration(s.wire.waiting.Load()); since > 0 && now-since > s.hub.limits.Idle {
+	if since := s.conn.Waiting(); since > 0 && now-since > s.hub.limits.Idle {
 		s.close(device.CloseIdle, "nothing was heard from the device")
 		return
 	}

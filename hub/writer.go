@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lxzan/gws"
-
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -93,7 +91,7 @@ func (s *session) write() {
 	defer func() {
 		if reason := recover(); reason != nil {
 			s.hub.log.Error("panic in a device session", "device", s.device, "panic", reason, "stack", string(debug.Stack()))
-			s.wire.cut()
+			s.conn.Cut()
 		}
 	}()
 	o := &s.out
@@ -146,7 +144,7 @@ func (s *session) flush(resend device.Ranges, closing *closing) {
 	if closing.away != nil {
 		s.sendControl(out, closing.away)
 	}
-	_ = s.socket.WriteMessage(gws.OpcodeCloseConnection, closeBody(closing.code, closing.text))
+	s.conn.Close(closing.code, closing.text)
 }
 
 func (s *session) sendControl(out *output, m device.Message) {
@@ -156,5 +154,5 @@ func (s *session) sendControl(out *output, m device.Message) {
 
 // send writes one message. An error has closed the connection already, and the read loop sees it.
 func (s *session) send(message []byte) {
-	_ = s.socket.WriteMessage(gws.OpcodeBinary, message)
+	_ = s.conn.Send(true, message)
 }

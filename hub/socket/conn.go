@@ -1,0 +1,165 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/lxzan/gws"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+// Handler takes what a peer sends. Serve calls it, one call at a time.
+type Handler interface {
+	Message(binary bool, b []byte) // a whole message; b is valid until it returns
+	Ping(payload []byte)           // to be answered by Conn.Pong
+	Pong()
+}
+
+// Conn is one WebSocket connection.
+type Conn struct {
+	// static
+	gws  *gws.Conn
+	wire wire
+
+	// owned by Serve
+	handler  Handler
+	handling bool  // the handler runs: a panic is its own, not one of gws
+	left     error // why the connection ended, as gws sees it
+}
+
+// Closed is the end of a connection that the peer has closed.
+type Closed struct {
+	Code   device.CloseCode // 0: none was given
+	Reason string
+}
+
+func (e *Closed) Error() string {
+	return fmt.Sprintf("closed by the peer with %d %q", e.Code, e.Reason)
+}
+
+// Broken is the end of a connection whose peer violated RFC 6455 or a limit. It has been sent this.
+type Broken struct {
+	Code device.CloseCode
+	Text string
+}
+
+func (e *Broken) Error() string { return e.Text }
+
+// Panic is the end of a connection whose handler panicked. The peer has been sent 1011.
+type Panic struct {
+	Value any
+	Stack []byte
+}
+
+func (e *Panic) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Serve reads until the connection ends, and returns why: Closed, Broken, Panic, or the error of the connection itself,
+// which says little if this side has closed it. Nothing is closed yet: HangUp must be called when nothing more is to be
+// sent. Serve is called once.
+func (c *Conn) Serve(h Handler) (end error) {
+	c.handler = h
+	defer func() {
+		if reason := recover(); reason != nil {
+			if c.handling {
+				c.Close(device.CloseInternal, "the hub failed")
+				end = &Panic{Value: reason, Stack: debug.Stack()}
+				return
+			}
+			// A 64-bit length of 2⁶³ or more makes gws panic.
+			text := c.wire.textOf(device.CloseProtocolError)
+			c.Close(device.CloseProtocolError, text)
+			end = &Broken{Code: device.CloseProtocolError, Text: text}
+		}
+	}()
+	c.gws.ReadLoop()
+	var closed *gws.CloseError
+	var status interface{ Uint16() uint16 } // with which gws closed the connection
+	switch {
+	case c.wire.flooded:
+		return &Broken{Code: device.ClosePolicy, Text: errFlood.Error()} // gws has sent it
+	case errors.As(c.left, &closed):
+		c.wire.closed = true
+		return &Closed{Code: device.CloseCode(closed.Code), Reason: string(closed.Reason)}
+	case errors.As(c.left, &status):
+		code := device.CloseCode(status.Uint16())
+		return &Broken{Code: code, Text: c.wire.textOf(code)}
+	default:
+		return c.left
+	}
+}
+
+// Send writes one message, made of parts. It returns when the kernel has it. An error has closed the connection already,
+// and Serve returns.
+func (c *Conn) Send(binary bool, parts ...[]byte) error {
+	opcode := gws.OpcodeText
+	if binary {
+		opcode = gws.OpcodeBinary
+	}
+	if len(parts) == 1 {
+		return c.gws.WriteMessage(opcode, parts[0])
+	}
+	return c.gws.Writev(opcode, parts...)
+}
+
+// Pong answers a Ping with the same bytes (RFC 6455 §5.5.3).
+func (c *Conn) Pong(payload []byte) { _ = c.gws.WritePong(payload) }
+
+// Close sends a Close frame. Nothing is sent after it; Serve goes on until the peer has answered or the connection is cut.
+// A reason is cut to what the frame can hold.
+func (c *Conn) Close(code device.CloseCode, reason string) {
+	_ = c.gws.WriteMessage(gws.OpcodeCloseConnection, closeBody(code, reason))
+}
+
+// HangUp closes the connection, when Serve has returned. A peer that may still be sending is heard out for a time at most,
+// so that it gets to read why we hang up: what is unread when a connection closes resets it (RFC 6455 §7.1.1).
+func (c *Conn) HangUp(within time.Duration) { c.wire.hangUp(within) }
+
+// Cut ends the connection at once, from any goroutine. Serve returns.
+func (c *Conn) Cut() { c.wire.cut() }
+
+// Heard is when bytes last came, on the clock of Options; 0: never.
+func (c *Conn) Heard() time.Duration { return time.Duration(c.wire.heard.Load()) }
+
+// Waiting is since when bytes have been waited for, on the clock of Options; 0: they are not, because the handler is busy.
+func (c *Conn) Waiting() time.Duration { return time.Duration(c.wire.waiting.Load()) }
+
+// Slow tells whether the connection was cut because the peer did not read.
+func (c *Conn) Slow() bool { return c.wire.slow.Load() }
+
+// events is what gws calls, in the goroutine of Serve.
+type events struct{}
+
+func connOf(c *gws.Conn) *Conn { return c.NetConn().(*wire).conn }
+
+func (events) OnOpen(*gws.Conn)               {}
+func (events) OnClose(c *gws.Conn, err error) { connOf(c).left = err }
+
+func (events) OnPing(g *gws.Conn, payload []byte) {
+	c := connOf(g)
+	c.handling = true
+	c.handler.Ping(payload)
+	c.handled()
+}
+
+func (events) OnPong(g *gws.Conn, _ []byte) {
+	c := connOf(g)
+	c.handling = true
+	c.handler.Pong()
+	c.handled()
+}
+
+func (events) OnMessage(g *gws.Conn, m *gws.Message) {
+	c := connOf(g)
+	c.handling = true
+	c.handler.Message(m.Opcode == gws.OpcodeBinary, m.Bytes())
+	c.handled()
+	_ = m.Close()
+}
+
+func (c *Conn) handled() {
+	c.handling = false
+	c.wire.partial = 0
+}
