@@ -153,14 +153,6 @@ func (h *Hash) UnmarshalText(b []byte) error {
 // UnmarshalCBOR implements cbor.Unmarshaler: a byte string of exactly HashSize bytes.
 func (h *Hash) UnmarshalCBOR(b []byte) error { return unmarshalBytes(b, h[:]) }
 
-// String returns the id as a UUID is written (RFC 9562 §4).
-func (id CommandID) String() string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
-}
-
-// UnmarshalCBOR implements cbor.Unmarshaler: a byte string of exactly 16 bytes.
-func (id *CommandID) UnmarshalCBOR(b []byte) error { return unmarshalBytes(b, id[:]) }
-
 // unmarshalBytes fills dst from a byte string of its length. The library would cut or fill up one of another length.
 func unmarshalBytes(b, dst []byte) error {
 	var s cbor.ByteString

@@ -111,9 +111,6 @@ type GoAway struct {
 	Text   string       `cbor:"4,keyasint,omitempty"`
 }
 
-// CommandID names a command: a UUID (RFC 9562), never all zero.
-type CommandID [16]byte
-
 // Message is any control message. DATA is not one: see ParseData.
 type Message interface {
 	Type() Type

@@ -124,12 +124,11 @@ func (c *Client) takeCommand(ctx context.Context, cmd *device.Command, left time
 
 // checkCommand compares a command with the schema and puts its arguments into the types described there.
 func (c *Client) checkCommand(cmd *device.Command) (err error) {
-	specs := c.schema.schema.Commands
-	i := slices.IndexFunc(specs, func(s device.CommandSpec) bool { return s.Name == cmd.Name })
-	if i < 0 || c.cfg.OnCommand == nil {
+	spec, ok := c.schema.schema.Command(cmd.Name)
+	if !ok || c.cfg.OnCommand == nil {
 		return fmt.Errorf("there is no command %q", cmd.Name)
 	}
-	cmd.Args, err = checkArguments(&specs[i], cmd.Args)
+	cmd.Args, err = spec.CheckArgs(cmd.Args)
 	return err
 }
 

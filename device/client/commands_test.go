@@ -216,37 +216,6 @@ func TestKnownCommandsAreBounded(t *testing.T) {
 	}
 }
 
-func TestArguments(t *testing.T) {
-	low, high := -1.0, 10.0
-	spec := &device.CommandSpec{Name: "set", Args: []device.Arg{
-		{Name: "b", Type: device.Bool, Optional: true}, {Name: "s", Type: device.String, Optional: true},
-		{Name: "i", Type: device.Int, Min: &low, Max: &high}, {Name: "f", Type: device.Float32, Max: &high, Optional: true},
-	}}
-	for _, c := range []struct {
-		args map[string]any
-		want map[string]any // nil: refused
-	}{
-		{map[string]any{"i": int64(10)}, map[string]any{"i": int64(10)}},
-		{map[string]any{"i": int64(-1), "f": int64(3), "b": true, "s": "x"}, map[string]any{"i": int64(-1), "f": 3.0, "b": true, "s": "x"}},
-		{nil, nil},
-		{map[string]any{"i": int64(11)}, nil},
-		{map[string]any{"i": int64(-2)}, nil},
-		{map[string]any{"i": 1.5}, nil},
-		{map[string]any{"i": "1"}, nil},
-		{map[string]any{"i": true}, nil},
-		{map[string]any{"i": int64(1), "f": math.NaN()}, nil},
-		{map[string]any{"i": int64(1), "f": "x"}, nil},
-		{map[string]any{"i": int64(1), "b": int64(1)}, nil},
-		{map[string]any{"i": int64(1), "s": 1.5}, nil},
-		{map[string]any{"i": int64(1), "else": true}, nil},
-	} {
-		got, err := checkArguments(spec, c.args)
-		if (err == nil) != (c.want != nil) || !cmp.Equal(got, c.want) {
-			t.Errorf("%v: got %v, %v", c.args, got, err)
-		}
-	}
-}
-
 // The hub allows few control messages. A command that comes again and again must not make the device break that.
 func TestResultsArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
