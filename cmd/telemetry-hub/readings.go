@@ -32,9 +32,9 @@ Formats:
   table         for people
   csv           time,device,channel,value with a header; RFC 3339 nanoseconds
   json          one object a line, with unit and time_quality besides
-  lineprotocol  for InfluxDB, a line a sample: measurement is the device's kind,
-                tags device and labels, numbers floats, times in ns; NaN and
-                infinities are left out`,
+  lineprotocol  for InfluxDB, a line a sample, as the hub's export writes it:
+                measurement is the device's kind, tags device and labels,
+                numbers floats, times in ns; NaN and infinities are left out`,
 		Example: `  telemetry-hub readings pump-7 --since 1h
   telemetry-hub readings pump-7 --channel flow --from 2026-02-04 --to 2026-02-05
   telemetry-hub readings pump-7 --format csv > pump-7.csv`,

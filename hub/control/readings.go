@@ -23,11 +23,11 @@ const (
 func Formats() []string { return []string{"table", "csv", "json", "lineprotocol"} }
 
 // renderer appends readings to a buffer in one format. It may hold readings back until it has seen the next; end appends
-// what it holds. An error says that the format can't express something; dst is good up to there.
+// what it holds.
 type renderer interface {
 	begin(dst []byte) []byte
-	reading(dst []byte, r *history.Reading) ([]byte, error)
-	end(dst []byte) ([]byte, error)
+	reading(dst []byte, r *history.Reading) []byte
+	end(dst []byte) []byte
 }
 
 func newRenderer(format string, d *store.Device, s *device.Schema) (r renderer, contentType string, err error) {
@@ -85,15 +85,13 @@ func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query
 	none := true
 	buf := render.begin(make([]byte, 0, 2*renderBuffer))
 	for reading, err := range c.store.Readings(r.Context(), q) {
-		if err == nil {
-			none = false
-			buf, err = render.reading(buf, &reading)
-		}
 		if err != nil {
 			// What came before is good, and the trailer says that it is not all.
 			_, _ = w.Write(buf)
 			return err
 		}
+		none = false
+		buf = render.reading(buf, &reading)
 		if len(buf) >= renderBuffer {
 			if _, err := w.Write(buf); err != nil {
 				return err
@@ -101,14 +99,13 @@ func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query
 			buf = buf[:0]
 		}
 	}
-	buf, err := render.end(buf)
-	if _, err := w.Write(buf); err != nil {
+	if _, err := w.Write(render.end(buf)); err != nil {
 		return err
 	}
-	if err == nil && none && q.Channel != "" {
-		err = knownChannel(q, schema)
+	if none && q.Channel != "" {
+		return knownChannel(q, schema)
 	}
-	return err
+	return nil
 }
 
 // knownChannel returns an error when the device has no such channel: asked for only when there are no readings of it,

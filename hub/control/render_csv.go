@@ -14,7 +14,7 @@ const nanoTime = "2006-01-02T15:04:05.000000000Z"
 
 func (csv) begin(dst []byte) []byte { return append(dst, "time,device,channel,value\n"...) }
 
-func (csv) reading(dst []byte, r *history.Reading) ([]byte, error) {
+func (csv) reading(dst []byte, r *history.Reading) []byte {
 	dst = r.Time.UTC().AppendFormat(dst, nanoTime)
 	dst = append(dst, ',')
 	dst = quoteField(append(dst, r.Device...), len(r.Device))
@@ -24,10 +24,10 @@ func (csv) reading(dst []byte, r *history.Reading) ([]byte, error) {
 	start := len(dst)
 	dst = r.Value.AppendText(dst)
 	dst = quoteField(dst, len(dst)-start)
-	return append(dst, '\n'), nil
+	return append(dst, '\n')
 }
 
-func (csv) end(dst []byte) ([]byte, error) { return dst, nil }
+func (csv) end(dst []byte) []byte { return dst }
 
 // quoteField quotes the last n bytes of dst if CSV needs it.
 func quoteField(dst []byte, n int) []byte {

@@ -15,7 +15,7 @@ type ndjson struct{}
 
 func (ndjson) begin(dst []byte) []byte { return dst }
 
-func (ndjson) reading(dst []byte, r *history.Reading) ([]byte, error) {
+func (ndjson) reading(dst []byte, r *history.Reading) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = r.Time.UTC().AppendFormat(dst, nanoTime)
 	dst = append(dst, `","device":`...)
@@ -33,10 +33,10 @@ func (ndjson) reading(dst []byte, r *history.Reading) ([]byte, error) {
 		dst = append(dst, q...)
 		dst = append(dst, '"')
 	}
-	return append(dst, "}\n"...), nil
+	return append(dst, "}\n"...)
 }
 
-func (ndjson) end(dst []byte) ([]byte, error) { return dst, nil }
+func (ndjson) end(dst []byte) []byte { return dst }
 
 func appendJSONValue(dst []byte, r *history.Reading) []byte {
 	switch r.Channel.Type {

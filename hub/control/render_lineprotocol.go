@@ -1,90 +1,61 @@
 package control
 
 import (
-	"cmp"
-	"slices"
 	"time"
-
-	"github.com/influxdata/line-protocol/v2/lineprotocol"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
 
-// lineProtocol renders InfluxDB line protocol: one line for the channels of one sample, measurement = the device's kind,
-// tags = device and the registry's labels, numbers always as floats, time in ns. Line protocol has no NaN and no
-// infinities, no empty tags: those are left out.
+// lineProtocol renders InfluxDB line protocol, one line for a sample, just as the export writes it: package influx says how
+// names and values are put.
 type lineProtocol struct {
-	measurement string
-	tags        []tag // sorted by key
-	enc         lineprotocol.Encoder
-	text        []byte
+	device  *store.Device
+	series  *influx.Series
+	schema  *device.Schema // of the series
+	encoder influx.Encoder
+	lines   influx.Batch
 
-	open    bool      // a line is begun
-	time    time.Time // of that line
-	channel uint16    // id of its last field
+	// The sample that is held back until all its readings have come, which are without columns none.
+	sample device.Data
+	time   time.Time
+	bits   []uint64 // what the columns' slices are cut from
+	text   [][]byte
 }
 
-type tag struct{ key, value string }
-
 func newLineProtocol(d *store.Device) *lineProtocol {
-	l := &lineProtocol{measurement: d.Kind, tags: []tag{{"device", d.ID}}}
-	for k, v := range d.Labels {
-		if v != "" {
-			l.tags = append(l.tags, tag{k, v})
-		}
-	}
-	slices.SortFunc(l.tags, func(a, b tag) int { return cmp.Compare(a.key, b.key) })
-	l.enc.SetPrecision(lineprotocol.Nanosecond)
-	return l
+	return &lineProtocol{device: d, sample: device.Data{Times: make([]int64, 1)}}
 }
 
 func (l *lineProtocol) begin(dst []byte) []byte { return dst }
 
-func (l *lineProtocol) reading(dst []byte, r *history.Reading) ([]byte, error) {
-	value, ok := l.value(r)
-	if !ok {
-		return dst, nil
-	}
-	var err error
+func (l *lineProtocol) reading(dst []byte, r *history.Reading) []byte {
 	// The readings of one sample come with the same time and in the order of their channels' ids.
-	if l.open && !(r.Time.Equal(l.time) && r.Channel.ID > l.channel) {
-		dst, err = l.end(dst)
+	if n := len(l.sample.Columns); n > 0 && (!r.Time.Equal(l.time) || r.Schema != l.schema || r.Channel.ID <= l.sample.Columns[n-1].ID) {
+		dst = l.end(dst)
 	}
-	if !l.open {
-		l.open, l.time = true, r.Time
-		l.enc.StartLine(l.measurement)
-		for _, t := range l.tags {
-			l.enc.AddTag(t.key, t.value)
-		}
+	if r.Schema != l.schema {
+		l.schema = r.Schema
+		l.series = influx.NewSeries(l.device.Kind, l.device.ID, l.device.Labels, r.Schema)
 	}
-	l.channel = r.Channel.ID
-	l.enc.AddField(r.Channel.Name, value)
-	return dst, err
+	l.time = r.Time
+	n := len(l.bits)
+	l.bits, l.text = append(l.bits, r.Value.Bits), append(l.text, []byte(r.Value.Text))
+	l.sample.Columns = append(l.sample.Columns, device.Column{ID: r.Channel.ID, Type: r.Channel.Type, Bits: l.bits[n:], Text: l.text[n:]})
+	return dst
 }
 
-func (l *lineProtocol) end(dst []byte) ([]byte, error) {
-	if !l.open {
-		return dst, nil
+func (l *lineProtocol) end(dst []byte) []byte {
+	l.sample.Times[0] = l.time.UnixMicro()
+	l.lines.Reset()
+	if len(l.sample.Columns) > 0 {
+		l.encoder.Append(&l.lines, l.series, &l.sample, 0)
 	}
-	l.open = false
-	l.enc.EndLine(l.time)
-	err := l.enc.Err()
-	dst = append(dst, l.enc.Bytes()...)
-	l.enc.Reset()
-	return dst, err
-}
-
-func (l *lineProtocol) value(r *history.Reading) (lineprotocol.Value, bool) {
-	switch r.Channel.Type {
-	case device.Bool:
-		return lineprotocol.BoolValue(r.Value.Bits != 0), true
-	case device.String:
-		return lineprotocol.StringValue(r.Value.Text)
+	for i := range l.lines.Lines() {
+		dst = append(dst, l.lines.Line(i)...)
 	}
-	// Through its text a 32-bit float keeps the digits the device meant: 23.18, not 23.18000030517578.
-	l.text = r.Value.AppendText(l.text[:0])
-	v, err := lineprotocol.NewValueFromBytes(lineprotocol.Float, l.text)
-	return v, err == nil
+	l.sample.Columns, l.bits, l.text = l.sample.Columns[:0], l.bits[:0], l.text[:0]
+	return dst
 }

@@ -33,20 +33,20 @@ func (t *table) begin(dst []byte) []byte {
 	return fmt.Appendf(dst, "%-*s  %-*s  %*s  UNIT\n", len(tableTime), "TIME (UTC)", t.name, "CHANNEL", tableValue, "VALUE")
 }
 
-func (t *table) reading(dst []byte, r *history.Reading) ([]byte, error) {
+func (t *table) reading(dst []byte, r *history.Reading) []byte {
 	dst = r.Time.UTC().AppendFormat(dst, tableTime)
 	t.value = appendPrintable(t.value[:0], r)
 	unit, note := r.Channel.Unit, qualityNote(r.Quality)
 	switch {
 	case note != "":
-		return fmt.Appendf(dst, "  %-*s  %*s  %-*s  (%s)\n", t.name, r.Channel.Name, tableValue, t.value, t.unit, unit, note), nil
+		return fmt.Appendf(dst, "  %-*s  %*s  %-*s  (%s)\n", t.name, r.Channel.Name, tableValue, t.value, t.unit, unit, note)
 	case unit != "":
-		return fmt.Appendf(dst, "  %-*s  %*s  %s\n", t.name, r.Channel.Name, tableValue, t.value, unit), nil
+		return fmt.Appendf(dst, "  %-*s  %*s  %s\n", t.name, r.Channel.Name, tableValue, t.value, unit)
 	}
-	return fmt.Appendf(dst, "  %-*s  %*s\n", t.name, r.Channel.Name, tableValue, t.value), nil
+	return fmt.Appendf(dst, "  %-*s  %*s\n", t.name, r.Channel.Name, tableValue, t.value)
 }
 
-func (t *table) end(dst []byte) ([]byte, error) { return dst, nil }
+func (t *table) end(dst []byte) []byte { return dst }
 
 // appendPrintable quotes strings: a device must not be able to write control characters to somebody's terminal.
 func appendPrintable(dst []byte, r *history.Reading) []byte {

@@ -8,10 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/influxdata/line-protocol/v2/lineprotocol"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
@@ -22,6 +20,8 @@ var (
 	occupied    = &device.Channel{ID: 3, Name: "occupied", Type: device.Bool}
 	message     = &device.Channel{ID: 4, Name: "message", Type: device.String}
 	energy      = &device.Channel{ID: 5, Name: "energy", Type: device.Float64, Unit: "kW.h"}
+
+	office = schemaOf(temperature, humidity, occupied, message, energy)
 )
 
 func schemaOf(channels ...*device.Channel) *device.Schema {
@@ -36,28 +36,23 @@ func at(µs int64) time.Time { return time.UnixMicro(1423072260_000000 + µs) }
 
 func number(ch *device.Channel, µs int64, bits uint64) history.Reading {
 	return history.Reading{
-		Time: at(µs), Device: "office", Channel: ch,
+		Time: at(µs), Device: "office", Channel: ch, Schema: office,
 		Value: device.Value{Type: ch.Type, Scale: ch.Scale, Bits: bits},
 	}
 }
 
 func text(µs int64, s string) history.Reading {
-	return history.Reading{Time: at(µs), Device: "office", Channel: message, Value: device.Value{Type: device.String, Text: s}}
+	return history.Reading{
+		Time: at(µs), Device: "office", Channel: message, Schema: office, Value: device.Value{Type: device.String, Text: s},
+	}
 }
 
-func render(t *testing.T, r renderer, readings ...history.Reading) string {
-	t.Helper()
+func render(r renderer, readings ...history.Reading) string {
 	out := r.begin(nil)
-	var err error
 	for i := range readings {
-		if out, err = r.reading(out, &readings[i]); err != nil {
-			t.Fatal(err)
-		}
+		out = r.reading(out, &readings[i])
 	}
-	if out, err = r.end(out); err != nil {
-		t.Fatal(err)
-	}
-	return string(out)
+	return string(r.end(out))
 }
 
 func diff(t *testing.T, got string, want ...string) {
@@ -70,7 +65,7 @@ func diff(t *testing.T, got string, want ...string) {
 func TestCSV(t *testing.T) {
 	received := number(temperature, 0, 2318)
 	received.Quality = history.QualityReceived
-	diff(t, render(t, csv{},
+	diff(t, render(csv{},
 		received,
 		number(humidity, 1, math.Float64bits(float64(float32(27.272)))),
 		number(occupied, 999999, 1),
@@ -90,7 +85,7 @@ func TestCSV(t *testing.T) {
 func TestNDJSON(t *testing.T) {
 	converted := number(occupied, 0, 0)
 	converted.Quality = history.QualityConverted
-	got := render(t, ndjson{},
+	got := render(ndjson{},
 		number(temperature, 0, 2318),
 		number(humidity, 0, math.Float64bits(math.Inf(-1))),
 		converted,
@@ -110,51 +105,10 @@ func TestNDJSON(t *testing.T) {
 	}
 }
 
-func TestLineProtocol(t *testing.T) {
-	d := &store.Device{ID: "office", Kind: "room climate", Labels: map[string]string{"site": "north, 1", "a": "b"}}
-	got := render(t, newLineProtocol(d),
-		// A sample of three channels.
-		number(temperature, 0, 2318), number(humidity, 0, math.Float64bits(float64(float32(27.272)))), number(occupied, 0, 1),
-		// Another with the same time: its first channel does not follow the last one's.
-		number(temperature, 0, 2400), text(0, `a "b" \ c`),
-		// One with nothing line protocol can say, and one with a hole in it.
-		number(energy, 5, math.Float64bits(math.NaN())),
-		number(temperature, 6, 100), number(energy, 6, math.Float64bits(math.Inf(1))))
-	diff(t, got,
-		`room\ climate,a=b,device=office,site=north\,\ 1 temperature=23.18,rel\,\ humidity\=x=27.272,occupied=true 1423072260000000000`,
-		`room\ climate,a=b,device=office,site=north\,\ 1 temperature=24,message="a \"b\" \\ c" 1423072260000000000`,
-		`room\ climate,a=b,device=office,site=north\,\ 1 temperature=1 1423072260000006000`,
-	)
-	dec := lineprotocol.NewDecoderWithBytes([]byte(got))
-	for dec.Next() {
-		for _, next := range []func() error{
-			func() error { _, err := dec.Measurement(); return err },
-			func() error { _, err := dec.Time(lineprotocol.Nanosecond, time.Time{}); return err },
-		} {
-			if err := next(); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}
-
-// A name that line protocol can't carry must not make its readings disappear without a word.
-func TestLineProtocolRefusesWhatItCannotSay(t *testing.T) {
-	r := newLineProtocol(&store.Device{ID: "office", Kind: "k"})
-	bad := number(&device.Channel{ID: 1, Name: `ends in \`, Type: device.Bool}, 0, 1)
-	out, err := r.reading(nil, &bad)
-	if err == nil {
-		_, err = r.end(out)
-	}
-	if err == nil || !strings.Contains(err.Error(), "invalid field key") {
-		t.Errorf("got error %v", err)
-	}
-}
-
 func TestTable(t *testing.T) {
 	doubtful := number(temperature, 1, 2400)
 	doubtful.Quality = history.QualityDoubtful
-	diff(t, render(t, newTable(schemaOf(temperature, occupied)),
+	diff(t, render(newTable(schemaOf(temperature, occupied)),
 		number(temperature, 0, 2318), number(occupied, 0, 1), doubtful, text(2, "\x1b[2J")),
 		"TIME (UTC)                  CHANNEL               VALUE  UNIT",
 		"2015-02-04 17:51:00.000000  temperature           23.18  Cel",

@@ -95,6 +95,7 @@ type contents struct {
 	data     device.Data
 	order    []uint16 // the samples' indices by time, equal times in order of arrival; empty: as they are
 	channels []*device.Channel
+	schema   *device.Schema
 }
 
 // blockHead reads what stands before the parts, which it returns.
@@ -162,7 +163,7 @@ func (c *contents) sort() {
 
 // selectChannels finds each column's channel: nil if only another one is wanted.
 func (c *contents) selectChannels(s *device.Schema, name string) {
-	c.channels = c.channels[:0]
+	c.schema, c.channels = s, c.channels[:0]
 	for i := range c.data.Columns {
 		ch, _ := s.Channel(c.data.Columns[i].ID)
 		if name != "" && ch.Name != name {
@@ -183,7 +184,7 @@ func (c *contents) sample(i int) int {
 // readings yields what the sample holds, channels by ascending id, and returns false when yield does.
 func (c *contents) readings(sample int, deviceID string, yield func(Reading, error) bool) bool {
 	r := Reading{
-		Time: time.UnixMicro(c.data.Times[sample]).UTC(), Device: deviceID, Quality: c.quality,
+		Time: time.UnixMicro(c.data.Times[sample]).UTC(), Device: deviceID, Schema: c.schema, Quality: c.quality,
 		Received: time.UnixMilli(c.parts[c.partOf[sample]].received).UTC(),
 	}
 	for i, ch := range c.channels {

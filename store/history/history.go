@@ -66,6 +66,7 @@ type Reading struct {
 	Time     time.Time // to the µs
 	Device   string
 	Channel  *device.Channel
+	Schema   *device.Schema // the channel's
 	Value    device.Value
 	Quality  Quality
 	Received time.Time // to the ms
