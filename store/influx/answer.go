@@ -62,7 +62,7 @@ func judge(resp *http.Response, now time.Time) *Refusal {
 	case (code == http.StatusBadRequest || code == http.StatusUnprocessableEntity) && ours && aboutLines.MatchString(words):
 		r.Verdict, r.Text, r.Dropped = BadLines, "lines are refused", droppedLines(words)
 	case code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500:
-		r.Verdict, r.Text, r.RetryAfter = Retry, "the server is not ready", retryAfter(resp.Header.Get("Retry-After"), now)
+		r.Verdict, r.Text, r.RetryAfter = Retry, "the server can't write at the moment", retryAfter(resp.Header.Get("Retry-After"), now)
 	case ours && code >= 400:
 		r.Verdict, r.Text = Pause, "InfluxDB refuses the request"
 	default:
@@ -134,7 +134,7 @@ func lineErrors(data json.RawMessage) string {
 
 // aboutLines tells complaints about lines from complaints about the request, "database is required" for one: after those
 // every line there is would be taken for a bad one.
-var aboutLines = regexp.MustCompile(`(?i)pars|partial write|field|line|point|time ?stamp`)
+var aboutLines = regexp.MustCompile(`(?i)\b(pars(e|ing)|partial write|fields?|lines?|points?|time ?stamps?)\b`)
 
 var droppedCount = regexp.MustCompile(`\bdropped=(\d+)`)
 
@@ -164,6 +164,7 @@ func oneLine(s string) string {
 	if len(s) > maxWords {
 		s = strings.ToValidUTF8(s[:maxWords], "") + "…"
 	}
+	s = strings.ToValidUTF8(s, "?")
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

@@ -71,6 +71,7 @@ func TestVerdicts(t *testing.T) {
 		{"another server", 404, nil, "404 page not found\n", influx.Pause, 0, []string{"not how InfluxDB answers", "404 page not found"}},
 		{"https wanted", 400, nil, "Client sent an HTTP request to an HTTPS server.\n", influx.Pause, 0, []string{"HTTPS server"}},
 		{"about the request", 400, json, `{"error":"database is required"}`, influx.Pause, 0, []string{"database is required"}},
+		{"about a name", 400, json, `{"code":"invalid","message":"organization \"pipeline-endpoints\" is not valid"}`, influx.Pause, 0, []string{"pipeline-endpoints"}},
 		{"v1 conflict", 400, json, `{"error":"partial write: field type conflict: input field \"v\" on measurement \"m\" is type string, already exists as type float dropped=3"}`, influx.BadLines, 3, []string{"already exists as type float"}},
 		{"v2 syntax", 400, json, `{"code":"invalid","message":"unable to parse 'm': missing fields","op":"write","err":"x","line":7}`, influx.BadLines, 0, []string{"missing fields"}},
 		{"v2 conflict", 422, json, `{"code":"unprocessable entity","message":"failure writing points to database: partial write: field type conflict: … dropped=2"}`, influx.BadLines, 2, []string{"field type conflict"}},

@@ -71,7 +71,7 @@ func (d *delivery) send(ctx context.Context, first, last int) error {
 // split goes on with lines that were refused together.
 func (d *delivery) split(ctx context.Context, first, last int, refusal *Refusal) error {
 	_, count := d.batch.span(first, last)
-	if last-first == 1 || refusal.Verdict == BadLines && refusal.Dropped >= count {
+	if last-first == 1 || refusal.Verdict == BadLines && refusal.Dropped == count {
 		for i := first; i < last; i++ {
 			d.bad[i] = refusal.Text
 		}

@@ -114,6 +114,47 @@ func TestTooLargeIsHalved(t *testing.T) {
 	}
 }
 
+// TestLimitIsFoundAgain has a server with a limit that later grows: writes stay near the limit there is.
+func TestLimitIsFoundAgain(t *testing.T) {
+	limit, refused := 100_000, 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n, _ := io.Copy(io.Discard, r.Body); int(n) > limit {
+			refused++
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer s.Close()
+	w := newWriter(t, influx.Config{URL: s.URL})
+	const wanted = 1_000_000
+	smallest := wanted
+	writes := func(n int) {
+		t.Helper()
+		refused = 0
+		for range n {
+			err := w.Write(t.Context(), make([]byte, min(wanted, w.MaxBytes())))
+			if refusal, ok := errors.AsType[*influx.Refusal](err); err != nil && (!ok || refusal.Verdict != influx.TooLarge) {
+				t.Fatal(err)
+			}
+			smallest = min(smallest, w.MaxBytes())
+		}
+	}
+	writes(500)
+	if refused > 14 || smallest < limit/3 || w.MaxBytes() > limit*11/10 {
+		t.Errorf("%d of 500 writes were refused, down to %d bytes, now %d", refused, smallest, w.MaxBytes())
+	}
+	limit = 10 * wanted
+	writes(500)
+	if refused > 0 || w.MaxBytes() < wanted {
+		t.Errorf("%d writes were refused, now %d bytes, want all of %d", refused, w.MaxBytes(), wanted)
+	}
+	writes(10)
+	if grown := w.MaxBytes(); grown > wanted*11/10 {
+		t.Errorf("%d bytes, more than are ever used", grown)
+	}
+}
+
 // TestOutageWhileIsolating ends the delivery with an error and no verdict about lines.
 func TestOutageWhileIsolating(t *testing.T) {
 	requests := 0

@@ -72,8 +72,14 @@ func (c *Config) gzip() bool {
 // maxSuspects bounds the memory of whose lines were refused. Devices beyond are found anew in each batch.
 const maxSuspects = 1000
 
-// leastMaxBytes is what MaxBytes does not go below, whatever single lines the server finds too large.
-const leastMaxBytes = 16 << 10
+const (
+	// leastMaxBytes is what MaxBytes does not go below, whatever single lines the server finds too large.
+	leastMaxBytes = 16 << 10
+
+	// regrow is by which part of itself MaxBytes grows with every write that uses it up: at a limit that stays, about one
+	// write in 70 is refused; a limit that has gone is forgotten after a few hundred.
+	regrow = 100
+)
 
 // Writer writes lines. Its methods are safe for concurrent use.
 type Writer struct {
@@ -142,7 +148,7 @@ func (w *Writer) Close() {
 	w.transport.CloseIdleConnections()
 }
 
-// MaxBytes is how long a batch may be: so far as is known, the server, or a proxy before it, takes no longer ones.
+// MaxBytes is how long a batch may be: the server, or a proxy before it, did not take longer ones lately.
 func (w *Writer) MaxBytes() int {
 	if n := w.maxBytes.Load(); n > 0 {
 		return int(n)
@@ -155,11 +161,12 @@ func (w *Writer) Write(ctx context.Context, lines []byte) error {
 	// The text is copied: a request that was given up may still be reading it.
 	err := w.write.WriteRecord(ctx, string(lines))
 	if err == nil {
+		w.learn(len(lines), true)
 		return nil
 	}
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		if refusal.Verdict == TooLarge {
-			w.maxBytes.Store(int64(max(len(lines)/2, leastMaxBytes)))
+			w.learn(len(lines), false)
 		}
 		return refusal
 	}
@@ -167,6 +174,17 @@ func (w *Writer) Write(ctx context.Context, lines []byte) error {
 		return context.Cause(ctx)
 	}
 	return w.unreachable(err)
+}
+
+// learn makes of the fate of a write of n bytes how long others may be.
+func (w *Writer) learn(n int, taken bool) {
+	limit := w.maxBytes.Load()
+	switch {
+	case !taken:
+		w.maxBytes.Store(int64(max(n/2, leastMaxBytes)))
+	case limit > 0 && int64(n) >= limit:
+		w.maxBytes.CompareAndSwap(limit, limit+limit/regrow)
+	}
 }
 
 // unreachable puts into words that no answer came.
