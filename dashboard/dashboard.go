@@ -19,6 +19,7 @@ type Config struct {
 	Hub         *hub.Hub
 	Feed        *live.Feed
 	Certificate *hub.Certificate
+	Names       []string // host names it is reached by, besides the machine's and those in the certificate
 	Version     string
 	Logger      *slog.Logger
 	Now         func() time.Time // nil: time.Now
@@ -30,10 +31,12 @@ type Dashboard struct {
 	hub         *hub.Hub
 	feed        *live.Feed
 	certificate *hub.Certificate
+	names       []string
 	version     string
 	log         *slog.Logger
 	now         func() time.Time
 	page        *page
+	throttle    throttle
 	mux         *http.ServeMux
 }
 
@@ -47,7 +50,7 @@ func New(c Config) (*Dashboard, error) {
 	}
 	d := &Dashboard{
 		store: c.Store, hub: c.Hub, feed: c.Feed, certificate: c.Certificate, version: c.Version, log: c.Logger, now: c.Now,
-		mux: http.NewServeMux(),
+		names: ownNames(c.Names), mux: http.NewServeMux(),
 	}
 	files, err := fs.Sub(webFiles, "web")
 	if err != nil {
@@ -56,9 +59,11 @@ func New(c Config) (*Dashboard, error) {
 	if d.page, err = newPage(files); err != nil {
 		return nil, err
 	}
+	d.throttle = throttle{now: c.Now, full: map[suspect]time.Time{}}
 	d.pageRoutes()
+	d.accountRoutes()
 	return d, nil
 }
 
 // Handler answers every request that is not a device's.
-func (d *Dashboard) Handler() http.Handler { return protect(d.mux) }
+func (d *Dashboard) Handler() http.Handler { return protect(d.guard(d.mux)) }

@@ -151,7 +151,7 @@ func TestAssetsAreNamedByContent(t *testing.T) {
 	d := &Dashboard{page: p, mux: http.NewServeMux()}
 	d.pageRoutes()
 	get := func(target, accept string) *http.Response {
-		r := httptest.NewRequest(http.MethodGet, target, nil)
+		r := httptest.NewRequest(http.MethodGet, "https://127.0.0.1"+target, nil)
 		r.Header.Set("Accept-Encoding", accept)
 		w := httptest.NewRecorder()
 		d.Handler().ServeHTTP(w, r)

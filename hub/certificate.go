@@ -103,6 +103,9 @@ func (c *Certificate) Fingerprint() string {
 // NotAfter returns when the certificate ends.
 func (c *Certificate) NotAfter() time.Time { return c.loaded.Load().Leaf.NotAfter }
 
+// Covers tells whether the certificate is for this host name or address.
+func (c *Certificate) Covers(host string) bool { return c.loaded.Load().Leaf.VerifyHostname(host) == nil }
+
 // TLSConfig returns the server configuration for Hub.Run: this certificate, TLS 1.2 or newer.
 func (c *Certificate) TLSConfig() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}

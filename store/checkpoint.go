@@ -146,6 +146,9 @@ func (s *Store) save(cp *checkpoint) error {
 				return err
 			}
 		}
+		if err := s.access.saveUses(tx); err != nil {
+			return err
+		}
 		return put(tx.Bucket(bucketMeta), keyCursor, key8(cp.cursor))
 	})
 	if err != nil {

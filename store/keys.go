@@ -10,7 +10,11 @@ import "encoding/binary"
 //	sources       number (8 bytes, big endian) → source as CBOR
 //	dead_letters  position (8 bytes, big endian) → DeadLetter as CBOR
 //	gaps          first position (8 bytes, big endian), then Gap.Tail → Gap as JSON
+//	users         name → user as JSON
+//	api_keys      name → apiKeyRecord as JSON
+//	sessions      hash (32 bytes) → sessionRecord as JSON
 //	meta          "cursor" → position (8 bytes, big endian) up to which books, sources and dead letters are recorded
+//	              "accounts" → 1 once users and API keys are kept here; without it they are restored from their copy
 //	              "export" → exportRecord as CBOR, what is still to be exported; none if nothing was ever exported
 var (
 	bucketDevices     = []byte("devices")
@@ -19,12 +23,19 @@ var (
 	bucketSources     = []byte("sources")
 	bucketDeadLetters = []byte("dead_letters")
 	bucketGaps        = []byte("gaps")
+	bucketUsers       = []byte("users")
+	bucketAPIKeys     = []byte("api_keys")
+	bucketSessions    = []byte("sessions")
 	bucketMeta        = []byte("meta")
 
-	buckets = [][]byte{bucketDevices, bucketSchemas, bucketBooks, bucketSources, bucketDeadLetters, bucketGaps, bucketMeta}
+	buckets = [][]byte{
+		bucketDevices, bucketSchemas, bucketBooks, bucketSources, bucketDeadLetters, bucketGaps,
+		bucketUsers, bucketAPIKeys, bucketSessions, bucketMeta,
+	}
 
-	keyCursor = []byte("cursor")
-	keyExport = []byte("export")
+	keyCursor   = []byte("cursor")
+	keyAccounts = []byte("accounts")
+	keyExport   = []byte("export")
 )
 
 // key8 is a number as a key that sorts like the number.

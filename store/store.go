@@ -70,6 +70,7 @@ type Store struct {
 	history      atomic.Pointer[history.History] // replaced when its file turns out damaged
 
 	registry registry
+	access   access
 	alarms   alarms
 	tail     historyTail
 	export   *exportTail
@@ -156,6 +157,13 @@ func (s *Store) open() error {
 	}
 	if restored > 0 {
 		s.alarms.set("registry", fmt.Sprintf("%d devices were restored from %s", restored, registryCopy))
+	}
+	s.access = access{db: s.db, dir: s.opts.Dir, now: s.now, log: s.log, alarms: &s.alarms}
+	if restored, err = s.access.load(); err != nil {
+		return err
+	}
+	if restored > 0 {
+		s.alarms.set("accounts", fmt.Sprintf("%d users and API keys were restored from %s; everybody has to log in again", restored, accessCopy))
 	}
 	if err := s.loadCheckpoint(); err != nil {
 		return fmt.Errorf("read the books: %w", err)

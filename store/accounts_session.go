@@ -1,0 +1,323 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// Secrets are a prefix, by which leak scanners can know them, and 256 random bits in base64url.
+const (
+	sessionPrefix = "ths_"
+	apiKeyPrefix  = "thk_"
+	codePrefix    = "thl_"
+)
+
+// How long a session lives.
+const (
+	SessionLife = 7 * 24 * time.Hour // since login
+	SessionIdle = 24 * time.Hour     // since its last use
+
+	// SessionMemory is how long an ended session still tells that its holder has been logged in before; see Remembers.
+	SessionMemory = 30 * 24 * time.Hour
+)
+
+const (
+	maxSessions = 64 // of one user; the one not used for longest makes room
+	seenGrain   = time.Minute
+)
+
+// What an identity was proved with.
+const (
+	ViaSession = "session"
+	ViaKey     = "key"
+)
+
+// Identity is somebody who has proved who they are.
+type Identity struct {
+	Name    string // of the user or of the API key
+	Role    Role
+	Via     string    // ViaSession or ViaKey
+	Hash    TokenHash // of the secret
+	Expires time.Time // the latest end of a session; zero for an API key
+}
+
+// session is one login. It is in RAM and in hub.db.
+type session struct {
+	user    string
+	created time.Time
+	seen    lastUse
+}
+
+// lastUse is when a secret was last used, to the minute. It reaches hub.db with the next checkpoint.
+type lastUse struct {
+	at    atomic.Int64 // s since 1970; 0: never
+	noted atomic.Bool  // not in hub.db yet
+}
+
+func (l *lastUse) set(now time.Time) {
+	if now.Sub(l.time()) >= seenGrain {
+		l.at.Store(now.Unix())
+		l.noted.Store(true)
+	}
+}
+
+func (l *lastUse) time() time.Time {
+	if at := l.at.Load(); at != 0 {
+		return time.Unix(at, 0).UTC()
+	}
+	return time.Time{}
+}
+
+// sessionRecord is a session in hub.db.
+type sessionRecord struct {
+	User    string    `json:"user"`
+	Created time.Time `json:"created"`
+	Seen    time.Time `json:"seen"`
+}
+
+func (e *session) record() ([]byte, error) {
+	return json.Marshal(sessionRecord{User: e.user, Created: e.created, Seen: e.seen.time()})
+}
+
+func readSession(value []byte) (*session, error) {
+	var r sessionRecord
+	if err := json.Unmarshal(value, &r); err != nil {
+		return nil, err
+	}
+	e := &session{user: r.User, created: r.Created}
+	e.seen.at.Store(r.Seen.Unix())
+	return e, nil
+}
+
+func newSecret(prefix string) (secret string, hash TokenHash) {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails
+	secret = prefix + base64.RawURLEncoding.EncodeToString(random[:])
+	return secret, sha256.Sum256([]byte(secret))
+}
+
+// CheckPassword returns nil if this is the user's password, ErrUnauthenticated if not, ErrBusy when too many are being
+// checked, or the error of ctx. It takes the same time whether the user exists or not.
+func (s *Store) CheckPassword(ctx context.Context, name, password string) error {
+	_, err := s.access.check(ctx, name, password)
+	return err
+}
+
+func (a *access) check(ctx context.Context, name, password string) (*user, error) {
+	a.mu.RLock()
+	u := a.users[UserName(name)]
+	a.mu.RUnlock()
+	hash := ""
+	if u != nil {
+		hash = u.Password
+	}
+	ok, err := a.passwords.matches(ctx, password, hash)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, ErrUnauthenticated
+	}
+	return u, nil
+}
+
+// Login begins a session of the user with this password. The secret is shown once. Errors as of CheckPassword.
+func (s *Store) Login(ctx context.Context, name, password string) (secret string, id Identity, err error) {
+	a := &s.access
+	u, err := a.check(ctx, name, password)
+	if err != nil {
+		return "", Identity{}, err
+	}
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if now := a.users[u.Name]; now == nil || now.Password != u.Password { // replaced while it was checked
+		return "", Identity{}, ErrUnauthenticated
+	}
+	return a.openSession(u.Name)
+}
+
+// OpenSession begins a session of a user who has proved who it is in another way, or returns ErrNoUser.
+func (s *Store) OpenSession(name string) (secret string, id Identity, err error) {
+	a := &s.access
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	return a.openSession(UserName(name))
+}
+
+// openSession begins a session; writing is held.
+func (a *access) openSession(name string) (secret string, id Identity, err error) {
+	if a.users[name] == nil {
+		return "", Identity{}, fmt.Errorf("%w: %s", ErrNoUser, name)
+	}
+	now := a.now()
+	secret, hash := newSecret(sessionPrefix)
+	e := &session{user: name, created: now.UTC()}
+	e.seen.at.Store(now.Unix())
+	value, err := e.record()
+	if err != nil {
+		return "", Identity{}, err
+	}
+	ended := a.superfluous(name, now)
+	err = a.update(func(tx *bbolt.Tx) error {
+		if err := deleteSessions(tx, ended); err != nil {
+			return err
+		}
+		return put(tx.Bucket(bucketSessions), hash[:], value)
+	})
+	if err != nil {
+		// On a full disk people have to log in all the more. Such a session ends with the hub.
+		a.log.Warn("a session could not be recorded", "user", name, "error", err)
+	}
+	a.mu.Lock()
+	a.drop(ended)
+	a.sessions[hash] = e
+	a.mu.Unlock()
+	id, err = a.identify(hash)
+	return secret, id, err
+}
+
+// superfluous returns the sessions to drop before name gets another one: forgotten ones of anybody, and those of name that
+// are too many. writing is held.
+func (a *access) superfluous(name string, now time.Time) (hashes []TokenHash) {
+	for hash, e := range a.sessions {
+		if now.Sub(e.created) >= SessionLife+SessionMemory {
+			hashes = append(hashes, hash)
+		}
+	}
+	own := slices.DeleteFunc(a.sessionsOf(name), func(h TokenHash) bool { return slices.Contains(hashes, h) })
+	slices.SortFunc(own, func(x, y TokenHash) int {
+		older := cmp.Compare(a.sessions[x].seen.at.Load(), a.sessions[y].seen.at.Load())
+		return cmp.Or(older, a.sessions[x].created.Compare(a.sessions[y].created))
+	})
+	return append(hashes, own[:max(0, len(own)-(maxSessions-1))]...)
+}
+
+// sessionsOf returns the sessions of a user; writing or mu is held.
+func (a *access) sessionsOf(name string) (hashes []TokenHash) {
+	for hash, e := range a.sessions {
+		if e.user == name {
+			hashes = append(hashes, hash)
+		}
+	}
+	slices.SortFunc(hashes, func(x, y TokenHash) int { return bytes.Compare(x[:], y[:]) })
+	return hashes
+}
+
+// drop forgets sessions in RAM; mu is held.
+func (a *access) drop(hashes []TokenHash) {
+	for _, hash := range hashes {
+		delete(a.sessions, hash)
+	}
+}
+
+func deleteSessions(tx *bbolt.Tx, hashes []TokenHash) error {
+	b := tx.Bucket(bucketSessions)
+	for i := range hashes {
+		if err := b.Delete(hashes[i][:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EndSession ends the session with this secret; without one it does nothing.
+func (s *Store) EndSession(secret string) error {
+	hash := TokenHash(sha256.Sum256([]byte(secret)))
+	a := &s.access
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if a.sessions[hash] == nil {
+		return nil
+	}
+	a.mu.Lock()
+	delete(a.sessions, hash)
+	a.mu.Unlock()
+	return a.update(func(tx *bbolt.Tx) error { return deleteSessions(tx, []TokenHash{hash}) })
+}
+
+// Identify returns who has this secret, a session's or an API key, or ErrUnauthenticated. It is looked up by its hash, so
+// the time taken says nothing about valid ones.
+func (s *Store) Identify(secret string) (Identity, error) {
+	return s.access.identify(sha256.Sum256([]byte(secret)))
+}
+
+// Recheck returns the identity with its present role, or ErrUnauthenticated if its session or key has ended since. It
+// counts as a use: who keeps a page open is not idle.
+func (s *Store) Recheck(id Identity) (Identity, error) { return s.access.identify(id.Hash) }
+
+func (a *access) identify(hash TokenHash) (Identity, error) {
+	now := a.now()
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if k := a.keys[hash]; k != nil {
+		k.used.set(now)
+		return Identity{Name: k.name, Role: k.role, Via: ViaKey, Hash: hash}, nil
+	}
+	e := a.sessions[hash]
+	if e == nil {
+		return Identity{}, ErrUnauthenticated
+	}
+	u, expires := a.users[e.user], e.created.Add(SessionLife)
+	if u == nil || !now.Before(expires) || now.Sub(e.seen.time()) >= SessionIdle {
+		return Identity{}, ErrUnauthenticated
+	}
+	e.seen.set(now)
+	return Identity{Name: u.Name, Role: u.Role, Via: ViaSession, Hash: hash, Expires: expires}, nil
+}
+
+// Remembers tells whether the secret is that of a session of this user, open or expired not too long ago: whoever holds
+// it has been logged in before. A session that was ended, by logging out or by a new password, is not remembered.
+func (s *Store) Remembers(secret, name string) bool {
+	hash := TokenHash(sha256.Sum256([]byte(secret)))
+	a := &s.access
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	e := a.sessions[hash]
+	return e != nil && e.user == UserName(name)
+}
+
+// saveUses writes when sessions and API keys were last used. If the transaction fails, their next use is written.
+func (a *access) saveUses(tx *bbolt.Tx) error {
+	a.mu.RLock()
+	sessions, keys := maps.Clone(a.sessions), maps.Clone(a.keys)
+	a.mu.RUnlock()
+	b := tx.Bucket(bucketSessions)
+	for hash, e := range sessions {
+		if !e.seen.noted.Swap(false) || b.Get(hash[:]) == nil { // it may have ended meanwhile
+			continue
+		}
+		value, err := e.record()
+		if err != nil {
+			return err
+		}
+		if err := put(b, hash[:], value); err != nil {
+			return err
+		}
+	}
+	b = tx.Bucket(bucketAPIKeys)
+	for _, k := range keys {
+		if !k.used.noted.Swap(false) || b.Get([]byte(k.name)) == nil {
+			continue
+		}
+		value, err := json.Marshal(k.record())
+		if err != nil {
+			return err
+		}
+		if err := put(b, []byte(k.name), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
