@@ -1,0 +1,150 @@
+package store
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+)
+
+// TestJournalLimitDropsOldest fills the journal during an outage: what has to go is in the books, and the rest arrives.
+func TestJournalLimitDropsOldest(t *testing.T) {
+	db := influxtest.Prepare(t)
+	s := exporting(t, Options{JournalMaxBytes: 4 * testSegment}, influx.Config{URL: db.URL})
+	register(t, s, "a")
+	stop := run(t, s)
+	defer func() { stop() }()
+	w := newWriter(t, s, 1)
+	w.send(1) // the batch that is on its way meanwhile
+	eventually(t, "the outage", func() bool { return s.Status().Export.State == "backing off" })
+	if h := s.Status().Export.Horizon; !h.IsZero() {
+		t.Errorf("horizon %v without a rate", h)
+	}
+	w.send(600)
+	if err := s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
+		t.Fatal(err)
+	}
+	s.trim()
+	s.export.sample()
+	status := s.Status()
+	if len(status.Gaps) != 1 || status.Gaps[0].Tail != exportName || status.Gaps[0].Last != status.Journal.First-1 || !strings.Contains(status.Gaps[0].Cause, "before they were exported") {
+		t.Fatalf("gaps %+v, the journal begins at %d", status.Gaps, status.Journal.First)
+	}
+	e := status.Export
+	if gap := status.Gaps[0]; e.Dropped != gap.Last-gap.First+1 {
+		t.Errorf("%d entries dropped, gap %+v", e.Dropped, gap)
+	}
+	w.send(300)
+	if err := s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
+		t.Fatal(err)
+	}
+	s.trim()
+	if gaps := s.Status().Gaps; len(gaps) != 1 || gaps[0].Last != s.journal.First()-1 {
+		t.Errorf("the gap did not grow: %+v", gaps)
+	}
+
+	db.Run()
+	db.Exec("CREATE DATABASE " + influxtest.Database)
+	drain(t, s)
+	dropped := s.Status().Export.Dropped
+	series := db.Exec(`SELECT count(text) FROM meter`)
+	// Besides frames, the dropped entries were the definition of the source in each dropped segment.
+	lines := number(series[0].Values[0][1])
+	if segments := uint64(901/60 + 1); lines+dropped < 901 || lines+dropped > 901+segments {
+		t.Errorf("%d lines arrived, %d entries were dropped, 901 frames were sent", lines, dropped)
+	}
+}
+
+// TestWhatWaitsIsKept opens the store without an export, as a command does: the journal must keep what waits.
+func TestWhatWaitsIsKept(t *testing.T) {
+	db := influxtest.Prepare(t)
+	dir := t.TempDir()
+	s := exporting(t, Options{Dir: dir}, influx.Config{URL: db.URL})
+	register(t, s, "a")
+	stop := run(t, s)
+	w := newWriter(t, s, 1)
+	w.send(299)
+	if err := s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	w.send(1) // begins a segment
+	stop()
+
+	trimmed := func(forget bool) uint64 {
+		s := open(t, Options{Dir: dir})
+		stop := run(t, s)
+		defer stop()
+		if forget {
+			if err := s.ForgetExport(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.history.Load().Flush(true); err != nil {
+			t.Fatal(err)
+		}
+		s.trim()
+		if s.Status().Export != nil {
+			t.Error("an export is reported where there is none")
+		}
+		return s.journal.First()
+	}
+	if first := trimmed(false); first != 1 {
+		t.Errorf("the journal begins at %d, although everything waits", first)
+	}
+	db.Run()
+	db.Exec("CREATE DATABASE " + influxtest.Database)
+	s = exporting(t, Options{Dir: dir}, influx.Config{URL: db.URL})
+	stop = run(t, s)
+	drain(t, s)
+	if err := s.history.Load().Flush(true); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "hub.db to know it", func() bool {
+		s.noteExported()
+		return s.export.floor() >= s.journal.Segments()[0].Next
+	})
+	stop()
+	if series := db.Exec(`SELECT count(text) FROM meter`); number(series[0].Values[0][1]) != 300 {
+		t.Errorf("arrived: %v", series)
+	}
+	if first := trimmed(true); first == 1 {
+		t.Error("the journal keeps what nobody waits for")
+	}
+}
+
+func TestHorizon(t *testing.T) {
+	s := exporting(t, Options{JournalMaxBytes: 1 << 30}, influx.Config{URL: "http://127.0.0.1:1"})
+	defer s.Close()
+	now := time.Now()
+	for _, test := range []struct {
+		waiting Waiting
+		rate    float64
+		age     time.Duration
+		want    time.Duration // from now; 0: never
+	}{
+		{Waiting{}, 0, 0, 0},
+		{Waiting{}, 1 << 20, 0, 1024 * time.Second},
+		{Waiting{Bytes: 1 << 29}, 1 << 20, 0, 512 * time.Second},
+		{Waiting{Bytes: 2 << 30}, 1, 0, time.Nanosecond}, // now
+		{Waiting{}, 1e-9, 0, 0},
+		{Waiting{Oldest: now.Add(-time.Minute)}, 1 << 20, 10 * time.Minute, 9 * time.Minute},
+		{Waiting{}, 0, 10 * time.Minute, 10 * time.Minute},
+	} {
+		s.opts.JournalMaxAge = test.age
+		at := s.export.horizon(now, test.waiting, test.rate)
+		if test.want == 0 != at.IsZero() || !at.IsZero() && at.Sub(now).Round(time.Second) != test.want.Round(time.Second) {
+			t.Errorf("%+v at %v bytes/s: %v from now, want %v", test.waiting, test.rate, at.Sub(now), test.want)
+		}
+	}
+}
