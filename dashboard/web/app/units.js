@@ -1,16 +1,20 @@
-// Units as people write them, for those of UCUM that they would not recognise.
+// Units (UCUM) as people write them. What is not understood stays as the device says it.
 
-/** @type {Record<string, string>} */
-const written = {
-  Cel: '°C', '[degF]': '°F', K: 'K', deg: '°', Ohm: 'Ω', kOhm: 'kΩ', MOhm: 'MΩ', um: 'µm', us: 'µs', uA: 'µA', uV: 'µV', 'ug/m3': 'µg/m³',
-  'mg/m3': 'mg/m³', m2: 'm²', m3: 'm³', 'm3/h': 'm³/h', 'm/s2': 'm/s²', 'W/m2': 'W/m²', 'kW.h': 'kWh', 'W.h': 'Wh', '[ppm]': 'ppm', '[ppb]': 'ppb',
-  '[ppth]': '‰', '[pH]': 'pH', '[psi]': 'psi', 'mm[Hg]': 'mmHg', '/min': '1/min', '{rpm}': 'rpm', 'dB[SPL]': 'dB', '1': '', 'l/min': 'l/min', 'B[SPL]': 'B',
-}
+/** @type {Map<string, string>} */
+const written = new Map(Object.entries({
+  Cel: '°C', '[degF]': '°F', deg: '°', Ohm: 'Ω', kOhm: 'kΩ', MOhm: 'MΩ', '[ppm]': 'ppm', '[ppb]': 'ppb', '[ppth]': '‰', '[pH]': 'pH', '[psi]': 'psi',
+  'mm[Hg]': 'mmHg', '[in_i]': 'in', '[ft_i]': 'ft', '1': '', '{rpm}': 'rpm', 'B[SPL]': 'B', 'dB[SPL]': 'dB',
+}))
+const raised = new Map(Object.entries({ '-': '⁻', 0: '⁰', 1: '¹', 2: '²', 3: '³', 4: '⁴' }))
 
 /**
- * @param {string | undefined} ucum
+ * @param {string | undefined} code
  */
-export function unitText(ucum) {
-  if (!ucum) return ''
-  return written[ucum] ?? ucum.replace(/[{}]/g, '')
+export function unitText(code) {
+  if (!code) return ''
+  const whole = written.get(code)
+  if (whole !== undefined) return whole
+  if (!/^\/?[A-Za-z%]+-?[0-4]?([./][A-Za-z%]+-?[0-4]?)*$/.test(code)) return code
+  return code.replace(/[A-Za-z%]+/g, (part) => written.get(part) ?? part.replace(/^u(?=[a-zA-Z]{1,3}$)/, 'µ'))
+    .replace(/-?[0-4]/g, (power) => [...power].map((c) => raised.get(c) ?? c).join('')).replaceAll('.', '·')
 }
