@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
 )
 
 // TestStates has a server refuse in every way, and then mend: each time the status says what is wrong, nothing is lost, and
@@ -97,6 +98,104 @@ func TestStates(t *testing.T) {
 	defer mu.Unlock()
 	if uint64(len(lines)) != a.seq || s.Status().DeadLetters != 0 {
 		t.Errorf("%d lines arrived of %d, %d dead letters", len(lines), a.seq, s.Status().DeadLetters)
+	}
+}
+
+// TestServerAsksForAPause has a server that wants to be left alone for two seconds, which is longer than the export would
+// wait by itself.
+func TestServerAsksForAPause(t *testing.T) {
+	const pause = 2 * time.Second
+	var mu sync.Mutex
+	var tries []time.Time
+	lines := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		if tries = append(tries, time.Now()); len(tries) == 1 {
+			w.Header().Set("Retry-After", "2")
+			http.Error(w, `{"error":"compacting"}`, http.StatusServiceUnavailable)
+			return
+		}
+		lines += strings.Count(string(body), "\n")
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer server.Close()
+	s := exporting(t, Options{}, influx.Config{URL: server.URL})
+	register(t, s, "a")
+	stop := run(t, s)
+	defer func() { stop() }()
+	a := newMeter(t, s, "a")
+	a.send(10)
+	eventually(t, "the refusal", func() bool { return s.Status().Export.State == "backing off" })
+	e := s.Status().Export
+	if !strings.Contains(e.Reason, "compacting") || e.NextTry.Sub(e.Since) < pause || e.Waiting.Entries == 0 {
+		t.Errorf("status %+v", e)
+	}
+	a.send(10) // not tried before
+	drain(t, s)
+	mu.Lock()
+	defer mu.Unlock()
+	if waited := tries[1].Sub(tries[0]); waited < pause {
+		t.Errorf("tried again after %v, the server asked for %v", waited, pause)
+	}
+	if state := s.Status().Export.State; state != "reachable" || lines != 20 {
+		t.Errorf("%q, %d lines arrived", state, lines)
+	}
+}
+
+// TestRealServerIsMended has the real server refuse a token, a user and a bucket, until each is put right there: the hub is
+// not touched.
+func TestRealServerIsMended(t *testing.T) {
+	db := influxtest.StartWithPassword(t)
+	db.Exec("CREATE USER reader WITH PASSWORD 'secret'")
+	for _, test := range []struct {
+		name          string
+		token, bucket string
+		words         []string
+		mend          string
+	}{
+		{"wrong token", "hub:changed", influxtest.Database, []string{"the token is not accepted (401 Unauthorized)", "authorization failed"},
+			"SET PASSWORD FOR hub = 'changed'"},
+		{"no right to write", "reader:secret", influxtest.Database, []string{"the token may not write there (403 Forbidden)", `"reader" user is not authorized to write`},
+			"GRANT WRITE ON telemetry TO reader"},
+		{"wrong bucket", "hub:changed", "later", []string{"the bucket, database or organization is not there (404 Not Found)", `database not found: "later"`},
+			"CREATE DATABASE later"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := exporting(t, Options{}, influx.Config{URL: db.URL, Token: test.token, Bucket: test.bucket})
+			register(t, s, "a")
+			stop := run(t, s)
+			defer func() { stop() }()
+			a := newMeter(t, s, "a")
+			a.send(100)
+			eventually(t, "the refusal", func() bool { return s.Status().Export.State == "paused" })
+			status := s.Status()
+			e := status.Export
+			for _, words := range test.words {
+				if !strings.Contains(e.Reason, words) || !strings.Contains(fmt.Sprint(status.Alarms), words) {
+					t.Errorf("%q does not say %q; alarms %v", e.Reason, words, status.Alarms)
+				}
+			}
+			if e.NextTry.IsZero() || e.Waiting.Entries == 0 || strings.Contains(fmt.Sprint(status), "changed") || strings.Contains(fmt.Sprint(status), "secret") {
+				t.Errorf("status %+v", e)
+			}
+			db.Exec(test.mend)
+			if strings.HasPrefix(test.mend, "SET PASSWORD") {
+				db.Token = test.token
+			}
+			a.send(100)
+			drain(t, s)
+			status = s.Status()
+			if e := status.Export; e.State != "reachable" || e.Lines != 200 || len(status.Alarms) != 0 || status.DeadLetters != 0 {
+				t.Errorf("afterwards %+v, %v", e, status.Alarms)
+			}
+			series := db.Exec(fmt.Sprintf("SELECT count(v), sum(v) FROM %q..meter WHERE device = 'a'", test.bucket))
+			if len(series) != 1 || number(series[0].Values[0][1]) != a.seq || number(series[0].Values[0][2]) != a.sum {
+				t.Errorf("arrived: %v", series)
+			}
+			db.Exec("DROP MEASUREMENT meter")
+		})
 	}
 }
 

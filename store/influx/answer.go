@@ -53,8 +53,10 @@ func judge(resp *http.Response, now time.Time) *Refusal {
 	words, ours := serverWords(resp.Header, body)
 	r := &Refusal{Status: resp.StatusCode}
 	switch code := resp.StatusCode; {
-	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+	case code == http.StatusUnauthorized:
 		r.Verdict, r.Text = Pause, "the token is not accepted"
+	case code == http.StatusForbidden:
+		r.Verdict, r.Text = Pause, "the token may not write there"
 	case code == http.StatusNotFound && ours:
 		r.Verdict, r.Text = Pause, "the bucket, database or organization is not there"
 	case code == http.StatusRequestEntityTooLarge:
