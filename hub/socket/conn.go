@@ -75,20 +75,14 @@ func (c *Conn) Serve(h Handler) (end error) {
 		}
 	}()
 	c.gws.ReadLoop()
-	var closed *gws.CloseError
-	var status interface{ Uint16() uint16 } // with which gws closed the connection
-	switch {
-	case c.wire.flooded:
-		return &Broken{Code: device.ClosePolicy, Text: errFlood.Error()} // gws has sent it
-	case errors.As(c.left, &closed):
+	if closed, ok := errors.AsType[*gws.CloseError](c.left); ok {
 		c.wire.closed = true
 		return &Closed{Code: device.CloseCode(closed.Code), Reason: string(closed.Reason)}
-	case errors.As(c.left, &status):
-		code := device.CloseCode(status.Uint16())
-		return &Broken{Code: code, Text: c.wire.textOf(code)}
-	default:
-		return c.left
 	}
+	if code := device.CloseCode(c.wire.refused.Load()); code != 0 {
+		return &Broken{Code: code, Text: c.wire.textOf(code)}
+	}
+	return c.left
 }
 
 // Send writes one message, made of parts. It returns when the kernel has it. An error has closed the connection already,

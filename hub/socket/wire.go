@@ -42,12 +42,12 @@ type wire struct {
 	partial int    // bytes since the last whole message; gws would take empty fragments for ever
 	ended   bool   // reading has failed
 	closed  bool   // the peer has closed, and sends nothing more
-	flooded bool
 
 	heard   atomic.Int64 // elapsed ns when bytes last came; 0: never
 	waiting atomic.Int64 // elapsed ns since when Read has been waiting; 0: it is not
 	silent  atomic.Bool  // nothing is to be written any more
 	slow    atomic.Bool  // a write has waited too long
+	refused atomic.Int32 // code of the Close frame with which gws has refused what it read; 0: it has not
 }
 
 // Read notes when the peer was heard, and since when it is waited for.
@@ -65,7 +65,6 @@ func (w *wire) Read(b []byte) (int, error) {
 		w.heard.Store(int64(w.options.Elapsed()))
 		// A message may take this many bytes with all its frame headers.
 		if w.partial += n; w.partial > 8*w.options.MaxReceived {
-			w.flooded = true
 			return 0, errFlood
 		}
 	}
@@ -123,14 +122,19 @@ func (w *wire) hangUp(within time.Duration) {
 
 // cut ends the connection at once. tls.Conn.Close would try to say goodbye, for up to five seconds.
 func (w *wire) cut() {
-	conn := w.Conn
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn()
-	}
+	conn := below(w.Conn)
 	if l, ok := conn.(interface{ SetLinger(sec int) error }); ok && w.slow.Load() {
 		_ = l.SetLinger(0) // or the kernel would go on to offer what the peer does not read
 	}
 	_ = conn.Close()
+}
+
+// below returns the connection below TLS.
+func below(conn net.Conn) net.Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return conn
 }
 
 // plainClose replaces the reasons of gws, which name the library, by ones that help the author of a client.
@@ -142,12 +146,13 @@ func (w *wire) plainClose(frame []byte) []byte {
 	switch {
 	case code == device.CloseNormal && text == errFlood.Error():
 		code = device.ClosePolicy
-	case strings.HasPrefix(text, "gws: "):
-		text = w.textOf(code)
-	default:
+	case !strings.HasPrefix(text, "gws: "):
 		return frame
 	}
-	body := closeBody(code, text)
+	if code != device.CloseGoingAway { // that is for a write that failed
+		w.refused.Store(int32(code))
+	}
+	body := closeBody(code, w.textOf(code))
 	return append([]byte{opClose, byte(len(body))}, body...)
 }
 
@@ -158,6 +163,8 @@ func (w *wire) textOf(code device.CloseCode) string {
 		return fmt.Sprintf("a message may have at most %d bytes", w.options.MaxReceived)
 	case device.CloseProtocolError:
 		return "broken WebSocket frame"
+	case device.ClosePolicy:
+		return errFlood.Error()
 	case closeInvalidData:
 		return "a text message must be UTF-8"
 	default:
