@@ -144,7 +144,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, token, id string, 
 	if err != nil {
 		return err
 	}
-	Admit(r)
+	Admit(r, 0)
 	s := newSession(h, id, network, conn, r.RemoteAddr)
 	if !h.registry.enter(s) {
 		conn.Cut()
@@ -162,9 +162,16 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, token, id string, 
 type connKey struct{}
 
 // Admit takes the connection of a request out of the pending ones: it is known whose it is, and it counts for other limits.
-func Admit(r *http.Request) {
-	if c, ok := r.Context().Value(connKey{}).(*gatedConn); ok {
-		c.admit()
+// sendBuffer is how many bytes the kernel may hold for a peer that reads slowly; 0: its own choice, up to megabytes, which
+// a viewer would read as old news.
+func Admit(r *http.Request, sendBuffer int) {
+	c, ok := r.Context().Value(connKey{}).(*gatedConn)
+	if !ok {
+		return
+	}
+	c.admit()
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && sendBuffer > 0 {
+		_ = tcp.SetWriteBuffer(sendBuffer)
 	}
 }
 

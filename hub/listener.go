@@ -146,14 +146,6 @@ func (c *gatedConn) SetLinger(sec int) error {
 	return nil
 }
 
-// SetWriteBuffer is net.TCPConn's, where there is one below.
-func (c *gatedConn) SetWriteBuffer(bytes int) error {
-	if tcp, ok := c.Conn.(*net.TCPConn); ok {
-		return tcp.SetWriteBuffer(bytes)
-	}
-	return nil
-}
-
 // addressOf returns what the limits take for one peer: an IPv4 address, or an IPv6 /64 network, all of which one customer
 // usually holds. It is invalid for what is not host:port.
 func addressOf(hostPort string) netip.Prefix {

@@ -22,7 +22,6 @@ type Options struct {
 	MaxSent      int                  // bytes of a message
 	UTF8         bool                 // text messages must be UTF-8; otherwise: closed with 1007
 	WriteTimeout time.Duration        // how long the peer may take nothing of what is written
-	SendBuffer   int                  // bytes that the kernel may hold for a peer that reads slowly; 0: its own choice, up to megabytes
 	Elapsed      func() time.Duration // monotonic clock of Heard and Waiting
 }
 
@@ -68,9 +67,6 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
 	c := &Conn{}
 	c.wire = wire{Conn: conn, conn: c, options: &u.options, early: bytes.Clone(early)}
-	if tcp, ok := below(conn).(interface{ SetWriteBuffer(bytes int) error }); ok && u.options.SendBuffer > 0 {
-		_ = tcp.SetWriteBuffer(u.options.SendBuffer)
-	}
 	upgrader := u.offered
 	if r.Header.Get("Sec-WebSocket-Protocol") == "" {
 		upgrader = u.plain

@@ -122,19 +122,14 @@ func (w *wire) hangUp(within time.Duration) {
 
 // cut ends the connection at once. tls.Conn.Close would try to say goodbye, for up to five seconds.
 func (w *wire) cut() {
-	conn := below(w.Conn)
+	conn := w.Conn
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
 	if l, ok := conn.(interface{ SetLinger(sec int) error }); ok && w.slow.Load() {
 		_ = l.SetLinger(0) // or the kernel would go on to offer what the peer does not read
 	}
 	_ = conn.Close()
-}
-
-// below returns the connection below TLS.
-func below(conn net.Conn) net.Conn {
-	if t, ok := conn.(*tls.Conn); ok {
-		return t.NetConn()
-	}
-	return conn
 }
 
 // plainClose replaces the reasons of gws, which name the library, by ones that help the author of a client.
