@@ -44,6 +44,9 @@ func (a *alarms) clear(key string) {
 	}
 }
 
+// Alarms returns what an operator has to know now, the oldest first.
+func (s *Store) Alarms() []Alarm { return s.alarms.list() }
+
 func (a *alarms) list() []Alarm {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -231,6 +231,8 @@ func (c *committer) settle(b *batch, first uint64) {
 	for _, in := range b.ingests {
 		in.committed()
 	}
+	c.latencies.note(b.opened, c.now())
 	c.tail.wake()
 	c.export.wake()
+	c.followers.wake()
 }

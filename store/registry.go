@@ -60,6 +60,7 @@ type registry struct {
 	devices map[string]*Device
 	tokens  map[TokenHash]string // hash → device id; those of revoked devices too
 	noted   map[string]bool      // devices changed in RAM only
+	version uint64               // counts changes
 }
 
 // load reads the devices; from the copy, if hub.db is new and has none.
@@ -138,6 +139,7 @@ func (r *registry) change(changed map[string]*Device) error {
 	if err != nil {
 		return fmt.Errorf("write the registry: %w", err)
 	}
+	r.version++
 	for id, d := range changed {
 		if old := r.devices[id]; old != nil {
 			for _, t := range old.Tokens {
@@ -190,6 +192,14 @@ func (s *Store) Device(id string) (Device, error) {
 		return Device{}, fmt.Errorf("%w: %s", ErrNoDevice, id)
 	}
 	return *d.clone(), nil
+}
+
+// RegistryVersion is another number whenever Devices may return something else than before. First uses of tokens don't
+// change it.
+func (s *Store) RegistryVersion() uint64 {
+	s.registry.mu.RLock()
+	defer s.registry.mu.RUnlock()
+	return s.registry.version
 }
 
 // Devices returns all registered devices, sorted by id.
@@ -277,6 +287,7 @@ func (s *Store) NoteDevice(id string, hello *device.Hello) {
 	d.Firmware, d.Model, d.Schema = hello.Firmware, hello.Model, hello.SchemaHash
 	r.devices[id] = d
 	r.noted[id] = true
+	r.version++
 }
 
 // takeNotes returns the devices that were changed in RAM only.

@@ -75,6 +75,9 @@ type Store struct {
 	tail     historyTail
 	export   *exportTail
 
+	followers followers
+	latencies latencies
+
 	progress      atomic.Uint64
 	work          chan struct{}   // capacity 1: the batch being filled is no longer empty
 	full          chan struct{}   // capacity 1: the batch being filled has reached commitBytes
@@ -243,6 +246,11 @@ func (s *Store) closeFiles() error {
 
 // Dir is the data directory.
 func (s *Store) Dir() string { return s.opts.Dir }
+
+// MaxBytes are the limits of the journal and the history in bytes.
+func (s *Store) MaxBytes() (journal, history int64) {
+	return s.opts.JournalMaxBytes, s.opts.HistoryMaxBytes
+}
 
 // Progress moves on every turn of the committer, at least once a second while it works: it feeds the watchdog.
 func (s *Store) Progress() uint64 { return s.progress.Load() }

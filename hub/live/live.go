@@ -1,5 +1,154 @@
-// Package live is the present state of the hub and its devices, in memory.
+// Package live is the present state of the hub and its devices, in memory, for those who watch.
+//
+// The feed learns of frames by following the journal, and of connections from the hub. It counts time in ticks: whatever
+// changes is marked with the tick under way, and a viewer remembers nothing but the tick it last took. What changed since
+// then is put together when the viewer takes it, once for all viewers who ask for the same. So a viewer that does not read
+// costs nothing, and one that reads slowly gets fewer, newer messages.
+//
+// Locks are taken in this order: Viewer.mu, Feed.watching, topic.mu, Feed.mu. The last is held for one device at a time, or
+// for a look at all of them that takes a millisecond for ten thousand; nothing is encoded for a window under it but one row.
 package live
 
-// Feed knows the newest state of everything and tells those who watch.
-type Feed struct{}
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+// Config is what a Feed is made of.
+type Config struct {
+	Store   *store.Store
+	Logger  *slog.Logger     // nil: slog.Default
+	Now     func() time.Time // wall clock; nil: time.Now
+	Tick    time.Duration    // between two messages to a viewer at least; 0: 250 ms; at most a second
+	Version string           // of the hub, as it is shown
+}
+
+const defaultTick = 250 * time.Millisecond
+
+// Feed knows the newest state of everything and tells those who watch. Its methods are safe for concurrent use.
+type Feed struct {
+	// static
+	store   *store.Store
+	log     *slog.Logger
+	now     func() time.Time
+	tick    time.Duration
+	second  uint64 // ticks in a second
+	version string
+	epoch   string
+	started Millis
+
+	cut atomic.Uint64 // the last tick that is over
+
+	// guarded by mu
+	mu        sync.Mutex
+	entries   map[string]*entry
+	sorted    []*entry // by id
+	registry  uint64   // version of the registry that entries are of
+	counts    Counts
+	attention []Trouble
+	events    eventLog
+	alarms    []store.Alarm
+	rates     rates
+	touched   []*entry // whose books may have changed
+	watchAll  int      // topics that watch every device in detail
+	points    int      // kept for topics, in all
+	removedIn uint64   // tick in which a device was last removed
+
+	// guarded by watching
+	watching sync.Mutex
+	topics   map[string]*topic
+	viewers  map[*Viewer]struct{}
+}
+
+// New returns a feed that knows the registered devices. It follows what happens while Run runs.
+func New(c Config) *Feed {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Tick <= 0 {
+		c.Tick = defaultTick
+	}
+	c.Tick = min(c.Tick, time.Second)
+	var epoch [8]byte
+	_, _ = rand.Read(epoch[:]) // never fails
+	f := &Feed{
+		store: c.Store, log: c.Logger, now: c.Now, tick: c.Tick, second: uint64(time.Second / c.Tick), version: c.Version,
+		epoch: hex.EncodeToString(epoch[:]), started: Millis(c.Now().UnixMilli()),
+		entries: map[string]*entry{}, topics: map[string]*topic{}, viewers: map[*Viewer]struct{}{},
+	}
+	f.sync()
+	f.look()
+	return f
+}
+
+// Run follows the journal and the clock until ctx ends. The store's Run must be running, and Run is called once.
+func (f *Feed) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.store.Follow(ctx, f.committed) })
+	g.Go(func() error { f.learn(ctx); return nil })
+	g.Go(func() error { f.beat(ctx); return nil })
+	return g.Wait()
+}
+
+// Epoch names this run of the hub; offsets of another one mean nothing in it.
+func (f *Feed) Epoch() string { return f.epoch }
+
+// beat ends one tick after the other.
+func (f *Feed) beat(ctx context.Context) {
+	ticker := time.NewTicker(f.tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			f.advance()
+		}
+	}
+}
+
+// advance ends the tick under way and wakes the viewers for whom there is something.
+func (f *Feed) advance() {
+	second := f.open()%f.second == 0
+	if second {
+		f.sync()
+		f.look()
+	}
+	f.mu.Lock() // nobody is in the middle of marking something
+	cut := f.cut.Add(1)
+	f.mu.Unlock()
+	for _, t := range f.present() {
+		t.advance(cut, second)
+	}
+	if second {
+		f.dropIdle(cut)
+	}
+	for _, v := range f.allViewers() {
+		v.wakeIfDue(cut)
+	}
+}
+
+// open is the tick under way: what changes is marked with it.
+func (f *Feed) open() uint64 { return f.cut.Load() + 1 }
+
+// micros is the wall clock in µs since 1970.
+func (f *Feed) micros() int64 { return f.now().UnixMicro() }
+
+func millis(micros int64) Millis {
+	if micros == noTime {
+		return 0
+	}
+	return Millis(micros / 1000)
+}

@@ -1,0 +1,165 @@
+package live
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+// What the hub tells the feed. A nil feed ignores it, so that a hub works without one. Connections are numbered by the hub
+// from 1 in the order in which they took over: what is told of an older one does not touch what is known of the newer.
+
+// Connected says that a connection of a device has begun.
+func (f *Feed) Connected(deviceID string, connection uint64, address string) {
+	f.tell(deviceID, func(e *entry, now int64) {
+		if connection <= e.connection {
+			return
+		}
+		kind := kindConnected
+		if e.connected {
+			kind = kindReplaced
+		}
+		e.connection, e.connected, e.address = connection, true, address
+		e.opened, e.closed, e.arrived, e.skew, e.since.clock = now, 0, 0, 0, 0
+		f.note(Event{Device: deviceID, Kind: kind, Address: address}, now)
+	})
+}
+
+// Greeted says what HELLO told of the device's clock: how far it is ahead of the hub's.
+func (f *Feed) Greeted(deviceID string, connection uint64, skew time.Duration) {
+	f.tell(deviceID, func(e *entry, now int64) {
+		if connection != e.connection {
+			return
+		}
+		e.skew = skew.Microseconds()
+		if wrongClock(e.skew) {
+			e.since.clock = now
+			f.note(Event{Device: deviceID, Kind: kindClock, Text: fmt.Sprintf("its clock is %v ahead of the hub's", skew.Round(time.Second))}, now)
+		}
+	})
+}
+
+// Disconnected says that a connection has ended. The code is the close code, 0 if there was none; returning says that the
+// device ended it in an orderly way and may be back at once.
+func (f *Feed) Disconnected(deviceID string, connection uint64, code device.CloseCode, reason string, returning bool) {
+	f.tell(deviceID, func(e *entry, now int64) {
+		if connection != e.connection || !e.connected {
+			return // a newer one took over, which has been told
+		}
+		e.connected, e.returning, e.closed = false, returning, now
+		text := reason
+		if code != 0 {
+			text = fmt.Sprintf("%d %s", code, reason)
+		}
+		f.note(Event{Device: deviceID, Kind: kindDisconnected, Text: text, Address: e.address}, now)
+	})
+}
+
+// Refused says that somebody at an address (host:port) was not let in, and why. The device is "" unless it is known which
+// one it was.
+func (f *Feed) Refused(address, deviceID, reason string) {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.micros()
+	if e := f.entries[deviceID]; e != nil {
+		e.refused = now
+	}
+	f.noteOften(Event{Device: deviceID, Kind: kindRefused, Text: reason, Address: hostOf(address)}, reason, now)
+}
+
+// TLSFailed says that a TLS handshake with an address (host:port) failed.
+func (f *Feed) TLSFailed(address, reason string) {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.noteOften(Event{Kind: kindTLS, Text: reason, Address: hostOf(address)}, reason, f.micros())
+}
+
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
+}
+
+// tell changes what is known of a device.
+func (f *Feed) tell(deviceID string, change func(e *entry, now int64)) {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.entry(deviceID)
+	if e == nil {
+		return
+	}
+	now := f.micros()
+	change(e, now)
+	e.mark(f.open())
+	e.judge(now, f.open())
+}
+
+// committed takes an entry of the journal.
+func (f *Feed) committed(c *store.Committed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c.Kind == store.CommittedOverleap {
+		for _, e := range f.sorted {
+			f.touch(e)
+		}
+		return
+	}
+	e := f.entry(c.Device)
+	if e == nil {
+		return // removed since
+	}
+	f.touch(e)
+	now, received, tick := f.micros(), c.Received.UnixMicro(), f.open()
+	switch c.Kind {
+	case store.CommittedFrame:
+		f.frame(e, c, received, tick)
+	case store.CommittedReject:
+		if now-e.since.rejectedLast > recent {
+			e.since.rejected = now
+		}
+		e.since.rejectedLast = now
+		f.noteOften(Event{Device: e.id, Kind: kindRejected, Text: fmt.Sprintf("%v: %s", c.Code, c.Text)}, c.Code.String(), now)
+	case store.CommittedLost:
+		if now-e.since.lostLast > recent {
+			e.since.lost = now
+		}
+		e.since.lostLast = now
+		f.noteOften(Event{Device: e.id, Kind: kindLost, Text: fmt.Sprintf("%d frames: %v", c.Last-c.First+1, c.Reason)}, "", now)
+	case store.CommittedBoot:
+		if e.boot != 0 && e.boot != c.Boot {
+			f.note(Event{Device: e.id, Kind: kindBoot, Text: fmt.Sprintf("boot %d", c.Boot)}, now)
+		}
+		e.boot = c.Boot
+	case store.CommittedRemoval:
+		e.reset()
+		e.schemaFrom = tick
+		e.mark(tick)
+	}
+	e.judge(now, tick)
+}
+
+// frame takes a frame. One of another schema than the announced one is an old one: of it, only what the present schema has
+// too is of interest.
+func (f *Feed) frame(e *entry, c *store.Committed, received int64, tick uint64) {
+	if c.Hash != e.hash && (e.schema == nil || f.announced(e.id, c.Hash)) {
+		f.adopt(e, c.Schema, c.Hash)
+	}
+	e.take(c, received, tick)
+	e.mark(tick)
+	f.rates.frames++
+	f.rates.readings += uint64(c.Data.Readings())
+	f.points += e.ring.trim(tick, f.second, f.points)
+}

@@ -1,0 +1,212 @@
+package live
+
+import (
+	"errors"
+	"slices"
+	"sync"
+)
+
+// Errors of Viewer.Subscribe and Viewer.Unsubscribe.
+var (
+	ErrDuplicate      = errors.New("there is a subscription with this id already")
+	ErrNoSubscription = errors.New("there is no subscription with this id")
+	ErrClosed         = errors.New("the viewer is closed")
+)
+
+// Position says up to where somebody has seen a topic, as told by an Update.
+type Position struct {
+	Epoch  string
+	Offset uint64
+}
+
+// Update is one message of a subscription.
+type Update struct {
+	ID          string // of the subscription
+	Destination string
+	Epoch       string
+	Offset      uint64
+	Resumed     bool   // the first after a subscription with a position: it goes on from there without a gap
+	Missed      int64  // readings missed since the position; 0: none, -1: not known
+	Snapshot    bool   // Body tells everything, and what was known before is to be dropped
+	Dropped     uint64 // messages that were not made because the viewer did not take them in time
+	Body        []byte // JSON, shared with other viewers: it must not be changed
+}
+
+// Viewer is one who watches. Its methods are safe for concurrent use, but Take is for one goroutine.
+type Viewer struct {
+	feed *Feed
+	due  chan struct{} // capacity 1
+
+	mu     sync.Mutex
+	subs   []*subscription
+	closed bool
+}
+
+// subscription is a viewer's interest in a topic.
+type subscription struct {
+	// static
+	id          string
+	destination string
+	topic       *topic
+
+	// guarded by Viewer.mu
+	fresh   bool   // nothing has been taken yet
+	resumed bool   // the first message goes on from since
+	missed  int64  // what the first message says
+	since   uint64 // the tick up to which everything was taken
+	changes uint64 // of the topic up to then
+	gone    bool
+}
+
+// Viewer returns a new viewer, to be closed after use.
+func (f *Feed) Viewer() *Viewer {
+	v := &Viewer{feed: f, due: make(chan struct{}, 1)}
+	f.watching.Lock()
+	defer f.watching.Unlock()
+	f.viewers[v] = struct{}{}
+	return v
+}
+
+// C is signalled when there may be something to take, at most once a tick.
+func (v *Viewer) C() <-chan struct{} { return v.due }
+
+func (v *Viewer) signal() {
+	select {
+	case v.due <- struct{}{}:
+	default:
+	}
+}
+
+// Subscribe adds a subscription; what it brings, Take returns, the first at once. With a position it goes on from there if it
+// can. Errors are ErrDuplicate, ErrClosed, or wrap ErrNoTopic or ErrBadList.
+func (v *Viewer) Subscribe(id, destination string, params map[string]string, resume *Position) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return ErrClosed
+	}
+	if v.index(id) >= 0 {
+		return ErrDuplicate
+	}
+	t, err := v.feed.join(destination, params)
+	if err != nil {
+		return err
+	}
+	s := &subscription{id: id, destination: destination, topic: t, fresh: true}
+	if resume != nil {
+		if s.resumed = resume.Epoch == v.feed.epoch && t.covers(resume.Offset); s.resumed {
+			s.since = resume.Offset
+		} else {
+			s.missed = -1
+		}
+	}
+	v.subs = append(v.subs, s)
+	v.signal()
+	return nil
+}
+
+func (v *Viewer) index(id string) int {
+	return slices.IndexFunc(v.subs, func(s *subscription) bool { return s.id == id })
+}
+
+// Unsubscribe ends a subscription: a later Take returns nothing of it. It returns ErrNoSubscription if there is none.
+func (v *Viewer) Unsubscribe(id string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	i := v.index(id)
+	if i < 0 {
+		return ErrNoSubscription
+	}
+	v.subs[i].gone = true
+	v.feed.leave(v.subs[i].topic)
+	v.subs = slices.Delete(v.subs, i, i+1)
+	return nil
+}
+
+// Close ends all subscriptions. It may be called again.
+func (v *Viewer) Close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return
+	}
+	v.closed = true
+	for _, s := range v.subs {
+		s.gone = true
+		v.feed.leave(s.topic)
+	}
+	v.subs = nil
+	v.feed.watching.Lock()
+	defer v.feed.watching.Unlock()
+	delete(v.feed.viewers, v)
+}
+
+// Take appends to dst what is due: at most one message for each subscription and tick, and at least one a second, be it
+// empty. What a viewer does not take in time is told with the next message, in its newest state.
+func (v *Viewer) Take(dst []Update) []Update {
+	cut := v.feed.cut.Load()
+	v.mu.Lock()
+	subs := make([]*subscription, 0, len(v.subs))
+	for _, s := range v.subs {
+		if s.due(cut, v.feed.second) {
+			subs = append(subs, s)
+		}
+	}
+	v.mu.Unlock()
+	for _, s := range subs {
+		if u, ok := v.take(s); ok {
+			dst = append(dst, u)
+		}
+	}
+	return dst
+}
+
+// take makes the message of a subscription. The viewer is not locked while others may be making the same.
+func (v *Viewer) take(s *subscription) (Update, bool) {
+	changes := s.topic.changes.Load()
+	body, cut, snapshot := s.topic.take(s.since, s.fresh && !s.resumed)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s.gone {
+		return Update{}, false
+	}
+	u := Update{
+		ID: s.id, Destination: s.destination, Epoch: v.feed.epoch, Offset: cut, Snapshot: snapshot, Body: body,
+		Resumed: s.fresh && s.resumed && !snapshot, Missed: s.missed,
+	}
+	if !s.fresh && changes > s.changes+1 {
+		u.Dropped = changes - s.changes - 1
+	}
+	if s.fresh && s.resumed && snapshot { // it could go on a moment ago
+		u.Missed = -1
+	}
+	s.fresh, s.missed, s.since, s.changes = false, 0, cut, changes
+	return u, true
+}
+
+// due tells whether there is a message to be made when the tick cut is over.
+func (s *subscription) due(cut, second uint64) bool {
+	return s.fresh || s.since < cut && (s.topic.changed.Load() > s.since || cut-s.since >= second)
+}
+
+func (v *Viewer) wakeIfDue(cut uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, s := range v.subs {
+		if s.due(cut, v.feed.second) {
+			v.signal()
+			return
+		}
+	}
+}
+
+// allViewers are the viewers there are.
+func (f *Feed) allViewers() []*Viewer {
+	f.watching.Lock()
+	defer f.watching.Unlock()
+	list := make([]*Viewer, 0, len(f.viewers))
+	for v := range f.viewers {
+		list = append(list, v)
+	}
+	return list
+}

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	latencyCommits = 512         // remembered at most
+	latencyFor     = time.Minute // after that they are forgotten
+)
+
+// latencies remembers how long the first frame of each of the last commits waited to become durable, which the others of
+// the same commit did not exceed.
+type latencies struct {
+	mu   sync.Mutex
+	last []latency // a ring, filled from the front
+	next int
+}
+
+type latency struct {
+	at   time.Time
+	took time.Duration
+}
+
+func (l *latencies) note(opened, settled time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	took := latency{settled, max(settled.Sub(opened), 0)}
+	if len(l.last) < latencyCommits {
+		l.last = append(l.last, took)
+		return
+	}
+	l.last[l.next] = took
+	l.next = (l.next + 1) % latencyCommits
+}
+
+// CommitLatency returns the median and the 99th percentile, over the commits of the last minute, of the time from the
+// arrival of a commit's first frame to the moment it may be acknowledged. ok is false if nothing was committed.
+func (s *Store) CommitLatency() (p50, p99 time.Duration, ok bool) {
+	l := &s.latencies
+	oldest := s.now().Add(-latencyFor)
+	l.mu.Lock()
+	took := make([]time.Duration, 0, len(l.last))
+	for _, x := range l.last {
+		if !x.at.Before(oldest) {
+			took = append(took, x.took)
+		}
+	}
+	l.mu.Unlock()
+	if len(took) == 0 {
+		return 0, 0, false
+	}
+	slices.Sort(took)
+	return took[len(took)/2], took[len(took)*99/100], true
+}
