@@ -83,11 +83,9 @@ var errAnswered = errors.New("answered already")
 // returns errAnswered.
 func (d *Dashboard) throttled(w http.ResponseWriter, r *http.Request, user string, check func(context.Context) error) error {
 	user = store.UserName(user)
-	suspects := []suspect{{perAddress, network(r.RemoteAddr)}, {perUser, user}}
+	suspects := []suspect{d.throttle.suspect(perAddress, network(r.RemoteAddr)), d.throttle.suspect(perUser, user)}
 	if secret := sessionSecret(r); d.store.Remembers(secret, user) {
-		suspects = []suspect{{perSession, secret}}
-	} else if _, err := d.store.User(user); err != nil {
-		suspects = suspects[:1] // nobody is to be protected; and strangers must not fill the memory with names
+		suspects = []suspect{d.throttle.suspect(perSession, secret)}
 	}
 	if wait := d.throttle.take(suspects); wait > 0 {
 		d.log.Warn("login throttled", "address", r.RemoteAddr)

@@ -1,16 +1,15 @@
 package dashboard
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"time"
 )
 
-// maxThrottled bounds the memory that strangers can make the hub spend on remembering them (under 1 MiB).
-const maxThrottled = 1 << 12
-
 // allowance is how many wrong passwords there may be: a first burst, then one in every interval.
 type allowance struct {
+	kind  string
 	burst int
 	every time.Duration
 }
@@ -18,46 +17,55 @@ type allowance struct {
 // Who guesses from one address, or at one user from many, has to wait. Who shows that he has been logged in as this user
 // before has an allowance of his own: others can't lock him out by guessing.
 var (
-	perAddress = allowance{20, 15 * time.Second}
-	perUser    = allowance{10, time.Minute}
-	perSession = allowance{10, 15 * time.Second}
+	perAddress = allowance{"address", 20, 15 * time.Second}
+	perUser    = allowance{"user", 10, time.Minute}
+	perSession = allowance{"session", 10, 15 * time.Second}
 )
+
+// throttleSlots bounds the memory for remembering who guessed wrong: a few of them share a slot. To use up more than a
+// small part of the slots takes more guesses than passwords can be checked, of which each takes tens of milliseconds.
+const throttleSlots = 1 << 13
 
 // suspect is who is held to an allowance.
 type suspect struct {
 	allowance
-	who string
+	slot int
 }
 
-// throttle counts wrong passwords. One attempt takes one from the allowance of each suspect, a right one gives it back.
+// throttle counts wrong passwords. An attempt takes one from the allowance of each suspect, a right password gives it back.
 type throttle struct {
-	now func() time.Time
+	// static
+	now   func() time.Time
+	began time.Time
+	seed  maphash.Seed // so that nobody can choose whom to share a slot with
 
+	// guarded by mu
 	mu   sync.Mutex
-	full map[suspect]time.Time // when the allowance will be whole again; it is now for those not in it
+	full [throttleSlots]time.Duration // since began: when the allowance will be whole again
 }
 
-// take takes one from each allowance, and returns 0; or, if one is used up, nothing, and returns how long to wait.
+func newThrottle(now func() time.Time) *throttle {
+	return &throttle{now: now, began: now(), seed: maphash.MakeSeed()}
+}
+
+// suspect returns who is held to a. Those that do not exist count like any other: who guesses must not learn which do.
+func (t *throttle) suspect(a allowance, who string) suspect {
+	return suspect{a, int(maphash.String(t.seed, a.kind+" "+who) % throttleSlots)}
+}
+
+// take takes one from each allowance, and returns 0; or, if one is used up, takes nothing and returns how long to wait.
 func (t *throttle) take(suspects []suspect) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.now()
+	now := t.now().Sub(t.began)
 	for _, s := range suspects {
-		if full := t.full[s]; full.After(now) {
-			wait = max(wait, full.Sub(now)-time.Duration(s.burst-1)*s.every)
-		}
+		wait = max(wait, t.full[s.slot]-now-time.Duration(s.burst-1)*s.every)
 	}
 	if wait > 0 {
 		return wait
 	}
-	if len(t.full)+len(suspects) > maxThrottled {
-		t.forget(now)
-	}
 	for _, s := range suspects {
-		if t.full[s].Before(now) {
-			t.full[s] = now
-		}
-		t.full[s] = t.full[s].Add(s.every)
+		t.full[s.slot] = max(t.full[s.slot], now) + s.every
 	}
 	return 0
 }
@@ -67,24 +75,7 @@ func (t *throttle) giveBack(suspects []suspect) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range suspects {
-		if _, ok := t.full[s]; ok {
-			t.full[s] = t.full[s].Add(-s.every)
-		}
-	}
-}
-
-// forget drops the allowances that are whole again and, if none is, those that come first.
-func (t *throttle) forget(now time.Time) {
-	for s, full := range t.full {
-		if !full.After(now) {
-			delete(t.full, s)
-		}
-	}
-	for s := range t.full {
-		if len(t.full) <= maxThrottled*3/4 {
-			return
-		}
-		delete(t.full, s)
+		t.full[s.slot] -= s.every
 	}
 }
 

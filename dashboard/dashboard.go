@@ -36,7 +36,7 @@ type Dashboard struct {
 	log         *slog.Logger
 	now         func() time.Time
 	page        *page
-	throttle    throttle
+	throttle    *throttle
 	mux         *http.ServeMux
 }
 
@@ -50,7 +50,7 @@ func New(c Config) (*Dashboard, error) {
 	}
 	d := &Dashboard{
 		store: c.Store, hub: c.Hub, feed: c.Feed, certificate: c.Certificate, version: c.Version, log: c.Logger, now: c.Now,
-		names: ownNames(c.Names), mux: http.NewServeMux(),
+		names: ownNames(c.Names), throttle: newThrottle(c.Now), mux: http.NewServeMux(),
 	}
 	files, err := fs.Sub(webFiles, "web")
 	if err != nil {
@@ -59,7 +59,6 @@ func New(c Config) (*Dashboard, error) {
 	if d.page, err = newPage(files); err != nil {
 		return nil, err
 	}
-	d.throttle = throttle{now: c.Now, full: map[suspect]time.Time{}}
 	d.pageRoutes()
 	d.accountRoutes()
 	return d, nil

@@ -185,6 +185,10 @@ func TestFullDisk(t *testing.T) {
 func filled(t *testing.T) (dir, token string) {
 	h := start(t, store.Options{})
 	token = add(t, h.Store, "a")[0]
+	addUser(t, h.Store, "kim", store.RoleAdmin)
+	if _, err := h.AddAPIKey("script", store.RoleViewer); err != nil {
+		t.Fatal(err)
+	}
 	c := connect(t, h.Store, "a", 1)
 	c.send(numbers(1, 300)...)
 	c.await(numbers(1, 300)...)
@@ -244,6 +248,9 @@ func TestDamagedHubDB(t *testing.T) {
 			wantFrames(t, s, "a", numbers(1, 300))
 			if got := s.Books("a"); got.Frames != 300 || got.Holes != 0 {
 				t.Errorf("books %+v", got)
+			}
+			if u, k := s.Users(), s.APIKeys(); len(u) != 1 || u[0].Name != "kim" || u[0].Role != store.RoleAdmin || len(k) != 1 {
+				t.Errorf("users %v, API keys %v", u, k)
 			}
 			if aside, _ := filepath.Glob(name + ".damaged-*"); len(aside) > 0 && len(s.Status().Alarms) == 0 {
 				t.Error("hub.db was set aside without an alarm")

@@ -102,9 +102,20 @@ func withHub(cmd *cobra.Command, dir string, m mode, use func(context.Context, *
 	return errors.Join(use(cmd.Context(), c), c.Close())
 }
 
-// completeDevices offers the ids of a running hub's devices. It never opens files: completion must not get in the way.
+// completeDevices offers the ids of a running hub's devices.
 func completeDevices(dir *string) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return completeNames(dir, func(ctx context.Context, c *control.Client) (ids []string, err error) {
+		devices, err := c.Devices(ctx)
+		for _, d := range devices {
+			ids = append(ids, d.ID)
+		}
+		return ids, err
+	})
+}
+
+// completeNames offers what list returns of a running hub. It never opens files: completion must not get in the way.
+func completeNames(dir *string, list func(context.Context, *control.Client) ([]string, error)) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -115,14 +126,7 @@ func completeDevices(dir *string) cobra.CompletionFunc {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		defer c.Close()
-		devices, err := c.Devices(ctx)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		var ids []string
-		for _, d := range devices {
-			ids = append(ids, d.ID)
-		}
-		return ids, cobra.ShellCompDirectiveNoFileComp
+		names, _ := list(ctx, c) // on an error there are none to offer
+		return names, cobra.ShellCompDirectiveNoFileComp
 	}
 }

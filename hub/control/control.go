@@ -11,6 +11,13 @@
 //	GET    /dead-letters               ?after=POSITION &limit=N → []store.DeadLetter, oldest first
 //	POST   /dead-letters/replay        ?position=N (repeated) or ?all=true → store.Replayed
 //	DELETE /dead-letters               ?position=N (repeated) or ?all=true → {"dropped": N}
+//	GET    /users                      []store.User
+//	POST   /users                      NewUser
+//	POST   /users/{name}/password      {"password": …}
+//	DELETE /users/{name}
+//	GET    /apikeys                    []store.APIKey
+//	POST   /apikeys                    NewAPIKey → MadeAPIKey
+//	DELETE /apikeys/{name}
 //
 // An answer other than 2xx carries an [Error]. A stream that fails midway says so in the trailer Telemetry-Hub-Error.
 //

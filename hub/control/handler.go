@@ -55,6 +55,7 @@ func Handler(st *store.Store, h *hub.Hub) http.Handler {
 	mux.HandleFunc("GET /dead-letters", c.deadLetters)
 	mux.HandleFunc("POST /dead-letters/replay", c.replayDeadLetters)
 	mux.HandleFunc("DELETE /dead-letters", c.dropDeadLetters)
+	c.accountRoutes(mux)
 	return mux
 }
 
@@ -170,6 +171,10 @@ func asError(err error) *Error {
 		return e
 	}
 	e := &Error{Status: http.StatusInternalServerError, Text: err.Error()}
+	if status, hint := accountError(err); status != 0 {
+		e.Status, e.Hint = status, hint
+		return e
+	}
 	switch {
 	case errors.Is(err, store.ErrNoDevice):
 		e.Status, e.Hint = http.StatusNotFound, "telemetry-hub device list shows the devices there are"
