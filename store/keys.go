@@ -10,11 +10,16 @@ import "encoding/binary"
 //	sources       number (8 bytes, big endian) → source as CBOR
 //	dead_letters  position (8 bytes, big endian) → DeadLetter as CBOR
 //	gaps          first position (8 bytes, big endian), then Gap.Tail → Gap as JSON
+//	commands      number (8 bytes, big endian) → commandRecord as CBOR
+//	desired       device id → its settings as CBOR
+//	audit         number (8 bytes, big endian) → auditRecord as CBOR
+//	incidents     device id → incidentRecord as CBOR
 //	users         name → user as JSON
 //	api_keys      name → apiKeyRecord as JSON
 //	sessions      hash (32 bytes) → sessionRecord as JSON
 //	meta          "cursor" → position (8 bytes, big endian) up to which books, sources and dead letters are recorded
 //	              "accounts" → 1 once users and API keys are kept here; without it they are restored from their copy
+//	              "runs" → the newest hubRuns as CBOR
 //	              "export" → exportRecord as CBOR, what is still to be exported; none if nothing was ever exported
 var (
 	bucketDevices     = []byte("devices")
@@ -23,6 +28,10 @@ var (
 	bucketSources     = []byte("sources")
 	bucketDeadLetters = []byte("dead_letters")
 	bucketGaps        = []byte("gaps")
+	bucketCommands    = []byte("commands")
+	bucketDesired     = []byte("desired")
+	bucketAudit       = []byte("audit")
+	bucketIncidents   = []byte("incidents")
 	bucketUsers       = []byte("users")
 	bucketAPIKeys     = []byte("api_keys")
 	bucketSessions    = []byte("sessions")
@@ -30,13 +39,22 @@ var (
 
 	buckets = [][]byte{
 		bucketDevices, bucketSchemas, bucketBooks, bucketSources, bucketDeadLetters, bucketGaps,
-		bucketUsers, bucketAPIKeys, bucketSessions, bucketMeta,
+		bucketCommands, bucketDesired, bucketAudit, bucketIncidents, bucketUsers, bucketAPIKeys, bucketSessions, bucketMeta,
 	}
 
 	keyCursor   = []byte("cursor")
 	keyAccounts = []byte("accounts")
+	keyRuns     = []byte("runs")
 	keyExport   = []byte("export")
 )
 
 // key8 is a number as a key that sorts like the number.
 func key8(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// parseKey8 reads what key8 wrote.
+func parseKey8(key []byte) (n uint64, ok bool) {
+	if len(key) != 8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(key), true
+}

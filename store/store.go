@@ -74,6 +74,7 @@ type Store struct {
 	alarms   alarms
 	tail     historyTail
 	export   *exportTail
+	commands commandBook
 
 	followers followers
 	latencies latencies
@@ -96,6 +97,7 @@ type Store struct {
 	schemas     schemas
 	shelf       shelf
 	gaps        []Gap
+	runs        []hubRun // the newest last
 	cursor      uint64 // position up to which hub.db has the books
 	segmentUsed int64  // bytes of entries in the segment being filled
 	closed      bool
@@ -168,6 +170,9 @@ func (s *Store) open() error {
 	if restored > 0 {
 		s.alarms.set("accounts", fmt.Sprintf("%d users and API keys were restored from %s; everybody has to log in again", restored, accessCopy))
 	}
+	if err := s.commands.load(s); err != nil {
+		return fmt.Errorf("read the commands: %w", err)
+	}
 	if err := s.loadCheckpoint(); err != nil {
 		return fmt.Errorf("read the books: %w", err)
 	}
@@ -208,17 +213,21 @@ func (s *Store) openHistory() error {
 }
 
 // Run commits, feeds the tails and enforces the limits until ctx ends. When it returns, all its goroutines have ended, and
-// everything that was handed in before is committed, or Run returns the error why it could not be.
+// everything that was handed in before is committed, or Run returns the error why it could not be. It ends by itself, with an
+// error, when hub.db turns out damaged: then the next Open replaces it.
 func (s *Store) Run(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	// The tails outlive the committer, so that its last commit and checkpoint find them running.
 	tails, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var g errgroup.Group
 	g.Go(func() error { defer stop(); return s.commitLoop(ctx) })
-	g.Go(func() error { s.keepBooks(); return nil })
+	g.Go(func() error { return s.keepBooks(end) })
 	g.Go(func() error { s.tail.run(tails); return nil })
 	g.Go(func() error { s.export.run(ctx); return nil }) // what it does not get done is still in the journal at the next start
 	g.Go(func() error { s.retain(tails); return nil })
+	g.Go(func() error { s.commands.run(tails); return nil })
 	return g.Wait()
 }
 
@@ -248,9 +257,7 @@ func (s *Store) closeFiles() error {
 func (s *Store) Dir() string { return s.opts.Dir }
 
 // MaxBytes are the limits of the journal and the history in bytes.
-func (s *Store) MaxBytes() (journal, history int64) {
-	return s.opts.JournalMaxBytes, s.opts.HistoryMaxBytes
-}
+func (s *Store) MaxBytes() (journal, history int64) { return s.opts.JournalMaxBytes, s.opts.HistoryMaxBytes }
 
 // Progress moves on every turn of the committer, at least once a second while it works: it feeds the watchdog.
 func (s *Store) Progress() uint64 { return s.progress.Load() }

@@ -1,0 +1,139 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+// commandWindow is how many commands a device may have unanswered, and for how many later ones a command may still be repeated. A
+// device has to remember the last 16 that it has begun: those begun behind a command that is repeated are at most the later ones,
+// and as many earlier ones that had got lost.
+const commandWindow = 8
+
+// Delivery gives the commands of one device to one connection of it. Its methods are for one goroutine.
+//
+// Why nothing that is not idempotent is carried out twice, and nothing is carried out after its deadline, whoever is killed when:
+//
+//   - A command is recorded as sent, with the device's stream, before it is written to the connection. A hub that is killed in
+//     between or later finds it so; one that is killed before finds it queued, and no device has seen it.
+//   - What was sent is sent again only to a device that knows whether it has begun it: to the same stream, which a device that has
+//     lost its memory does not have, and within the last commands that a device has to remember. Such a device does nothing but
+//     repeat its RESULT. To other devices goes again only what is idempotent. The rest becomes unknown, which is what it is.
+//   - An answer is recorded after it has come. A hub that is killed in between asks again and gets it again.
+//   - A device that is killed while it carries a command out, and keeps its stream, has recorded before that it begins. It answers
+//     after its restart that it does not know how far it got. One that does not keep its stream is not asked.
+//   - COMMAND says how long is left at the moment it is written, and until when it may be begun. What the hub sends again when that
+//     is over can only be answered.
+type Delivery struct {
+	store  *Store
+	device string
+	stream uint64
+	told   map[device.CommandID]bool // sent on this connection, and not settled
+	fresh  bool                      // nothing was exchanged yet
+}
+
+// Delivery begins to deliver to a connection of a device whose HELLO names this stream.
+func (s *Store) Delivery(deviceID string, stream uint64) *Delivery {
+	return &Delivery{store: s, device: deviceID, stream: stream, told: map[device.CommandID]bool{}, fresh: true}
+}
+
+// Exchange records the results that have come and returns the commands that are to be sent now, in this order. They are recorded as
+// sent. again is when to call Exchange though nothing has happened; zero: never. On an error nothing is recorded or to be sent.
+func (d *Delivery) Exchange(results []*device.Result) (send []Command, again time.Time, err error) {
+	schema, ok := d.store.DeviceSchema(d.device)
+	if !ok {
+		schema = &device.Schema{}
+	}
+	var told map[device.CommandID]bool
+	err = d.store.commands.do(func(ch *commandChange) error {
+		for _, r := range results {
+			ch.answered(d.device, r)
+		}
+		dc := ch.touch(d.device)
+		if d.fresh {
+			ch.retrySettings(dc)
+		}
+		again = ch.sendSettings(d.device, schema)
+		repeat := ch.repeats(d)
+		send = append(repeat, ch.sendQueued(d)...)
+		told = map[device.CommandID]bool{}
+		for _, list := range [][]*Command{dc.sent, dc.lost} {
+			for _, c := range list {
+				told[c.ID] = d.told[c.ID]
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	for i := range send {
+		told[send[i].ID] = true
+	}
+	d.told, d.fresh = told, false
+	return send, again, nil
+}
+
+// answered takes a RESULT. One for a command that is settled is a repeated one, and one for a command of another device is not the
+// device's to give.
+func (ch *commandChange) answered(id string, r *device.Result) {
+	c, err := ch.find(r.ID)
+	if err != nil || c.Device != id {
+		return
+	}
+	event := map[device.ResultStatus]commandEvent{
+		device.ResultSucceeded: eventSucceed, device.ResultFailed: eventFail, device.ResultRejected: eventReject, device.ResultExpired: eventExpire,
+	}[r.Status]
+	ch.apply(c, event, who{by: id}, func(c *Command) { c.Text, c.Values = r.Text, r.Values })
+}
+
+// repeats returns what this connection has to be told though it was sent before, and gives up what cannot be repeated.
+func (ch *commandChange) repeats(d *Delivery) (send []Command) {
+	dc := ch.touch(d.device)
+	lists := slices.Concat(dc.lost, dc.sent)
+	slices.SortFunc(lists, byTurn)
+	for _, c := range lists {
+		switch {
+		case d.told[c.ID]:
+		case c.stream == d.stream && dc.recent(c), c.Idempotent && c.State == CommandSent && ch.now.Before(c.Deadline):
+			send = append(send, *c)
+		case c.State == CommandSent && c.stream != d.stream:
+			ch.apply(c, eventTimeout, theHub, func(c *Command) { c.Text = "the device has restarted since it was sent, and cannot tell" })
+		}
+	}
+	return send
+}
+
+// sendQueued sends what waits, as far as the window reaches.
+func (ch *commandChange) sendQueued(d *Delivery) (send []Command) {
+	dc := ch.touch(d.device)
+	for _, c := range slices.Clone(dc.queued) {
+		if !ch.now.Before(c.Deadline) {
+			ch.apply(c, eventTimeout, theHub, notInTime)
+			continue
+		}
+		if len(dc.sent) >= commandWindow {
+			break
+		}
+		sent, _ := ch.apply(c, eventSend, theHub, func(c *Command) {
+			c.Sent, c.stream, c.turn = ch.now.UTC(), d.stream, dc.turn+1
+		})
+		send = append(send, *sent)
+	}
+	return send
+}
+
+func notInTime(c *Command) { c.Text = "the device did not connect in time" }
+
+// retrySettings lets a new connection be told at once what it is to have.
+func (ch *commandChange) retrySettings(dc *deviceCommands) {
+	for channel, set := range dc.settings {
+		if set.tries > 0 {
+			next := *set
+			next.tries, next.next = 0, time.Time{}
+			dc.settings[channel] = &next
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// Deadlines are looked at no more often than the first, and no more seldom than the second: a wall clock may be set.
+	expireSoonest = 20 * time.Millisecond
+	expireLatest  = time.Second
+
+	pruneEvery = time.Hour
+)
+
+// run settles what nothing has come of in time, and drops what is old, until ctx ends.
+func (b *commandBook) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	old := time.NewTicker(pruneEvery)
+	defer old.Stop()
+	for {
+		prune := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.due:
+			timer.Reset(expireSoonest)
+			continue
+		case <-old.C:
+			prune = true
+		case <-timer.C:
+		}
+		var wait time.Duration
+		err := b.do(func(ch *commandChange) error {
+			ch.prune = prune
+			wait = ch.expire()
+			return nil
+		})
+		if err != nil {
+			wait = expireLatest
+		}
+		if wait > 0 {
+			timer.Reset(wait)
+		}
+	}
+}
+
+// expire settles what is overdue and returns how long there is nothing to do; 0: until something is sent.
+func (ch *commandChange) expire() (wait time.Duration) {
+	b := ch.book
+	if b.open == 0 {
+		return 0
+	}
+	next := ch.now.Add(expireLatest)
+	for _, d := range b.devices {
+		for _, c := range d.overdue(ch.now, &next) {
+			edit := notInTime
+			if c.State == CommandSent {
+				edit = func(c *Command) { c.Text = "the device did not answer in time" }
+			}
+			ch.apply(c, eventTimeout, theHub, edit)
+		}
+	}
+	return max(next.Sub(ch.now), expireSoonest)
+}
+
+// overdue returns the commands whose time is over, and lowers next to when the next ones' is.
+func (d *deviceCommands) overdue(now time.Time, next *time.Time) (list []*Command) {
+	for _, commands := range [][]*Command{d.queued, d.sent} {
+		for _, c := range commands {
+			end := c.Deadline
+			if c.State == CommandSent {
+				end = c.answerBy()
+			}
+			if !now.Before(end) {
+				list = append(list, c)
+			} else if end.Before(*next) {
+				*next = end
+			}
+		}
+	}
+	return list
+}
+
+// answerBy is when a command that was sent becomes unknown.
+func (c *Command) answerBy() time.Time {
+	if most := c.Sent.Add(mostAnswerTime); most.Before(c.Deadline.Add(answerTime)) {
+		return most
+	}
+	return c.Deadline.Add(answerTime)
+}
+
+// forgetCommands gives up what still waits for a device that is removed, and what it was to be set to.
+func (s *Store) forgetCommands(id string) error {
+	return s.commands.do(func(ch *commandChange) error {
+		d := s.commands.devices[id]
+		if d == nil {
+			return nil
+		}
+		d = ch.touch(id)
+		for _, c := range append(append([]*Command(nil), d.queued...), d.sent...) {
+			event := eventCancel
+			if c.State == CommandSent {
+				event = eventTimeout
+			}
+			ch.apply(c, event, theHub, func(c *Command) { c.Text = "the device was removed" })
+		}
+		if len(d.settings) > 0 {
+			clear(d.settings)
+			ch.set[id] = true
+		}
+		return nil
+	})
+}
