@@ -30,8 +30,8 @@ export function spark(width) {
   return {
     element,
     load(older) {
-      const first = points[0]?.[0] ?? Infinity
-      points = [...older.filter(([t]) => t < first), ...points].slice(-most)
+      const end = older.at(-1)?.[0] ?? -Infinity
+      points = [...older, ...points.filter(([t]) => t > end)].slice(-most)
       change()
     },
     push(t, v) {
