@@ -2,12 +2,14 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
 
+	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 )
 
@@ -41,7 +43,7 @@ func (c *committer) checkpointDue() bool {
 	letters := c.shelf.waiting()
 	c.mu.Unlock()
 	since := time.Since(c.lastCheckpoint)
-	return len(c.askers) > 0 || c.sinceBytes >= checkpointBytes || since >= checkpointEvery ||
+	return len(c.askers) > 0 || c.db.Damaged() || c.sinceBytes >= checkpointBytes || since >= checkpointEvery ||
 		letters >= checkpointLetters && since >= time.Second
 }
 
@@ -82,10 +84,15 @@ func (c *committer) pass(cp *checkpoint) {
 	c.checkpoints <- cp
 }
 
-// keepBooks writes checkpoints to hub.db. What a failed one held goes into the next.
-func (s *Store) keepBooks() {
+// keepBooks writes checkpoints to hub.db. What a failed one held goes into the next. If hub.db turns out damaged it calls
+// end and returns the error, but not before the committer has ended too.
+func (s *Store) keepBooks(end func()) (damaged error) {
 	for cp := range s.checkpoints {
 		err := s.save(cp)
+		if errors.Is(err, boltfile.ErrDamaged) && damaged == nil {
+			damaged = fmt.Errorf("hub.db: %w", err)
+			end()
+		}
 		s.mu.Lock()
 		if err == nil {
 			s.export.recorded(cp.exportFirst)
@@ -113,6 +120,7 @@ func (s *Store) keepBooks() {
 			asker <- err
 		}
 	}
+	return damaged
 }
 
 // save writes a checkpoint in one transaction.

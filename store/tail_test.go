@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -32,24 +31,7 @@ func TestHistoryDamagedWhileRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := filepath.Join(s.Dir(), "history.db")
-	info, err := os.Stat(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	garbage := make([]byte, info.Size()-2*4096) // all but the two meta pages
-	for i := range garbage {
-		garbage[i] = byte(i*7 + i>>8)
-	}
-	if _, err := f.WriteAt(garbage, 2*4096); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	scramble(t, name)
 	w.send(1)
 	settle(t, s)
 	if err := s.history.Load().Flush(true); !errors.Is(err, history.ErrDamaged) {

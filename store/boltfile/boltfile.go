@@ -8,6 +8,7 @@ package boltfile
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"sync/atomic"
 
@@ -26,6 +27,7 @@ var (
 type File struct {
 	path   string
 	db     *bolt.DB
+	locked *os.File              // what db has open
 	broken atomic.Pointer[error] // set once bbolt has panicked
 }
 
@@ -94,11 +96,11 @@ func (f *File) Release() error {
 	})
 }
 
-// Close closes the file. A damaged one is only left alone: its lock ends with the process, or by SetAside, which gives
-// the name to a new file.
+// Close closes the file. Of a damaged one only the lock is given up, so that it can be opened again, or replaced: bbolt's
+// own Close could wait for ever.
 func (f *File) Close() error {
 	if f.Damaged() {
-		return nil
+		return unlock(f.locked)
 	}
 	return recovered(f.db.Close)
 }

@@ -37,27 +37,30 @@ func Open(path string, reserve int64) (*File, error) {
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("open %s: %w: not a regular file", path, ErrDamaged)
 	}
-	db, err := open(path, reserve, false)
+	f, err := open(path, reserve, false)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	f := &File{path: path, db: db}
 	return f, f.Release() // bbolt has read all of it
 }
 
-func open(path string, reserve int64, noSync bool) (db *bolt.DB, err error) {
+func open(path string, reserve int64, noSync bool) (*File, error) {
+	f := &File{path: path}
 	if math.MaxInt == math.MaxInt32 {
 		reserve = 0 // address space is scarce
 	}
-	err = recovered(func() error {
-		db, err = bolt.Open(path, 0o600, &bolt.Options{
+	err := recovered(func() (err error) {
+		f.db, err = bolt.Open(path, 0o600, &bolt.Options{
 			Timeout:         lockTimeout,
 			PageSize:        pageSize,
 			FreelistType:    bolt.FreelistMapType,
 			NoFreelistSync:  true,
 			NoSync:          noSync,
 			InitialMmapSize: int(reserve),
-			OpenFile:        openChecked,
+			OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
+				f.locked, err = openChecked(name, flag, mode)
+				return f.locked, err
+			},
 		})
 		return err
 	})
@@ -67,8 +70,8 @@ func open(path string, reserve int64, noSync bool) (db *bolt.DB, err error) {
 	case err != nil:
 		return nil, err
 	}
-	db.AllocSize = growBytes
-	return db, nil
+	f.db.AllocSize = growBytes
+	return f, nil
 }
 
 // openChecked opens the file for bbolt, locks it as bbolt will, and checks it under the lock.
@@ -82,6 +85,9 @@ func openChecked(path string, flag int, mode os.FileMode) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// unlock gives up the lock that lockAndCheck took.
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
 
 func lockAndCheck(f *os.File) error {
 	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(20 * time.Millisecond) {
@@ -112,11 +118,11 @@ func create(path string) error {
 	if err := os.RemoveAll(temporary); err != nil {
 		return err
 	}
-	db, err := open(temporary, 0, false)
+	f, err := open(temporary, 0, false)
 	if err != nil {
 		return err
 	}
-	if err := db.Close(); err != nil {
+	if err := f.Close(); err != nil {
 		return err
 	}
 	return rename(temporary, path)
@@ -185,13 +191,13 @@ func (f *File) Compact(reserve int64) (*File, error) {
 }
 
 func (f *File) copyTo(path string) error {
-	db, err := open(path, 0, true) // synced once, at the end
+	to, err := open(path, 0, true) // synced once, at the end
 	if err != nil {
 		return err
 	}
-	err = f.guard(func() error { return bolt.Compact(db, f.db, compactBytes) })
+	err = f.guard(func() error { return bolt.Compact(to.db, f.db, compactBytes) })
 	if err == nil {
-		err = db.Sync()
+		err = to.db.Sync()
 	}
-	return errors.Join(err, db.Close())
+	return errors.Join(err, to.Close())
 }

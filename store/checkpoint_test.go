@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+)
+
+// TestDamagedWhileRunning has hub.db damaged under a running store: Run ends and says so, no frame is lost, and the next start
+// replaces the file.
+func TestDamagedWhileRunning(t *testing.T) {
+	for name, notice := range map[string]func(s *Store) error{
+		"by a checkpoint": (*Store).Checkpoint,
+		"by another": func(s *Store) error {
+			_, err := s.AddDevices([]NewDevice{{ID: "b", Kind: "meter"}})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, Options{Dir: dir})
+			register(t, s, "a")
+			done := make(chan error, 1)
+			go func() { done <- s.Run(context.WithoutCancel(t.Context())) }()
+			w := newWriter(t, s, 1)
+			w.send(10)
+			if err := s.Checkpoint(); err != nil {
+				t.Fatal(err)
+			}
+			scramble(t, filepath.Join(dir, "hub.db"))
+			w.send(10)
+			if err := notice(s); err == nil {
+				t.Error("the damage was not noticed")
+			}
+			if err := <-done; !errors.Is(err, boltfile.ErrDamaged) {
+				t.Errorf("Run ended with %v", err)
+			}
+			if err := s.Checkpoint(); !errors.Is(err, ErrClosed) {
+				t.Errorf("checkpoint afterwards: %v", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+
+			s = open(t, Options{Dir: dir})
+			defer run(t, s)()
+			if n := s.Books("a").Frames; n != 20 {
+				t.Errorf("%d frames in the books, want 20", n)
+			}
+			aside, err := filepath.Glob(filepath.Join(dir, "hub.db.damaged-*"))
+			if err != nil || len(aside) != 1 {
+				t.Errorf("set aside: %q, %v", aside, err)
+			}
+			if _, err := s.Device("a"); err != nil {
+				t.Errorf("the registry: %v", err)
+			}
+			if len(s.Status().Alarms) == 0 {
+				t.Error("no alarm")
+			}
+		})
+	}
+}
+
+// scramble overwrites all of a bbolt file but its two meta pages.
+func scramble(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	garbage := make([]byte, info.Size()-2*4096)
+	for i := range garbage {
+		garbage[i] = byte(i*7 + i>>8)
+	}
+	if _, err := f.WriteAt(garbage, 2*4096); err != nil {
+		t.Fatal(err)
+	}
+}
