@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -21,14 +22,28 @@ import (
 // cookieName is the cookie that carries the token of a device that can't set the Authorization header.
 const cookieName = "device_token"
 
-// Handler serves device.Path over HTTP/1.1 and answers any other path with 404.
+// Handler serves device.Path to devices, and any other path to people and programs, over HTTP/1.1.
 func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc(device.Path, h.serveDevice)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		socket.Refuse(w, http.StatusNotFound, "Nothing is here; devices connect by WebSocket to "+device.Path+".")
-	})
+	mux.HandleFunc("/", h.serveOther)
 	return mux
+}
+
+// bodyTimeout is how long a request may take to send its body.
+const bodyTimeout = 30 * time.Second
+
+// serveOther serves what is not for devices.
+func (h *Hub) serveOther(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// Only requests with a body: the deadline would end the others while they are being answered.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
+	h.other.ServeHTTP(w, r)
+}
+
+func nothingElse(w http.ResponseWriter, _ *http.Request) {
+	socket.Refuse(w, http.StatusNotFound, "Nothing is here; devices connect by WebSocket to "+device.Path+".")
 }
 
 // serveDevice takes a device through the handshake: is it a WebSocket of ours, whose is it, is there room for it.
@@ -41,7 +56,7 @@ func (h *Hub) serveDevice(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	network := addressOf(r.RemoteAddr)
-	if !h.reserve(w, id, network) {
+	if !h.reserve(w, r, id, network) {
 		return
 	}
 	if err := h.upgrade(w, r, token, id, network); err != nil {
@@ -55,7 +70,7 @@ func (h *Hub) serveDevice(w http.ResponseWriter, r *http.Request) {
 func (h *Hub) authenticate(w http.ResponseWriter, r *http.Request) (token, id string, ok bool) {
 	token, fromCookie := tokenOf(r)
 	if fromCookie && !ownOrigin(r) {
-		return "", "", socket.Refuse(w, http.StatusForbidden, "Send the token in the Authorization header: cookies are not accepted from pages of another origin.")
+		return "", "", h.refuse(w, r, id, http.StatusForbidden, "Send the token in the Authorization header: cookies are not accepted from pages of another origin.")
 	}
 	err := store.ErrUnknownToken
 	if token != "" {
@@ -66,20 +81,26 @@ func (h *Hub) authenticate(w http.ResponseWriter, r *http.Request) (token, id st
 	if !h.failures.take(addressOf(r.RemoteAddr)) {
 		h.counters.refusedRate.Add(1)
 		retryAfter(w, 30)
-		return "", "", socket.Refuse(w, http.StatusTooManyRequests, "Too many failed attempts from this address: check the device's token, then wait.")
+		return "", "", h.refuse(w, r, id, http.StatusTooManyRequests, "Too many failed attempts from this address: check the device's token, then wait.")
 	}
 	h.counters.refusedToken.Add(1)
 	h.log.Warn("device refused", "address", r.RemoteAddr, "reason", err)
 	switch {
 	case errors.Is(err, store.ErrRevoked):
-		return "", "", socket.Refuse(w, http.StatusForbidden, "This device is revoked: give it a new token to let it in again.")
+		return "", "", h.refuse(w, r, id, http.StatusForbidden, "This device is revoked: give it a new token to let it in again.")
 	case token == "":
 		w.Header().Set("WWW-Authenticate", "Bearer realm="+strconv.Quote(h.name))
-		return "", "", socket.Refuse(w, http.StatusUnauthorized, "Send the device's token: Authorization: Bearer TOKEN, or the cookie "+cookieName+".")
+		return "", "", h.refuse(w, r, id, http.StatusUnauthorized, "Send the device's token: Authorization: Bearer TOKEN, or the cookie "+cookieName+".")
 	default:
 		w.Header().Set("WWW-Authenticate", "Bearer realm="+strconv.Quote(h.name)+`, error="invalid_token"`) // RFC 6750 §3
-		return "", "", socket.Refuse(w, http.StatusUnauthorized, "This token is not known: register the device, or give it its present token.")
+		return "", "", h.refuse(w, r, id, http.StatusUnauthorized, "This token is not known: register the device, or give it its present token.")
 	}
+}
+
+// refuse answers with one sentence, and tells it those who watch. The id is "" for a stranger.
+func (h *Hub) refuse(w http.ResponseWriter, r *http.Request, id string, status int, sentence string) bool {
+	h.feed.Refused(r.RemoteAddr, id, fmt.Sprintf("%d: %s", status, sentence))
+	return socket.Refuse(w, status, sentence)
 }
 
 // tokenOf returns the token of a request, "" if there is none, and whether a cookie carried it.
@@ -113,11 +134,11 @@ func ownOrigin(r *http.Request) bool {
 
 // reserve takes a place for one more connection of a device, or says why there is none. The rate of handshakes is checked
 // last, and for devices only: strangers must not use it up.
-func (h *Hub) reserve(w http.ResponseWriter, id string, network netip.Prefix) bool {
+func (h *Hub) reserve(w http.ResponseWriter, r *http.Request, id string, network netip.Prefix) bool {
 	if !h.connects.take(id) {
 		h.counters.refusedRate.Add(1)
 		retryAfter(w, 20)
-		return socket.Refuse(w, http.StatusTooManyRequests, "This device connects too often: wait, and check that no other device uses its token.")
+		return h.refuse(w, r, id, http.StatusTooManyRequests, "This device connects too often: wait, and check that no other device uses its token.")
 	}
 	err := h.registry.take(id, network)
 	if err == nil && !h.handshakes.Allow() {
@@ -130,11 +151,11 @@ func (h *Hub) reserve(w http.ResponseWriter, id string, network netip.Prefix) bo
 	case errors.Is(err, errAddressFull):
 		h.counters.refusedFull.Add(1)
 		retryAfter(w, 60)
-		return socket.Refuse(w, http.StatusTooManyRequests, "This address has as many connections as the hub allows: close some, or raise the limit.")
+		return h.refuse(w, r, id, http.StatusTooManyRequests, "This address has as many connections as the hub allows: close some, or raise the limit.")
 	default: // full, busy or stopping: another time, and not all at once
 		h.counters.refusedFull.Add(1)
 		retryAfter(w, 30)
-		return socket.Refuse(w, http.StatusServiceUnavailable, "The hub "+err.Error()+": come back after the time in Retry-After.")
+		return h.refuse(w, r, id, http.StatusServiceUnavailable, "The hub "+err.Error()+": come back after the time in Retry-After.")
 	}
 }
 
@@ -150,6 +171,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, token, id string, 
 		conn.Cut()
 		return errStopping
 	}
+	h.feed.Connected(id, s.number, s.address)
 	// Revoking closes the connections it finds. It did not find this one if it came after authenticate and before enter.
 	if _, err := h.store.Authenticate(token); err != nil {
 		s.close(device.CloseRevoked, "the token is no longer valid")

@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -23,6 +24,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -34,6 +36,8 @@ type Config struct {
 	Logger *slog.Logger     // nil: slog.Default
 	Now    func() time.Time // wall clock; nil: time.Now
 	Name   string           // realm shown to devices that fail to authenticate; "": telemetry-hub
+	Feed   *live.Feed       // is told who comes and goes; nil: nobody is
+	Other  http.Handler     // serves every path but device.Path, over HTTP/1.1; nil: they are answered 404
 }
 
 // Hub accepts device connections and hands what they send to the store.
@@ -45,6 +49,8 @@ type Hub struct {
 	log      *slog.Logger
 	now      func() time.Time
 	name     string
+	feed     *live.Feed // may be nil
+	other    http.Handler
 	began    time.Time // what elapsed counts from
 	upgrader *socket.Upgrader
 
@@ -93,9 +99,12 @@ func New(c Config) *Hub {
 	if c.Name == "" {
 		c.Name = "telemetry-hub"
 	}
+	if c.Other == nil {
+		c.Other = http.HandlerFunc(nothingElse)
+	}
 	limits := c.Limits.withDefaults()
 	h := &Hub{
-		store: c.Store, limits: limits, pace: defaultPace, log: c.Logger, now: c.Now, name: c.Name,
+		store: c.Store, limits: limits, pace: defaultPace, log: c.Logger, now: c.Now, name: c.Name, feed: c.Feed, other: c.Other,
 		began:      time.Now(),
 		decoded:    make(pool[device.Data], spares),
 		outputs:    make(pool[output], spares),
@@ -128,7 +137,7 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 		IdleTimeout:       h.limits.HandshakeTimeout,
 		MaxHeaderBytes:    8 << 10,
 		ConnContext:       withConn,
-		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug), // strangers fail TLS handshakes all the time
+		ErrorLog:          log.New(serverLog{h}, "", 0),
 	}
 
 	var tasks sync.WaitGroup

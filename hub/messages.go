@@ -133,6 +133,7 @@ func (s *session) greet(m *device.Hello) {
 		skew := skewOf(m.Now, now)
 		s.skew.Store(int64(skew))
 		s.clock.doubtful = skew.Abs() > maxSkew
+		s.hub.feed.Greeted(s.device, s.number, skew)
 	}
 	schema, message, known := s.hub.store.SchemaByHash(m.SchemaHash)
 	if known {

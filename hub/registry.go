@@ -25,6 +25,7 @@ type registry struct {
 
 	mu       sync.Mutex
 	stopping bool
+	entered  uint64               // sessions so far
 	places   int                  // taken
 	networks map[netip.Prefix]int // places taken, by what addressOf returns
 	devices  map[string]*entry
@@ -100,6 +101,8 @@ func (r *registry) enter(s *session) bool {
 	}
 	old := e.current
 	e.current = s
+	r.entered++
+	s.number = r.entered
 	r.open[s] = struct{}{}
 	r.running.Add(1)
 	r.mu.Unlock()

@@ -28,6 +28,7 @@ type session struct {
 	opened  time.Duration // elapsed
 	ctx     context.Context
 	cancel  context.CancelFunc
+	number  uint64 // counts the connections in the order in which they took over
 
 	// owned by the read loop
 	hello    *device.Hello // nil: not yet come
@@ -91,13 +92,15 @@ func (s *session) end() {
 		in.Close()
 	}
 	s.hub.registry.exit(s, s.hub.now(), s.hub.elapsed())
-	s.count()
+	code, reason := s.verdict()
+	s.count(code, reason)
+	var byDevice *socket.Closed
+	s.hub.feed.Disconnected(s.device, s.number, code, reason, errors.As(s.left, &byDevice))
 }
 
 // count enters the reason of the end into log and counters.
-func (s *session) count() {
+func (s *session) count(code device.CloseCode, reason string) {
 	c := &s.hub.counters
-	code, reason := s.verdict()
 	level := slog.LevelInfo
 	switch code {
 	case device.CloseSlow:

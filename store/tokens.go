@@ -51,7 +51,7 @@ func newToken(now time.Time) (string, Token) {
 	return token, Token{Hash: sha256.Sum256([]byte(token)), Created: now.UTC()}
 }
 
-// Authenticate returns the device a token stands for, ErrUnknownToken or ErrRevoked. The token is looked up by its hash,
+// Authenticate returns the device a token stands for, or ErrUnknownToken, or the device and ErrRevoked. The token is looked up by its hash,
 // so the time taken says nothing about valid ones.
 func (s *Store) Authenticate(token string) (deviceID string, err error) {
 	hash := TokenHash(sha256.Sum256([]byte(token)))
@@ -68,7 +68,7 @@ func (s *Store) Authenticate(token string) (deviceID string, err error) {
 		switch {
 		case t.Hash != hash:
 		case d.Revoked:
-			return "", fmt.Errorf("%w: %s", ErrRevoked, id)
+			return id, fmt.Errorf("%w: %s", ErrRevoked, id)
 		case !t.Expires.IsZero() && !now.Before(t.Expires):
 			return "", ErrUnknownToken
 		default:
