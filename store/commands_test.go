@@ -354,6 +354,7 @@ func TestWhatIsSentAgain(t *testing.T) {
 	d := r.Delivery("a", 1)
 	r.exchange(d)
 	// Not when the device need not remember it any more.
+	silent := r.send(NewCommand{Device: "a", Name: "reboot", TTL: time.Hour})
 	for range commandWindow {
 		c := r.send(NewCommand{Device: "a", Name: "count", Args: map[string]any{"n": int64(1)}})
 		r.exchange(d)
@@ -362,6 +363,7 @@ func TestWhatIsSentAgain(t *testing.T) {
 	if sent := r.exchange(r.Delivery("a", 1)); len(sent) != 0 {
 		t.Errorf("after %d others: %v", commandWindow, names(sent))
 	}
+	r.want(silent.ID, CommandSent, "")
 }
 
 func TestAnswersOfOthersDoNotCount(t *testing.T) {

@@ -135,6 +135,27 @@ func (w *world) deviceActs(rt *rapid.T) {
 	}
 }
 
+// flow is a time in which much goes well.
+func (w *world) flow(rt *rapid.T) {
+	if w.delivery == nil {
+		w.connect(rt)
+	}
+	for range 2 * deviceMemory {
+		c := w.send(NewCommand{Device: "a", Name: "reboot"})
+		w.sent[c.ID] = c
+		for _, c := range w.exchange(w.delivery, w.up...) {
+			w.down = append(w.down, c.Message(w.now()))
+		}
+		w.up = nil
+		for len(w.down) > 0 {
+			w.deviceActs(rt)
+		}
+		if w.delivery == nil { // the device has rebooted
+			return
+		}
+	}
+}
+
 func (w *world) reboot(rt *rapid.T) {
 	w.cut(rt)
 	if !w.flash {
@@ -182,7 +203,7 @@ func TestNothingHappensTwiceOrTooLate(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"": w.check, "accept": w.accept, "again": w.again, "cancel": w.cancel, "connect": w.connect, "cut": w.cut,
 			"hub": w.hubActs, "hub 2": w.hubActs, "hub 3": w.hubActs, "hub 4": w.hubActs, "restart": w.restartHub,
-			"device": w.deviceActs, "device 2": w.deviceActs, "device 3": w.deviceActs, "device 4": w.deviceActs, "reboot": w.reboot, "time": w.timePasses,
+			"device": w.deviceActs, "device 2": w.deviceActs, "device 3": w.deviceActs, "device 4": w.deviceActs, "reboot": w.reboot, "time": w.timePasses, "flow": w.flow,
 		})
 		// In the end everything is settled.
 		w.connect(rt)

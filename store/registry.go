@@ -253,6 +253,9 @@ func (s *Store) RemoveDevice(id string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.forgetCommands(id); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	s.forget(id)
 	b := s.filling
