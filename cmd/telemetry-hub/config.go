@@ -30,6 +30,7 @@ const envPrefix = "TELEMETRY_HUB_"
 type config struct {
 	DataDir  string        `key:"data_dir"`
 	Listen   string        `key:"listen"`
+	Names    string        `key:"names"`
 	TLSCert  string        `key:"tls_cert"`
 	TLSKey   string        `key:"tls_key"`
 	LogLevel slog.Level    `key:"log_level"`
@@ -81,6 +82,11 @@ type limitsConfig struct {
 	WindowBytes           int           `key:"window_bytes"`
 	Idle                  time.Duration `key:"idle"`
 	WriteTimeout          time.Duration `key:"write_timeout"`
+}
+
+// names are those the hub is reached by besides the machine's own.
+func (c *config) names() []string {
+	return strings.FieldsFunc(c.Names, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 func (c *config) hubLimits() hub.Limits { return hub.Limits(c.Limits) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -33,8 +34,8 @@ func newDemo() *cobra.Command {
 		Short: "See it work: a hub and simulated devices in one process",
 		Long: `demo runs a hub on a free port of 127.0.0.1 with a temporary data directory, and
 lets devices send to it: one replays real readings of an office, the others are
-simulated. It prints the commands to look at them from another terminal. Ctrl-C
-ends it and removes the directory.`,
+simulated. It prints a link that opens the dashboard, and commands to look at them
+from another terminal. Ctrl-C ends it and removes the directory.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo(cmd.Context(), cmd.OutOrStdout(), newLogger(cmd.ErrOrStderr(), slog.LevelWarn))
@@ -66,7 +67,11 @@ func demo(ctx context.Context, stdout io.Writer, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	introduceDemo(stdout, url, dir)
+	link, err := s.demoLink()
+	if err != nil {
+		return err
+	}
+	introduceDemo(stdout, url, dir, link)
 
 	// The devices leave before the hub does.
 	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))
@@ -96,12 +101,23 @@ func registerDemo(st *store.Store) ([]firmwaresim.Credential, error) {
 	return credentials, err
 }
 
-func introduceDemo(w io.Writer, url, dir string) {
+// demoLink returns a link that opens the dashboard logged in, once. Nobody knows the user's password.
+func (s *server) demoLink() (string, error) {
+	const user = "demo"
+	if err := s.store.AddUser(user, rand.Text(), store.RoleAdmin); err != nil {
+		return "", err
+	}
+	code, err := s.store.NewLoginCode(user)
+	return s.pageURL() + "/login#" + code, err
+}
+
+func introduceDemo(w io.Writer, url, dir, link string) {
 	fmt.Fprintf(w, "A hub runs on %s with its data in %s. Its devices:\n\n", url, dir)
 	for _, d := range firmwaresim.DemoDevices() {
 		fmt.Fprintf(w, "  %-8s %s\n", d.ID, d.About)
 	}
-	fmt.Fprintf(w, "\nTo look at them, in another terminal:\n\n  export %sDATA_DIR=%s\n", envPrefix, dir)
+	fmt.Fprintf(w, "\nTo look at them in a browser, which will warn of the certificate that the hub made itself:\n\n  %s\n", link)
+	fmt.Fprintf(w, "\nOr, in another terminal:\n\n  export %sDATA_DIR=%s\n", envPrefix, dir)
 	self := ownCommand()
 	for _, args := range []string{"readings office --since 1m", "device list", "device show van", "status"} {
 		fmt.Fprintf(w, "  %s %s\n", self, args)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,8 +16,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -25,9 +28,11 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve --data-dir DIR [--listen HOST:PORT]",
 		Short: "Run the hub",
-		Long: `serve accepts devices at https://HOST:PORT/v1/device until it is told to stop by
-SIGTERM or Ctrl-C. When it is ready, it prints one line with its address and the
-fingerprint of its certificate.
+		Long: `serve accepts devices at https://HOST:PORT/v1/device, and shows the dashboard at
+https://HOST:PORT, until it is told to stop by SIGTERM or Ctrl-C. When it is ready,
+it prints one line with its address and the fingerprint of its certificate. While
+nobody can log in yet, it also prints a link that makes the first user; telemetry-hub
+user add does the same.
 
 Without --tls-cert and --tls-key, a self-signed certificate is made in the data
 directory on the first start; give DIR/tls/certificate.pem to the devices.
@@ -87,18 +92,23 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	if _, err := fmt.Fprintf(stdout, "telemetry-hub ready: https://%s (certificate sha256 %s)\n", s.ln.Addr(), s.cert.Fingerprint()); err != nil {
 		log.Warn("the ready line could not be printed", "error", err)
 	}
+	if err := s.printSetup(stdout); err != nil {
+		log.Warn("no link to make the first user could be printed", "error", err)
+	}
 	s.notify("READY=1", "STATUS=Waiting for devices on "+s.ln.Addr().String())
 	return errors.Join(g.Wait(), s.close())
 }
 
 // server is a hub with its files and sockets.
 type server struct {
-	log     *slog.Logger
-	store   *store.Store
-	cert    *hub.Certificate
-	hub     *hub.Hub
-	ln      net.Listener
-	control net.Listener
+	log       *slog.Logger
+	store     *store.Store
+	cert      *hub.Certificate
+	feed      *live.Feed
+	hub       *hub.Hub
+	dashboard *dashboard.Dashboard
+	ln        net.Listener
+	control   net.Listener
 }
 
 // openServer opens the files and binds the sockets. Everything that can fail at the start fails here.
@@ -129,8 +139,41 @@ func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
 	if s.control, err = control.Listen(cfg.DataDir); err != nil {
 		return nil, err
 	}
-	s.hub = hub.New(hub.Config{Store: s.store, Limits: cfg.hubLimits(), Logger: log})
-	return s, nil
+	version := buildVersion()
+	s.feed = live.New(live.Config{Store: s.store, Logger: log, Version: version})
+	s.hub = hub.New(hub.Config{
+		Store: s.store, Feed: s.feed, Limits: cfg.hubLimits(), Logger: log,
+		Other: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.dashboard.Handler().ServeHTTP(w, r) }),
+	})
+	s.dashboard, err = dashboard.New(dashboard.Config{
+		Store: s.store, Hub: s.hub, Feed: s.feed, Certificate: s.cert, Names: cfg.names(), Version: version, Logger: log,
+	})
+	return s, err
+}
+
+// printSetup prints the link that makes the first user, while there is none.
+func (s *server) printSetup(stdout io.Writer) error {
+	code, err := s.store.NewSetupCode()
+	if errors.Is(err, store.ErrSetupDone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "nobody can log in yet; make the first user: %s/setup#%s\n", s.pageURL(), code)
+	return err
+}
+
+// pageURL is where a browser finds the dashboard.
+func (s *server) pageURL() string {
+	host, port, _ := net.SplitHostPort(s.ln.Addr().String()) // of a TCP listener it is always both
+	if ip := net.ParseIP(host); ip.IsUnspecified() {
+		host = "localhost"
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	return "https://" + net.JoinHostPort(host, port)
 }
 
 // openStore waits a little for a command, or a hub that is ending, to let go of the files.
@@ -172,6 +215,8 @@ func (s *server) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.store.Run(storeCtx) })
 	g.Go(func() error { return control.Serve(ctx, s.control, control.Handler(s.store, s.hub)) })
+	g.Go(func() error { return s.feed.Run(ctx) })
+	g.Go(func() error { return s.dashboard.Run(ctx) })
 	g.Go(func() error {
 		defer stopStore()
 		return s.hub.Run(ctx, s.ln, s.cert.TLSConfig())
