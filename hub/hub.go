@@ -140,8 +140,10 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 		ErrorLog:          log.New(serverLog{h}, "", 0),
 	}
 
+	h.store.HubStarted()
 	var tasks sync.WaitGroup
 	sweeping, stopSweeping := context.WithCancel(context.WithoutCancel(ctx))
+	defer h.watchCommands()()
 	tasks.Go(func() { h.sweep(sweeping) })
 	served := make(chan error, 1)
 	tasks.Go(func() { served <- srv.ServeTLS(g, "", "") })
@@ -159,6 +161,7 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 			_ = srv.Close()
 		}
 	})
+	h.store.HubStopping()
 	h.sendAway()
 	stopSweeping()
 	tasks.Wait()

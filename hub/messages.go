@@ -82,7 +82,8 @@ func (s *session) controlMessage(b []byte) {
 	if device.Type(b[0]) == device.TypeSchema {
 		cost = min(schemaCost, s.controls.Burst()/2)
 	}
-	if !s.allowControl(cost) {
+	free := device.Type(b[0]) == device.TypeResult && s.solicited() // the hub itself has asked for it
+	if !free && !s.allowControl(cost) {
 		return
 	}
 	m, err := device.ParseControl(b)
@@ -103,6 +104,7 @@ func (s *session) controlMessage(b []byte) {
 		s.lost(m)
 	case *device.Result:
 		s.hub.counters.results.Add(1)
+		s.answered(m)
 	default:
 		s.close(device.CloseBadState, fmt.Sprintf("%v is for the hub to send", m.Type()))
 	}
@@ -137,7 +139,7 @@ func (s *session) greet(m *device.Hello) {
 	}
 	schema, message, known := s.hub.store.SchemaByHash(m.SchemaHash)
 	if known {
-		s.schema = schema
+		s.schema, s.settings = schema, settingsOf(schema)
 		in.Schema(message, schema)
 	}
 	s.awaited = !known
@@ -150,6 +152,7 @@ func (s *session) greet(m *device.Hello) {
 		AckDelay: uint32(s.ackDelay.Milliseconds()), Idle: uint32(min(limits.Idle.Milliseconds(), math.MaxUint32)),
 		FrameRate: uint32(min(limits.FramesPerSecond, math.MaxUint32)),
 	}))
+	s.startDelivery(m.Stream)
 }
 
 // announce takes SCHEMA: the one WELCOME asked for, or another one for the frames that follow.
@@ -166,10 +169,11 @@ func (s *session) announce(schema *device.Schema, message []byte) {
 	} else {
 		message = bytes.Clone(message)
 	}
-	s.schema = schema
+	s.schema, s.settings = schema, settingsOf(schema)
 	s.ingest.Load().Schema(message, schema)
 	s.hello.SchemaHash = hash
 	s.hub.store.NoteDevice(s.device, s.hello)
+	s.deliver() // it may have other settings
 }
 
 // lost takes LOST. A wrong number high up would make the stream's later frames duplicates of lost ones, acknowledged and
@@ -203,7 +207,9 @@ func (s *session) dataMessage(b []byte) {
 		s.check(in.Reject(s.ctx, d.Seq, device.RejectBadValue, "a time is out of range", b))
 		return
 	}
-	s.check(in.Frame(s.ctx, b, d, timing))
+	if s.check(in.Frame(s.ctx, b, d, timing)) && len(s.settings) > 0 {
+		s.reported(d, timing.Offset)
+	}
 }
 
 // reject puts a message that ParseData refused on the dead-letter shelf; the REJECT follows when it is there.

@@ -33,7 +33,8 @@ type session struct {
 	// owned by the read loop
 	hello    *device.Hello // nil: not yet come
 	schema   *device.Schema
-	awaited  bool // SCHEMA must come, with the hash of hello
+	awaited  bool      // SCHEMA must come, with the hash of hello
+	settings []setting // writable channels of schema
 	clock    deviceClock
 	frames   *rate.Limiter // DATA
 	controls *rate.Limiter // anything else
@@ -52,7 +53,8 @@ type session struct {
 	dataAt     atomic.Int64 // elapsed ns of the newest DATA; 0: none
 	skew       atomic.Int64 // ns
 	out        outbox
-	wg         sync.WaitGroup // the writer
+	courier    courier
+	wg         sync.WaitGroup // the writer and the courier
 }
 
 func newSession(h *Hub, id string, network netip.Prefix, conn *socket.Conn, address string) *session {
@@ -70,6 +72,7 @@ func (s *session) run() {
 	defer s.hub.registry.running.Done()
 	s.hub.counters.handshakes.Add(1)
 	s.hub.log.Info("device connected", "device", s.device, "address", s.address)
+	s.hub.store.DeviceConnected(s.device)
 	s.read()
 	s.end()
 }
@@ -86,12 +89,14 @@ func (s *session) read() {
 func (s *session) end() {
 	s.cancel()
 	s.out.end()
+	s.courier.end()
 	s.wg.Wait()
 	s.conn.HangUp(s.hub.pace.closing)
 	if in := s.ingest.Load(); in != nil {
 		in.Close()
 	}
 	s.hub.registry.exit(s, s.hub.now(), s.hub.elapsed())
+	s.hub.store.DeviceDisconnected(s.device)
 	code, reason := s.verdict()
 	s.count(code, reason)
 	var byDevice *socket.Closed

@@ -38,6 +38,7 @@ func (s *session) look(now time.Duration) {
 		s.close(device.CloseIdle, "nothing was heard from the device")
 		return
 	}
+	s.deliverDue(now)
 	missing := askable(in.Holes(device.MaxRanges), s.oldest)
 	if s.holes.due(now, missing, s.hub.pace) {
 		s.out.mu.Lock()

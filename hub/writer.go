@@ -12,14 +12,15 @@ import (
 // outbox is what a session has to say besides what became durable, which the store holds until it is taken. It never
 // grows: a device that reads slowly gets fewer, larger ACKs.
 type outbox struct {
-	mu      sync.Mutex
-	writing bool // the writer runs
-	again   bool // there is something to write
-	ended   bool // the writer is not to be started any more
-	timer   *time.Timer
-	delayed bool // the timer runs
-	resend  device.Ranges
-	closing *closing // set once, before ended
+	mu       sync.Mutex
+	writing  bool // the writer runs
+	again    bool // there is something to write
+	ended    bool // the writer is not to be started any more
+	timer    *time.Timer
+	delayed  bool // the timer runs
+	resend   device.Ranges
+	commands []store.Command // bounded by the store
+	closing  *closing        // set once, before ended
 }
 
 // closing is the last thing said.
@@ -139,6 +140,7 @@ func (s *session) flush(resend device.Ranges, closing *closing) {
 		s.sendControl(out, &device.Resend{Ranges: resend})
 	}
 	if closing == nil {
+		s.writeCommands(out)
 		return
 	}
 	if closing.away != nil {

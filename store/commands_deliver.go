@@ -76,6 +76,16 @@ func (d *Delivery) Exchange(results []*device.Result) (send []Command, again tim
 	return send, again, nil
 }
 
+// Record is Exchange for a connection that ends: it only records.
+func (d *Delivery) Record(results []*device.Result) error {
+	return d.store.commands.do(func(ch *commandChange) error {
+		for _, r := range results {
+			ch.answered(d.device, r)
+		}
+		return nil
+	})
+}
+
 // answered takes a RESULT. One for a command that is settled is a repeated one, and one for a command of another device is not the
 // device's to give.
 func (ch *commandChange) answered(id string, r *device.Result) {

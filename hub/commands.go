@@ -1,0 +1,185 @@
+package hub
+
+import (
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+const (
+	maxResults   = 64          // RESULTs that wait to be recorded; the device is asked again about more
+	commandBytes = 4 << 10     // of COMMANDs in a row; then ACKs get their turn
+	courierRetry = time.Second // after hub.db could not be written
+)
+
+// courier carries commands to the device of a session, and results back to the store. What it has to do may wait for the disk, so
+// it is done neither by the read loop nor by the writer, but in a goroutine that lives while there is something to do.
+type courier struct {
+	delivery  *store.Delivery // owned by that goroutine; set by HELLO
+	solicited atomic.Int64    // COMMANDs written and not answered
+	due       atomic.Int64    // elapsed ns when there is something to do again; 0: never
+
+	mu      sync.Mutex
+	ready   bool // HELLO has come
+	running bool
+	again   bool // there is something to do
+	ended   bool // the goroutine is not to be started any more
+	results []*device.Result
+	reports []store.Reported
+}
+
+// watchCommands has commands and desired values brought to devices that are connected, until stop is called.
+func (h *Hub) watchCommands() (stop func()) {
+	deliver := func(id string) {
+		if s := h.registry.find(id); s != nil {
+			s.deliver()
+		}
+	}
+	commands := h.store.WatchCommands(func(c store.Command) {
+		if c.State == store.CommandQueued || c.State == store.CommandUnknown { // new, or out of the way of another
+			deliver(c.Device)
+		}
+	})
+	desired := h.store.WatchDesired(func(set store.Setting) { deliver(set.Device) })
+	return func() { commands(); desired() }
+}
+
+// startDelivery begins to deliver, behind WELCOME.
+func (s *session) startDelivery(stream uint64) {
+	s.courier.delivery = s.hub.store.Delivery(s.device, stream)
+	s.courier.mu.Lock()
+	s.courier.ready = true
+	s.courier.mu.Unlock()
+	s.deliver()
+}
+
+// deliver lets the courier look what there is to do. It never blocks.
+func (s *session) deliver() { s.courier.post(s, func() {}) }
+
+// answered hands a RESULT to the courier.
+func (s *session) answered(r *device.Result) {
+	c := &s.courier
+	c.post(s, func() {
+		if len(c.results) < maxResults {
+			c.results = append(c.results, r)
+		}
+	})
+}
+
+// solicited says whether a RESULT answers a COMMAND, and counts it.
+func (s *session) solicited() bool {
+	if s.courier.solicited.Add(-1) >= 0 {
+		return true
+	}
+	s.courier.solicited.Add(1)
+	return false
+}
+
+// post puts something into the courier's bag and starts it.
+func (c *courier) post(s *session, put func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended || !c.ready {
+		return
+	}
+	put()
+	c.again = true
+	if !c.running {
+		c.running = true
+		s.wg.Go(s.carry)
+	}
+}
+
+// end lets the courier finish what it has, and do nothing more.
+func (c *courier) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+}
+
+// carry works until there is nothing to do.
+func (s *session) carry() {
+	defer func() {
+		if reason := recover(); reason != nil {
+			s.hub.log.Error("panic in a device session", "device", s.device, "panic", reason, "stack", string(debug.Stack()))
+			s.conn.Cut()
+		}
+	}()
+	c := &s.courier
+	for {
+		c.mu.Lock()
+		if !c.again {
+			c.running = false
+			c.mu.Unlock()
+			return
+		}
+		results, reports := c.results, c.reports
+		c.again, c.results, c.reports = false, nil, nil
+		c.mu.Unlock()
+		if err := s.carryOnce(results, reports); err != nil {
+			s.hub.log.Error("commands cannot be delivered", "device", s.device, "error", err)
+			c.mu.Lock()
+			c.results, c.reports = append(results, c.results...), append(reports, c.reports...)
+			c.mu.Unlock()
+			c.due.Store(int64(s.hub.elapsed() + courierRetry))
+		}
+	}
+}
+
+// carryOnce records what has come and takes what is to be sent. From a session that ends nothing is sent any more.
+func (s *session) carryOnce(results []*device.Result, reports []store.Reported) error {
+	if len(reports) > 0 {
+		if _, err := s.hub.store.Report(s.device, reports); err != nil {
+			return err
+		}
+	}
+	if s.ctx.Err() != nil {
+		return s.courier.delivery.Record(results)
+	}
+	send, again, err := s.courier.delivery.Exchange(results)
+	if err != nil {
+		return err
+	}
+	due := int64(0)
+	if !again.IsZero() {
+		due = max(1, int64(s.hub.elapsed()+again.Sub(s.hub.now())))
+	}
+	s.courier.due.Store(due)
+	if len(send) > 0 {
+		s.out.mu.Lock()
+		s.out.commands = append(s.out.commands, send...)
+		s.out.mu.Unlock()
+		s.wake()
+	}
+	return nil
+}
+
+// deliverDue is deliver when its time has come.
+func (s *session) deliverDue(now time.Duration) {
+	if due := s.courier.due.Load(); due != 0 && int64(now) >= due {
+		s.deliver()
+	}
+}
+
+// writeCommands writes the COMMANDs that wait, a few at a time.
+func (s *session) writeCommands(out *output) {
+	for written := 0; written < commandBytes; written += len(out.message) {
+		o := &s.out
+		o.mu.Lock()
+		if len(o.commands) == 0 {
+			o.commands = nil
+			o.mu.Unlock()
+			return
+		}
+		c := o.commands[0]
+		o.commands = o.commands[1:]
+		o.mu.Unlock()
+		s.courier.solicited.Add(1)
+		s.sendControl(out, c.Message(s.hub.now()))
+	}
+	s.wake()
+}
