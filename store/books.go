@@ -23,6 +23,7 @@ type account struct {
 	device  string
 	streams []*streamSet // the one used last at the end
 	boots   []bootOffset // the one recorded last at the end
+	incidents
 
 	tally         // with the batch being filled
 	writing tally // with the batch being written
@@ -51,6 +52,7 @@ type streamSet struct {
 	id      uint64
 	settled device.SeqSet
 	durable device.SeqSet
+	course
 }
 
 type bootOffset struct {

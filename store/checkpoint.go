@@ -29,6 +29,7 @@ type checkpoint struct {
 	sources       []*source
 	sourceRecords [][]byte
 	pruned        []uint64
+	incidents     incidentNotes
 	export        []byte // exportRecord; nil: as it was
 	exportFirst   uint64 // the lowest position in it
 	askers        []chan error
@@ -60,6 +61,7 @@ func (s *Store) snapshot() *checkpoint {
 		cp.accounts = append(cp.accounts, a)
 		cp.records = append(cp.records, a.record())
 	}
+	cp.incidents = s.noteIncidents()
 	return cp
 }
 
@@ -106,6 +108,7 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 			src.saved = err == nil
 		}
 		if err != nil {
+			cp.incidents.back()
 			s.forgotten = append(cp.forgotten, s.forgotten...)
 			s.sources.pruned = append(cp.pruned, s.sources.pruned...)
 		}
@@ -129,7 +132,7 @@ func (s *Store) save(cp *checkpoint) error {
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		books := tx.Bucket(bucketBooks)
 		for _, id := range cp.forgotten {
-			if err := books.Delete([]byte(id)); err != nil {
+			if err := errors.Join(books.Delete([]byte(id)), tx.Bucket(bucketIncidents).Delete([]byte(id))); err != nil {
 				return err
 			}
 		}
@@ -137,6 +140,9 @@ func (s *Store) save(cp *checkpoint) error {
 			if err := put(books, []byte(a.device), cp.records[i]); err != nil {
 				return err
 			}
+		}
+		if err := cp.incidents.save(tx); err != nil {
+			return err
 		}
 		if err := saveSources(tx, cp.sources, cp.sourceRecords, cp.pruned); err != nil {
 			return err
@@ -209,7 +215,17 @@ type Gap struct {
 	Cause    string    `json:"cause"`
 	Tail     string    `json:"tail,omitempty"`      // the tail that misses it, if others had it
 	SetAside string    `json:"set_aside,omitempty"` // where the damaged file is kept
+	From     time.Time `json:"from,omitzero"`       // receipt of the entry before it; zero: not known
+	To       time.Time `json:"to,omitzero"`         // receipt of the entry behind it; zero: not known
 	Noticed  time.Time `json:"noticed"`
+}
+
+// between returns the gap with the times of receipt of its neighbours, if both are known.
+func (g Gap) between(from, to time.Time) Gap {
+	if !from.IsZero() && !to.IsZero() {
+		g.From, g.To = from.UTC(), to.UTC()
+	}
+	return g
 }
 
 // damaged is the gap that a reader of the journal passed over.
@@ -227,14 +243,15 @@ func (s *Store) damaged(skipped journal.Gap) Gap {
 func (s *Store) enterGap(g Gap) {
 	s.mu.Lock()
 	known := slices.ContainsFunc(s.gaps, func(old Gap) bool {
-		return old.First <= g.First && g.Last <= old.Last && (old.Tail == "" || old.Tail == g.Tail)
+		timed := old.From.IsZero() && !g.From.IsZero() && old.First == g.First && old.Last == g.Last
+		return old.First <= g.First && g.Last <= old.Last && (old.Tail == "" || old.Tail == g.Tail) && !timed
 	})
 	// A long outage drops segment after segment: that is one gap, growing.
 	grown := slices.IndexFunc(s.gaps, func(old Gap) bool {
 		return old.Last+1 == g.First && old.Tail == g.Tail && old.Cause == g.Cause && g.SetAside == ""
 	})
 	if grown >= 0 {
-		g.First = s.gaps[grown].First
+		g.First, g.From = s.gaps[grown].First, s.gaps[grown].From
 	}
 	s.mu.Unlock()
 	if known {
@@ -246,7 +263,7 @@ func (s *Store) enterGap(g Gap) {
 		err = s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketGaps), append(key8(g.First), g.Tail...), value) })
 	}
 	s.mu.Lock()
-	s.gaps = slices.DeleteFunc(s.gaps, func(old Gap) bool { return old.First == g.First && old.Tail == g.Tail && old.Last < g.Last })
+	s.gaps = slices.DeleteFunc(s.gaps, func(old Gap) bool { return old.First == g.First && old.Tail == g.Tail && old.Last <= g.Last })
 	s.gaps = append(s.gaps, g)
 	s.mu.Unlock()
 	s.alarms.set("gaps", s.gapText())

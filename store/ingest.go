@@ -103,6 +103,7 @@ func (in *Ingest) Frame(ctx context.Context, message []byte, d *device.Data, t T
 			err = errNoSchema
 			return
 		}
+		highest := in.set.settled.Max()
 		if !in.settle(b, d.Seq, &err) {
 			return
 		}
@@ -112,6 +113,7 @@ func (in *Ingest) Frame(ctx context.Context, message []byte, d *device.Data, t T
 		a := in.account
 		a.frames++
 		a.readings += uint64(d.Readings())
+		a.reached(in.set, highest, d, t.Offset)
 		a.newest(d, t.Offset, b.opened.UnixMicro())
 	}); e != nil {
 		return e
@@ -151,7 +153,7 @@ func (in *Ingest) Lost(ctx context.Context, l *device.Lost) error {
 		}
 		in.touch(b)
 		in.waiting.seqs.AddRange(l.First, l.Last)
-		in.account.lost += in.set.settled.AddRange(l.First, l.Last)
+		in.account.lose(in.set, l.First, l.Last, l.Reason, b.opened)
 		b.scratch = appendLost(b.scratch[:0], in.account.device, in.stream, l)
 		b.append(b.scratch)
 	}); e != nil {

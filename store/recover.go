@@ -24,6 +24,7 @@ func (s *Store) recover(report *journal.Report) error {
 	if err := s.replay(); err != nil {
 		return fmt.Errorf("replay the journal: %w", err)
 	}
+	s.endLostRun()
 	for _, a := range s.accounts {
 		a.writing, a.durable = a.tally, a.tally
 	}
@@ -53,6 +54,9 @@ func (s *Store) loadCheckpoint() error {
 		})
 		if err != nil {
 			return err
+		}
+		if err := s.loadIncidents(tx); err != nil {
+			return fmt.Errorf("incidents: %w", err)
 		}
 		err = each(tx.Bucket(bucketGaps), func(_, v []byte) error {
 			var g Gap
@@ -98,6 +102,7 @@ func (s *Store) replay() error {
 	r := s.journal.Reader(from)
 	defer r.Close()
 	var scratch device.Data
+	var before time.Time
 	for {
 		block, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -107,8 +112,9 @@ func (s *Store) replay() error {
 			return err
 		}
 		if gap := block.Skipped; gap.First != 0 {
-			s.enterGap(s.damaged(gap))
+			s.enterGap(s.damaged(gap).between(before, block.Time))
 		}
+		before = block.Time
 		for position, b := range block.Entries() {
 			var e entry
 			if err := parseEntry(b, &e); err != nil {
@@ -160,7 +166,7 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scrat
 		}})
 	case entryLost:
 		set := a.stream(e.stream)
-		a.lost += set.settled.AddRange(e.first, e.last)
+		a.lose(set, e.first, e.last, device.LostReason(e.code), received)
 		set.durable.AddRange(e.first, e.last)
 	case entryDuplicates:
 		a.duplicates += e.count
@@ -183,9 +189,11 @@ func (s *Store) replayFrame(position uint64, received time.Time, e *entry, d *de
 	a.dirty = true
 	set := a.stream(src.stream)
 	set.durable.Add(d.Seq)
+	highest := set.settled.Max()
 	if set.settled.Add(d.Seq) {
 		a.frames++
 		a.readings += uint64(d.Readings())
+		a.reached(set, highest, d, e.offset)
 		a.newest(d, e.offset, received.UnixMicro())
 	}
 }

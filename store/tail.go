@@ -20,6 +20,7 @@ const (
 type historyTail struct {
 	store *Store
 	news  chan struct{} // capacity 1: the journal has grown
+	read  time.Time     // receipt of the block read last; owned by run
 
 	mu      sync.Mutex
 	next    uint64        // the position it reads next
@@ -45,7 +46,7 @@ func (t *historyTail) run(ctx context.Context) {
 		case err == nil:
 			err = t.block(ctx, &block)
 		case errors.As(err, &trimmed):
-			t.store.enterGap(Gap{First: t.position(), Last: trimmed.First - 1, Cause: "dropped at the journal's limit before the history had read it"})
+			t.store.enterGap(t.dropped(trimmed.First))
 			t.history().SkipTo(trimmed.First)
 			t.advance(trimmed.First, nil)
 			r.Close()
@@ -86,8 +87,9 @@ func (t *historyTail) caughtUp(ctx context.Context, tick <-chan time.Time) error
 // block hands the frames of a block to the history.
 func (t *historyTail) block(ctx context.Context, block *journal.Block) error {
 	if gap := block.Skipped; gap.First != 0 {
-		t.store.enterGap(t.store.damaged(gap))
+		t.store.enterGap(t.store.damaged(gap).between(t.read, block.Time))
 	}
+	t.read = block.Time
 	for position, b := range block.Entries() {
 		if err := t.entry(position, block.Time, b); err != nil {
 			t.advance(position, nil)
@@ -96,6 +98,17 @@ func (t *historyTail) block(ctx context.Context, block *journal.Block) error {
 	}
 	t.advance(block.First+uint64(block.Count), nil)
 	return nil
+}
+
+// dropped is the gap between what the history has read and the first entry that the journal still holds.
+func (t *historyTail) dropped(first uint64) Gap {
+	g := Gap{First: t.position(), Last: first - 1, Cause: "dropped at the journal's limit before the history had read it"}
+	for _, segment := range t.store.journal.Segments() {
+		if segment.First == first {
+			return g.between(t.read, segment.Oldest)
+		}
+	}
+	return g
 }
 
 func (t *historyTail) entry(position uint64, received time.Time, b []byte) error {

@@ -35,6 +35,7 @@ type Decimated struct {
 	Series []Series // one for each channel of the query
 	Others []Other  // what else the device measured in that time, by name, type and unit; at most maxOthers
 
+	Expired time.Time     // what was received before has been deleted at the history's limits; zero: nothing has
 	Gaps    []Span        // without any reading of the series, by time; at most maxGaps
 	MinGap  time.Duration // Gaps are longer than this: 3 times what is expected, or more if there were too many of them
 	Spacing time.Duration // as observed between most samples, to about an eighth; 0: too few samples
@@ -84,6 +85,7 @@ func (h *History) Decimate(ctx context.Context, q DecimateQuery) (*Decimated, er
 		return nil, errClosed
 	}
 	defer s.report()
+	expired := h.expired()
 	for {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -93,7 +95,9 @@ func (h *History) Decimate(ctx context.Context, q DecimateQuery) (*Decimated, er
 			return nil, err
 		}
 		if !ok {
-			return d.result(), nil
+			out := d.result()
+			out.Expired = expired
+			return out, nil
 		}
 		s.take(src)
 		if ok, err = s.load(src); err != nil {
@@ -104,6 +108,24 @@ func (h *History) Decimate(ctx context.Context, q DecimateQuery) (*Decimated, er
 			s.unload(src)
 		}
 	}
+}
+
+// expired is up to when readings were received that the limits have made the history delete; zero if there are none, or if
+// the blocks that are gone may have been those of removed devices only.
+func (h *History) expired() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	oldest := time.UnixMilli(h.received).UTC()
+	full := h.used > h.opts.MaxBytes-h.opts.MaxBytes/10
+	switch {
+	case h.oldest <= 1 || h.oldest >= h.state.next || !full && h.opts.MaxAge <= 0:
+		return time.Time{}
+	case !full:
+		if limit := h.opts.Now().Add(-h.opts.MaxAge).UTC(); limit.Before(oldest) {
+			return limit
+		}
+	}
+	return oldest
 }
 
 // decimation is a query under way.
