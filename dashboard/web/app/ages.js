@@ -24,10 +24,17 @@ export function ago(ms, kind = 'ago') {
  * @param {number} ms
  */
 export function setAgo(element, ms) {
+  if (!ms) {
+    delete element.dataset.moment
+    element.removeAttribute('datetime')
+    element.title = ''
+    setText(element, '–')
+    return
+  }
   if (element.dataset.moment !== String(ms)) {
     element.dataset.moment = String(ms)
-    element.title = ms ? dateTime(ms) : ''
-    if (ms) element.setAttribute('datetime', new Date(ms).toISOString())
+    element.title = dateTime(ms)
+    element.setAttribute('datetime', new Date(ms).toISOString())
   }
   say(element)
 }
@@ -35,7 +42,7 @@ export function setAgo(element, ms) {
 /** @param {HTMLElement} element */
 function say(element) {
   const ms = Number(element.dataset.moment)
-  setText(element, element.dataset.kind === 'for' && ms ? duration(now() - ms) : age(ms))
+  setText(element, element.dataset.kind === 'for' ? duration(now() - ms) : age(ms))
 }
 
 function tick() {

@@ -33,7 +33,7 @@ export function buildFrame() {
   const who = h('span', { class: 'who' })
   const out = h('button', { type: 'button', class: 'quiet', on: { click: () => void leave() } })
   const header = h('header', { class: 'top', hidden: true },
-    h('a', { class: 'brand', href: '/' }, logo(), h('span', { text: 'telemetry-hub' })), nav,
+    h('a', { class: 'brand', href: '/', 'aria-label': 'telemetry-hub' }, logo(), h('span', { text: 'telemetry-hub' })), nav,
     h('div', { class: 'tools' }, limited, chip, pauseButton, helpButton, who, out))
   const bannerText = h('span')
   const bannerMore = h('span')

@@ -164,13 +164,13 @@ export function dateTime(ms) {
 }
 
 /**
- * The time of day today, with the date on other days.
+ * The time of day today, "14:02:11"; on other days the date and the minute, "2026-03-04 14:02".
  * @param {number} ms
  */
 export function moment(ms) {
   if (!ms) return '–'
   const p = parts(ms)
-  return p.date === parts(now()).date ? p.time : `${p.date} ${p.time}`
+  return p.date === parts(now()).date ? p.time : `${p.date} ${p.time.slice(0, 5)}`
 }
 
 /**

@@ -144,6 +144,7 @@ export default {
   'health.export.paused': 'Paused',
   'health.export.waiting': '{n} {n:frame waits|frames wait}',
   'health.export.horizon': 'in an outage the journal lasts until {time} ({t})',
+  'health.export.horizon.now': 'the journal lasts until {time} ({t})',
   'health.letters': 'Dead letters',
   'health.letters.look': 'Look at them',
   'health.alarms': 'Alarms',

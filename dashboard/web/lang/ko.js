@@ -144,6 +144,7 @@ export default {
   'health.export.paused': '일시 중지됨',
   'health.export.waiting': '대기 프레임 {n}개',
   'health.export.horizon': '중단되어도 저널이 {time}까지 버팀({t})',
+  'health.export.horizon.now': '저널이 {time}까지 버팀({t})',
   'health.letters': '데드 레터',
   'health.letters.look': '살펴보기',
   'health.alarms': '경보',

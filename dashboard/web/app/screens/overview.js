@@ -97,7 +97,7 @@ function build() {
 }
 
 function countTiles() {
-  const tiles = ['all', 'attention', ...deviceStates].map((state) => {
+  const tiles = ['attention', ...deviceStates, 'all'].map((state) => {
     const count = h('strong', { class: 'count' })
     const link = h('a', { class: `tile state-${state === 'attention' ? 'alarm' : state}`, href: state === 'all' ? '/devices' : `/devices?state=${state}` },
       count, h('span', { class: 'badge' }, state !== 'all' && stateIcon(state === 'attention' ? 'alarm' : state),

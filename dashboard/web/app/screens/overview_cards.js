@@ -93,7 +93,7 @@ function card(first, ended) {
         shownState = row.state
       }
       setAgo(seen, row.seen ?? 0)
-      if (!row.seen) setText(seen, t('state.never'))
+      if (!row.seen) setText(seen, t('devices.noframe'))
       if (row.values) first = { ...first, values: row.values }
       showValues(values, row.values ?? [], row.state)
       const number = drawn(row)

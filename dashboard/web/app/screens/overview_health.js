@@ -96,7 +96,7 @@ function sayExport(l, e) {
   const well = e.state === 'reachable'
   const parts = []
   if (e.waiting_frames > 0) parts.push(t('health.export.waiting', { n: e.waiting_frames }))
-  if (e.horizon) parts.push(t('health.export.horizon', { time: moment(e.horizon), t: duration(e.horizon - now()) }))
+  if (e.horizon) parts.push(t(well ? 'health.export.horizon' : 'health.export.horizon.now', { time: moment(e.horizon), t: duration(e.horizon - now()) }))
   if (!well && e.reason) parts.unshift(e.reason)
   const key = 'health.export.' + String(e.state).replaceAll(' ', '_')
   l.say(t(key) === key ? e.state : t(key), parts.join(' · '), well ? '' : 'warning')
