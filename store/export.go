@@ -183,11 +183,16 @@ func (t *exportTail) recorded(first uint64) {
 	t.saved = first
 }
 
-// fly says that a batch is on its way.
-func (t *exportTail) fly(s span) {
+// fly says that a batch is on its way. It returns false if it must not go: some of it was given up while it was being filled,
+// and the books say so already.
+func (t *exportTail) fly(s span) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if all, ok := t.pending.within(s); !ok || all != s {
+		return false
+	}
 	t.flying = append(t.flying, s)
+	return true
 }
 
 // landed says that the positions of a batch need not be exported any more.

@@ -46,17 +46,20 @@ func (t *exportTail) stepLive(ctx context.Context, r *exportReader, b *exportBat
 	err := r.fill(b, span{at, endless})
 	end := t.store.journal.Next()
 	switch {
-	case err != nil:
+	case b.first == b.next && err != nil:
 		t.unreadable(ctx, err)
+		t.leap(end) // what follows may be readable
 		return true
 	case b.first == b.next:
 		return false
 	case b.next < end && t.store.now().Sub(b.newest) > leapAfter:
 		t.leap(end)
 		return true
+	case !t.fly(b.span):
+		t.leap(b.next)
+		return true
 	}
 	t.moveLive(b.next)
-	t.fly(b.span)
 	return t.deliver(ctx, b)
 }
 
@@ -96,46 +99,50 @@ func (t *exportTail) fillBacklog(ctx context.Context, free <-chan *exportBatch, 
 	r := exportReader{tail: t}
 	defer r.close()
 	for {
-		var b *exportBatch
 		select {
-		case b = <-free:
-		case <-ctx.Done():
-			return
-		}
-		for {
-			s, ok := t.nextBacklog()
-			if ok {
-				err := r.fill(b, s)
-				if b.first < b.next {
-					break
-				}
-				if err != nil {
-					t.unreadable(ctx, err)
-				}
-				if ctx.Err() != nil {
-					return
-				}
-				continue
+		case b := <-free:
+			if !t.nextBacklog(ctx, &r, b) {
+				return
 			}
-			r.close()
-			*b = exportBatch{} // its memory may not be needed for long
 			select {
-			case <-t.backlog:
+			case full <- b:
 			case <-ctx.Done():
 				return
 			}
-		}
-		t.fly(b.span)
-		select {
-		case full <- b:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// nextBacklog returns the oldest positions that neither are on their way nor belong to the live lane.
-func (t *exportTail) nextBacklog() (span, bool) {
+// nextBacklog fills b with the oldest of the backlog as soon as there is some, and returns false when ctx ends.
+func (t *exportTail) nextBacklog(ctx context.Context, r *exportReader, b *exportBatch) bool {
+	for ctx.Err() == nil {
+		s, ok := t.oldestBacklog()
+		if !ok {
+			r.close()
+			*b = exportBatch{} // its memory may not be needed for long
+			select {
+			case <-t.backlog:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		err := r.fill(b, s)
+		switch {
+		case b.first < b.next:
+			if t.fly(b.span) {
+				return true
+			}
+		case err != nil:
+			t.unreadable(ctx, err)
+		}
+	}
+	return false
+}
+
+// oldestBacklog returns the oldest positions that neither are on their way nor belong to the live lane.
+func (t *exportTail) oldestBacklog() (span, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	todo := t.pending

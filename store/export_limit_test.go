@@ -63,6 +63,46 @@ func TestJournalLimitDropsOldest(t *testing.T) {
 	}
 }
 
+// TestDroppedWhileFilled gives positions up while a batch is made of them: what the books call dropped is not sent.
+func TestDroppedWhileFilled(t *testing.T) {
+	dir := t.TempDir()
+	s := exporting(t, Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"})
+	register(t, s, "a")
+	stop := run(t, s)
+	newMeter(t, s, "a").send(100)
+	stop()
+
+	s = exporting(t, Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"})
+	defer s.Close()
+	r := exportReader{tail: s.export}
+	defer r.close()
+	var b exportBatch
+	whole, ok := s.export.oldestBacklog()
+	if err := r.fill(&b, whole); !ok || err != nil || b.lines.Lines() != 100 {
+		t.Fatalf("%d lines, %v", b.lines.Lines(), err)
+	}
+	const dropped = 40
+	s.export.drop(whole.first + dropped)
+	if s.export.fly(b.span) {
+		t.Error("a batch flies although a part of it was dropped")
+	}
+	rest, _ := s.export.oldestBacklog()
+	if n := s.Status().Export.Dropped; n != dropped || rest != (span{whole.first + dropped, whole.next}) {
+		t.Errorf("%d dropped, %v is left of %v", n, rest, whole)
+	}
+	if err := r.fill(&b, rest); err != nil || !s.export.fly(b.span) {
+		t.Errorf("the rest does not fly: %v", err)
+	}
+	s.export.drop(whole.next)
+	if n := s.Status().Export.Dropped; n != dropped {
+		t.Errorf("%d dropped with those on their way", n)
+	}
+	s.export.landed(b.span)
+	if rest, ok := s.export.oldestBacklog(); ok {
+		t.Errorf("%v is left", rest)
+	}
+}
+
 // TestWhatWaitsIsKept opens the store without an export, as a command does: the journal must keep what waits.
 func TestWhatWaitsIsKept(t *testing.T) {
 	db := influxtest.Prepare(t)

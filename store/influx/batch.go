@@ -17,7 +17,11 @@ type line struct {
 	end    int    // in Batch.text, its line break included
 	count  int    // of lines in it
 	device string // whose it is; empty in a text
+	shape  uint64 // a hash of its fields and their types: what a server thinks of a line depends on little else
 }
+
+// alike says whether a server is likely to take both lines or none.
+func (l *line) alike(o *line) bool { return l.device == o.device && l.shape == o.shape }
 
 // Lines is how many lines, or texts, the batch has.
 func (b *Batch) Lines() int { return len(b.lines) }
@@ -57,7 +61,7 @@ func (b *Batch) span(first, last int) (text []byte, count int) {
 	return b.text[b.start(first):b.start(last)], count
 }
 
-// grouped returns the lines sorted by device, the devices in suspects last, and where each line was before. good is how
+// grouped returns the lines sorted by device and shape, the devices in suspects last, and where each line was before. good is how
 // many lines are of other devices.
 func (b *Batch) grouped(suspects map[string]bool) (sorted *Batch, was []int, good int) {
 	was = make([]int, len(b.lines))
@@ -67,15 +71,15 @@ func (b *Batch) grouped(suspects map[string]bool) (sorted *Batch, was []int, goo
 			good++
 		}
 	}
-	slices.SortStableFunc(was, func(x, y int) int {
-		dx, dy := b.lines[x].device, b.lines[y].device
-		if sx, sy := suspects[dx], suspects[dy]; sx != sy {
+	slices.SortStableFunc(was, func(i, j int) int {
+		x, y := &b.lines[i], &b.lines[j]
+		if sx, sy := suspects[x.device], suspects[y.device]; sx != sy {
 			if sx {
 				return 1
 			}
 			return -1
 		}
-		return cmp.Compare(dx, dy)
+		return cmp.Or(cmp.Compare(x.device, y.device), cmp.Compare(x.shape, y.shape))
 	})
 	sorted = &Batch{text: make([]byte, 0, len(b.text)), lines: make([]line, 0, len(b.lines))}
 	for _, i := range was {

@@ -25,6 +25,7 @@ func Check(ctx context.Context, c Config, now time.Time) (language string, err e
 		return "", err
 	}
 	defer w.Close()
+	c.Timeout = w.timeout
 	// The value names the point.
 	value := float64(now.UnixMicro())
 	point := fmt.Sprintf("%s value=%s %d\n", checkMeasurement, strconv.FormatFloat(value, 'f', -1, 64), now.UnixNano())

@@ -84,12 +84,12 @@ func (d *delivery) split(ctx context.Context, first, last int, refusal *Refusal)
 	return d.send(ctx, middle, last)
 }
 
-// middle returns where to cut the lines first to last−1 in two: between two devices, if there are several.
+// middle returns where to cut the lines first to last−1 in two: between two that are not alike, if there are such.
 func (b *Batch) middle(first, last int) int {
 	middle := (first + last) / 2
 	for i := range middle - first + 1 {
 		for _, at := range [...]int{middle - i, middle + i} {
-			if first < at && at < last && b.lines[at-1].device != b.lines[at].device {
+			if first < at && at < last && !b.lines[at-1].alike(&b.lines[at]) {
 				return at
 			}
 		}

@@ -35,22 +35,29 @@ func fleet(b *influx.Batch, devices int, odd map[int]bool, sample int64) {
 	}
 }
 
-// TestBadLinesAreIsolated has some devices of many send text as a number: all other lines are written, and once the
-// devices are known, one request more is all they cost.
-func TestBadLinesAreIsolated(t *testing.T) {
-	s := influxtest.Start(t)
+// counting is a proxy before a server that counts the requests.
+func counting(t *testing.T, s *influxtest.Server) (address string, requests *atomic.Int64) {
+	t.Helper()
 	target, err := url.Parse(s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var requests atomic.Int64
+	requests = &atomic.Int64{}
 	forward := httputil.NewSingleHostReverseProxy(target)
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		forward.ServeHTTP(w, r)
 	}))
-	defer proxy.Close()
-	w := newWriter(t, influx.Config{URL: proxy.URL})
+	t.Cleanup(proxy.Close)
+	return proxy.URL, requests
+}
+
+// TestBadLinesAreIsolated has some devices of many send text as a number: all other lines are written, and once the
+// devices are known, one request more is all they cost.
+func TestBadLinesAreIsolated(t *testing.T) {
+	s := influxtest.Start(t)
+	proxy, requests := counting(t, s)
+	w := newWriter(t, influx.Config{URL: proxy})
 
 	odd := map[int]bool{7: true, 8: true, 199: true}
 	var b influx.Batch
@@ -87,6 +94,53 @@ func TestBadLinesAreIsolated(t *testing.T) {
 	got := row(t, s, `SELECT count(v) FROM m`)
 	if n := fmt.Sprint(got["count"]); n != "9940" {
 		t.Errorf("%s lines are there, want 9940", n)
+	}
+}
+
+// TestSparseBadField has a field of a wrong type in every third line of a device: that these lines are alike keeps their
+// isolation short.
+func TestSparseBadField(t *testing.T) {
+	s := influxtest.Start(t)
+	proxy, requests := counting(t, s)
+	w := newWriter(t, influx.Config{URL: proxy})
+	// Types are settled for each shard, which is a week.
+	if err := w.Write(t.Context(), fmt.Appendf(nil, "m,device=x state=1 %d\n", epoch.UnixNano())); err != nil {
+		t.Fatal(err)
+	}
+	schema := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", Type: device.Int}, {ID: 2, Name: "state", Type: device.String}}}
+	series := influx.NewSeries("m", "d", nil, schema)
+	const samples = 300
+	d := &device.Data{Seq: 1, Columns: []device.Column{{ID: 1, Type: device.Int}, {ID: 2, Type: device.String}}}
+	for i := range samples {
+		d.Times = append(d.Times, epoch.UnixMicro()+int64(i))
+		d.Columns[0].Bits = append(d.Columns[0].Bits, uint64(i))
+		d.Columns[1].Text = append(d.Columns[1].Text, []byte("on"))
+		d.Columns[1].Present = append(d.Columns[1].Present, i%3 == 0)
+	}
+	var (
+		e influx.Encoder
+		b influx.Batch
+	)
+	fleet(&b, 100, nil, 0)
+	e.Append(&b, series, d, 0)
+	for round, most := range []int64{20, 4} {
+		requests.Store(0)
+		bad, err := w.Deliver(t.Context(), &b)
+		if err != nil || len(bad) != samples/3 {
+			t.Fatalf("%d lines refused, %v", len(bad), err)
+		}
+		for i, l := range bad {
+			if l.Line != 100+3*i {
+				t.Fatalf("line %d was refused: %s", l.Line, l.Text)
+			}
+		}
+		if n := requests.Load(); n > most {
+			t.Errorf("round %d: %d requests, at most %d", round, n, most)
+		}
+	}
+	got := row(t, s, `SELECT count(v) FROM m`)
+	if n := fmt.Sprint(got["count"]); n != fmt.Sprint(100+samples*2/3) {
+		t.Errorf("%s lines are there", n)
 	}
 }
 

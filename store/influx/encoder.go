@@ -14,6 +14,9 @@ import (
 // ns for itself.
 const maxTime = (math.MaxInt64 - 1) / 1000
 
+// fnvPrime is the multiplier of FNV-1a with 64 bits.
+const fnvPrime = 1<<40 + 0x1b3
+
 // Skipped counts readings that have no place in InfluxDB.
 type Skipped struct {
 	NotFinite uint64 `json:"not_finite"`  // NaN or an infinity
@@ -31,6 +34,7 @@ type Encoder struct {
 	enc     lineprotocol.Encoder
 	columns []column
 	text    []byte
+	shape   uint64 // of the line encoded last
 }
 
 // column is a column of the frame being encoded.
@@ -61,7 +65,7 @@ func (e *Encoder) Append(b *Batch, s *Series, d *device.Data, offset int64) (ski
 			skipped.OutOfTime += e.present(i)
 		}
 		if end := len(e.enc.Bytes()); end > b.end() {
-			b.lines = append(b.lines, line{end: end, count: 1, device: s.device})
+			b.lines = append(b.lines, line{end: end, count: 1, device: s.device, shape: e.shape})
 		}
 	}
 	b.text = e.enc.Bytes()
@@ -78,6 +82,7 @@ func inTime(t, offset int64) bool {
 // line encodes sample i, whose time is at µs, unless it has no fields. It returns how many values were not finite.
 func (e *Encoder) line(s *Series, i int, at int64) (notFinite uint64) {
 	begun := false
+	e.shape = 0
 	for c := range e.columns {
 		column := &e.columns[c]
 		if column.Present != nil && !column.Present[i] {
@@ -96,6 +101,7 @@ func (e *Encoder) line(s *Series, i int, at int64) (notFinite uint64) {
 			}
 		}
 		e.enc.AddField(column.field, value)
+		e.shape = (e.shape ^ uint64(column.ID)<<8 ^ uint64(column.Type)) * fnvPrime
 	}
 	if begun {
 		e.enc.EndLine(time.UnixMicro(at))
