@@ -225,32 +225,3 @@ func (r *response) wants(status int, v any) *response {
 	}
 	return r
 }
-
-func TestLogin(t *testing.T) {
-	s := newSite(t)
-	c := s.caller()
-	c.do("GET", "/api/v1/session", nil).wants(http.StatusUnauthorized, nil)
-	var got sessionAnswer
-	r := c.login("Operator", password).wants(http.StatusOK, &got)
-	want := sessionAnswer{
-		User: "operator", Role: store.RoleOperator, Via: "session", Version: "v1.2.3", Now: s.clock().UnixMilli(),
-		Expires: s.clock().Add(7 * 24 * time.Hour).UnixMilli(),
-	}
-	if got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-	if k := r.cookie; k == nil || !k.Secure || !k.HttpOnly || k.SameSite != http.SameSiteStrictMode || k.Path != "/" || k.Domain != "" ||
-		k.MaxAge < 7*24*3600 {
-		t.Errorf("the cookie is %v", r.cookie)
-	}
-	if r.header.Get("Cache-Control") != "no-store" {
-		t.Errorf("Cache-Control %q", r.header.Get("Cache-Control"))
-	}
-	c.do("GET", "/api/v1/session", nil).wants(http.StatusOK, nil)
-	secret := c.cookie
-	if r := c.do("DELETE", "/api/v1/session", nil).wants(http.StatusNoContent, nil); r.cookie == nil || r.cookie.MaxAge >= 0 || r.cookie.Value != "" {
-		t.Errorf("logging out left the cookie %v", r.cookie)
-	}
-	c.cookie = secret
-	c.do("GET", "/api/v1/session", nil).wants(http.StatusUnauthorized, nil)
-}

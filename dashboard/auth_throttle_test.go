@@ -1,0 +1,113 @@
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// Who guesses at one user, even from many addresses, is slowed down. Whoever has been logged in before is not.
+func TestGuessingAtOneUser(t *testing.T) {
+	s := newSite(t)
+	known := s.loggedIn("admin")
+	s.pass(8 * 24 * time.Hour) // the session has expired; the browser is known all the same
+	for i := range perUser.burst {
+		name := []string{"admin", "Admin", " ADMIN "}[i%3]
+		s.callerFrom(fmt.Sprint("127.0.1.", i+1)).login(name, "wrong").wants(http.StatusUnauthorized, nil)
+	}
+	stranger := s.callerFrom("127.0.2.1")
+	r := stranger.login("admin", password).wants(http.StatusTooManyRequests, nil)
+	if wait, err := strconv.Atoi(r.header.Get("Retry-After")); err != nil || wait != 60 {
+		t.Errorf("Retry-After %q, want 60 s", r.header.Get("Retry-After"))
+	}
+	stranger.login("viewer", password).wants(http.StatusOK, nil)
+	stranger.cookie = ""
+	stranger.cookie = known.cookie + "x"
+	stranger.login("admin", password).wants(http.StatusTooManyRequests, nil)
+	stranger.cookie = known.cookie // of another user than the one guessed at
+	stranger.login("operator", "wrong").wants(http.StatusUnauthorized, nil)
+
+	known.login("admin", "mistyped").wants(http.StatusUnauthorized, nil)
+	known.login("admin", password).wants(http.StatusOK, nil)
+	s.pass(59 * time.Second)
+	stranger.cookie = ""
+	stranger.login("admin", password).wants(http.StatusTooManyRequests, nil)
+	s.pass(2 * time.Second)
+	stranger.login("admin", password).wants(http.StatusOK, nil)
+	// A right password is no guess: it may be repeated.
+	for range 3 {
+		stranger.cookie = ""
+		stranger.login("admin", password).wants(http.StatusOK, nil)
+	}
+}
+
+// A name that is no user's is throttled like one that is: the answers must not tell them apart.
+func TestGuessingAtNobody(t *testing.T) {
+	s := newSite(t)
+	for i := range perUser.burst {
+		s.callerFrom(fmt.Sprint("127.0.1.", i+1)).login("nobody", "wrong").wants(http.StatusUnauthorized, nil)
+	}
+	s.callerFrom("127.0.2.1").login("nobody", "wrong").wants(http.StatusTooManyRequests, nil)
+}
+
+func TestGuessingFromOneAddress(t *testing.T) {
+	s := newSite(t)
+	guesser := s.callerFrom("127.0.1.1")
+	for i := range perAddress.burst {
+		guesser.login(fmt.Sprint("user-", i), "wrong").wants(http.StatusUnauthorized, nil)
+	}
+	guesser.login("admin", password).wants(http.StatusTooManyRequests, nil)
+	s.callerFrom("127.0.1.2").login("admin", password).wants(http.StatusOK, nil)
+	s.pass(perAddress.every)
+	guesser.login("admin", password).wants(http.StatusOK, nil)
+}
+
+func TestThrottle(t *testing.T) {
+	now := time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
+	throttle := newThrottle(func() time.Time { return now })
+	a := allowance{"test", 3, time.Minute}
+	one, two := throttle.suspect(a, "one"), throttle.suspect(a, "two")
+	for two.slot == one.slot {
+		throttle = newThrottle(throttle.now)
+		one, two = throttle.suspect(a, "one"), throttle.suspect(a, "two")
+	}
+	take := func(want time.Duration, suspects ...suspect) {
+		t.Helper()
+		if got := throttle.take(suspects); got != want {
+			t.Errorf("to wait %v, want %v", got, want)
+		}
+	}
+	take(0, one, two)
+	take(0, one)
+	take(0, one)
+	take(time.Minute, one)
+	take(time.Minute, one, two) // takes none of two
+	take(0, two)
+	take(0, two)
+	take(time.Minute, two)
+	throttle.giveBack([]suspect{one})
+	take(0, one)
+	now = now.Add(30 * time.Second)
+	take(30*time.Second, one)
+	now = now.Add(30 * time.Second)
+	take(0, one)
+	take(time.Minute, one)
+	now = now.Add(time.Hour)
+	for range a.burst { // no more than at first
+		take(0, one)
+	}
+	take(time.Minute, one)
+}
+
+func TestNetwork(t *testing.T) {
+	for remote, want := range map[string]string{
+		"192.0.2.7:1234": "192.0.2.7/32", "[::ffff:192.0.2.7]:1234": "192.0.2.7/32",
+		"[2001:db8:1:2:3:4:5:6]:1234": "2001:db8:1:2::/64", "[fe80::1%eth0]:1234": "fe80::/64", "@": "",
+	} {
+		if got := network(remote); got != want {
+			t.Errorf("%s: %s, want %s", remote, got, want)
+		}
+	}
+}
