@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
+	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -39,6 +40,12 @@ type Dashboard struct {
 	page        *page
 	throttle    *throttle
 	mux         *http.ServeMux
+
+	// viewers
+	room     *room
+	upgrader *socket.Upgrader
+	livePace livePace
+	elapsed  func() time.Duration // monotonic
 }
 
 // New returns a dashboard.
@@ -62,6 +69,7 @@ func New(c Config) (*Dashboard, error) {
 	}
 	d.pageRoutes()
 	d.accountRoutes()
+	d.socketRoutes()
 	return d, nil
 }
 
@@ -70,6 +78,6 @@ func (d *Dashboard) Handler() http.Handler { return protect(d.guard(d.mux)) }
 
 // Run serves the viewers' sockets until ctx ends; then all of them are closed.
 func (d *Dashboard) Run(ctx context.Context) error {
-	<-ctx.Done()
+	d.room.run(ctx, d.livePace.look)
 	return nil
 }

@@ -1,6 +1,7 @@
 package stomp
 
 import (
+	"strconv"
 	"strings"
 	"time"
 )
@@ -8,6 +9,11 @@ import (
 // HeartBeat is the value of a heart-beat header: how often its sender can say something, and wants to hear something.
 // 0: not at all.
 type HeartBeat struct{ Sends, Wants time.Duration }
+
+// String is the header's value.
+func (h HeartBeat) String() string {
+	return strconv.FormatInt(h.Sends.Milliseconds(), 10) + "," + strconv.FormatInt(h.Wants.Milliseconds(), 10)
+}
 
 // Interval is how often a side must send, given what it can and what the other wants.
 func Interval(sends, wants time.Duration) time.Duration {
