@@ -1,0 +1,350 @@
+package hub
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+// commandedSchema can be told things.
+var commandedSchema = &device.Schema{
+	Channels: []device.Channel{
+		{ID: 2, Name: "temperature", Type: device.Int, Unit: "Cel", Scale: -2},
+		{ID: 3, Name: "setpoint", Type: device.Int, Unit: "Cel", Scale: -1, Writable: true},
+	},
+	Commands: []device.CommandSpec{{Name: "blink", Idempotent: true}, {Name: "count", Args: []device.Arg{{Name: "n", Type: device.Int}}}},
+}
+
+var commandedMessage = device.AppendControl(nil, commandedSchema)
+
+// joinCommanded connects a device that can be told things, with a stream of its own.
+func (r *rig) joinCommanded(id string, stream uint64) *testDevice {
+	r.t.Helper()
+	d := r.connect(id)
+	h := helloNow()
+	h.Stream, h.SchemaHash = stream, device.HashSchema(commandedMessage)
+	d.control(h)
+	if expect[*device.Welcome](d).NeedSchema {
+		d.write(2, commandedMessage)
+		eventually(d.t, "the schema is known", func() bool { _, ok := r.store.DeviceSchema(id); return ok })
+	}
+	return d
+}
+
+// leave closes the connection and waits until the hub knows.
+func (r *rig) leave(d *testDevice) {
+	r.t.Helper()
+	_ = d.conn.Close()
+	eventually(r.t, d.id+" is gone", func() bool { return !r.hub.Presence(d.id).Connected })
+}
+
+func (r *rig) send(n store.NewCommand) store.Command {
+	r.t.Helper()
+	c, err := r.store.SendCommand(n)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
+func (r *rig) count(id string, n int64) store.Command {
+	r.t.Helper()
+	return r.send(store.NewCommand{Device: id, Name: "count", Args: map[string]any{"n": n}})
+}
+
+func (r *rig) becomes(c store.Command, state store.CommandState) store.Command {
+	r.t.Helper()
+	var now store.Command
+	if !await(func() (ok bool) {
+		now, _ = r.store.Command(c.ID)
+		return now.State == state
+	}) {
+		r.t.Fatalf("%s is %s %q, not %s", now.Name, now.State, now.Text, state)
+	}
+	return now
+}
+
+func TestCommandGoesToAConnectedDevice(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	d := r.joinCommanded("a", 1)
+	c := r.count("a", 4)
+	m := expect[*device.Command](d)
+	if m.ID != c.ID || m.Name != "count" || m.Args["n"] != int64(4) || m.Deadline != c.Deadline.UnixMicro() || m.TTL == 0 || m.TTL > 30_000 {
+		t.Errorf("%+v", m)
+	}
+	r.becomes(c, store.CommandSent)
+	d.control(&device.Result{ID: c.ID, Status: device.ResultFailed, Text: "no", Values: map[string]any{"n": int64(4)}})
+	if got := r.becomes(c, store.CommandFailed); got.Text != "no" || got.Values["n"] != int64(4) {
+		t.Errorf("%+v", got)
+	}
+	// And after another the same way, on a new schema.
+	d.write(2, testSchemaMessage)
+	eventually(t, "the other schema is known", func() bool {
+		s, ok := r.store.DeviceSchema("a")
+		return ok && len(s.Commands) == 0
+	})
+	if _, err := r.store.SendCommand(store.NewCommand{Device: "a", Name: "blink"}); err == nil {
+		t.Error("a command of the earlier schema was accepted")
+	}
+}
+
+func TestCommandWaitsForTheDevice(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	r.leave(r.joinCommanded("a", 1))
+	late := r.send(store.NewCommand{Device: "a", Name: "blink", TTL: time.Second})
+	r.becomes(late, store.CommandExpired)
+	var waiting []store.Command
+	for n := range 20 {
+		waiting = append(waiting, r.count("a", int64(n)))
+	}
+	d := r.joinCommanded("a", 1)
+	for _, c := range waiting {
+		if m := expect[*device.Command](d); m.ID != c.ID {
+			t.Fatalf("got %v, want %v", m.Args, c.Args)
+		}
+		d.control(&device.Result{ID: c.ID})
+	}
+	for _, c := range waiting {
+		r.becomes(c, store.CommandSucceeded)
+	}
+}
+
+// A connection that breaks before the answer: the same stream is asked again, another is not.
+func TestCommandIsRepeatedAfterABreak(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	d := r.joinCommanded("a", 1)
+	c := r.count("a", 1)
+	expect[*device.Command](d)
+	r.leave(d)
+	d = r.joinCommanded("a", 1)
+	if m := expect[*device.Command](d); m.ID != c.ID {
+		t.Errorf("%+v", m)
+	}
+	r.leave(d)
+	d = r.joinCommanded("a", 2)
+	r.becomes(c, store.CommandUnknown)
+	d.data(1)
+	d.acked(1) // and no COMMAND before it
+}
+
+// A device that answers and leaves has answered.
+func TestResultCountsThoughTheConnectionEnds(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	for n := range int64(20) {
+		d := r.joinCommanded("a", 1)
+		c := r.count("a", n)
+		expect[*device.Command](d)
+		d.control(&device.Result{ID: c.ID})
+		d.write(8, []byte{3, 232})
+		d.closed(device.CloseNormal)
+		r.becomes(c, store.CommandSucceeded)
+	}
+}
+
+// What the hub asks for does not count as talkative, however fast the device is; what it does not ask for does.
+func TestOnlyUnsolicitedResultsAreTooMany(t *testing.T) {
+	r := newRig(t, rigOptions{limits: Limits{ControlsPerSecond: 1}}, "a")
+	d := r.joinCommanded("a", 1)
+	r.leave(d)
+	var last store.Command
+	for n := range int64(200) {
+		last = r.count("a", n)
+	}
+	d = r.joinCommanded("a", 1)
+	for range 200 {
+		d.control(&device.Result{ID: expect[*device.Command](d).ID})
+	}
+	r.becomes(last, store.CommandSucceeded)
+	for n := range 40 {
+		_, _ = d.conn.Write(clientFrame(2, device.AppendControl(nil, &device.Result{ID: device.CommandID{1, byte(n)}})))
+	}
+	d.closed(device.ClosePolicy)
+}
+
+// The ACK for a frame does not stand behind a thousand commands.
+func TestAcksDoNotWaitForCommands(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	r.leave(r.joinCommanded("a", 1))
+	const n = 1000
+	for i := range int64(n) {
+		r.count("a", i)
+	}
+	d := r.joinCommanded("a", 1)
+	commands, before, seq := 0, 0, uint64(1)
+	d.data(seq)
+	for commands < n {
+		_, payload, err := d.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := device.ParseControl(payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch m := m.(type) {
+		case *device.Command:
+			if m.Args["n"] != int64(commands) {
+				t.Fatalf("%v instead of %d", m.Args, commands)
+			}
+			commands++
+			before++
+			d.control(&device.Result{ID: m.ID})
+		case *device.Ack:
+			seq++
+			before = 0
+			d.data(seq)
+		}
+		if before > n/2 {
+			t.Fatalf("%d commands before an ACK", before)
+		}
+	}
+	if seq < 3 {
+		t.Errorf("%d frames were acknowledged meanwhile", seq-1)
+	}
+}
+
+func TestDesiredValueIsKept(t *testing.T) {
+	r := newRig(t, rigOptions{pace: func(p *pace) { p.sweep = 10 * time.Millisecond }}, "a")
+	d := r.joinCommanded("a", 1)
+	if _, err := r.store.SetDesired("a", "setpoint", 21.5, "ada", ""); err != nil {
+		t.Fatal(err)
+	}
+	seq := uint64(0)
+	report := func(tenths int64) {
+		t.Helper()
+		seq++
+		b, err := device.AppendData(nil, &device.Data{Seq: seq, Times: []int64{time.Now().UnixMicro()}, Columns: []device.Column{
+			{ID: 2, Type: device.Int, Bits: []uint64{2134}}, {ID: 3, Type: device.Int, Bits: []uint64{uint64(tenths)}}}}, commandedSchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.write(2, b)
+	}
+	status := func(want store.SettingStatus) {
+		t.Helper()
+		eventually(t, string(want), func() bool {
+			list := r.store.Desired("a")
+			return len(list) == 1 && list[0].Status == want
+		})
+	}
+	obey := func() {
+		t.Helper()
+		m := expect[*device.Command](d)
+		if m.Name != device.CommandSet || len(m.Args) != 1 || m.Args["setpoint"] != 21.5 {
+			t.Fatalf("%+v", m)
+		}
+		d.control(&device.Result{ID: m.ID})
+	}
+	report(180)
+	obey()
+	status(store.SettingPending)
+	report(215)
+	status(store.SettingInSync)
+	report(215)
+	report(170) // somebody turns the knob
+	obey()
+	report(215)
+	status(store.SettingInSync)
+	r.leave(d)
+
+	// It comes back with another value.
+	d = r.joinCommanded("a", 2)
+	seq = 0
+	report(160)
+	obey()
+	report(215)
+	status(store.SettingInSync)
+}
+
+// A desired value that has no effect is to be sent again by itself.
+func TestDesiredValueWillBeSentAgain(t *testing.T) {
+	r := newRig(t, rigOptions{pace: func(p *pace) { p.sweep = 10 * time.Millisecond }}, "a")
+	d := r.joinCommanded("a", 1)
+	if _, err := r.store.SetDesired("a", "setpoint", 21.5, "ada", ""); err != nil {
+		t.Fatal(err)
+	}
+	m := expect[*device.Command](d)
+	d.control(&device.Result{ID: m.ID, Status: device.ResultFailed, Text: "stuck"})
+	eventually(t, "the reason is known", func() bool {
+		list := r.store.Desired("a")
+		return len(list) == 1 && list[0].Reason == "failed: stuck"
+	})
+	eventually(t, "there is a time for it", func() bool { return r.hub.registry.find("a").courier.due.Load() > 0 })
+}
+
+// BenchmarkThousandQueuedCommands measures a device that returns to a thousand commands, and answers each at once, while it sends a
+// frame every 2 ms: how fast they go, and how long the ACKs take meanwhile and without commands.
+func BenchmarkThousandQueuedCommands(b *testing.B) {
+	r := newRig(b, rigOptions{}, "a")
+	r.leave(r.joinCommanded("a", 1))
+	const n = 1000
+	var seq uint64
+	for range b.N {
+		b.StopTimer()
+		for i := range int64(n) {
+			r.send(store.NewCommand{Device: "a", Name: "count", Args: map[string]any{"n": i}, TTL: time.Hour})
+		}
+		d := r.joinCommanded("a", 1)
+		b.StartTimer()
+		began := time.Now()
+		with := d.measureAcks(&seq, func(commands int) bool { return commands < n })
+		b.ReportMetric(n/time.Since(began).Seconds(), "commands/s")
+		b.StopTimer()
+		frames := len(with)
+		without := d.measureAcks(&seq, func(int) bool { frames--; return frames > 0 })
+		for name, list := range map[string][]time.Duration{"ack-with": with, "ack-without": without} {
+			slices.Sort(list)
+			b.ReportMetric(float64(list[len(list)/2].Microseconds())/1000, name+"-p50-ms")
+			b.ReportMetric(float64(list[len(list)*99/100].Microseconds())/1000, name+"-p99-ms")
+		}
+		r.leave(d)
+		b.StartTimer()
+	}
+}
+
+// measureAcks sends frames and answers commands while more wants it, and returns how long each ACK took.
+func (d *testDevice) measureAcks(seq *uint64, more func(commands int) bool) (took []time.Duration) {
+	d.t.Helper()
+	sent := map[uint64]time.Time{}
+	commands, next := 0, time.Now()
+	for more(commands) || len(sent) > 0 {
+		if more(commands) && !time.Now().Before(next) {
+			*seq++
+			sent[*seq] = time.Now()
+			d.data(*seq)
+			next = next.Add(2 * time.Millisecond)
+		}
+		if d.br.Buffered() == 0 {
+			_ = d.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+			if _, err := d.br.Peek(1); err != nil {
+				continue
+			}
+		}
+		_, payload, err := d.read()
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		m, err := device.ParseControl(payload)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		switch m := m.(type) {
+		case *device.Command:
+			commands++
+			d.control(&device.Result{ID: m.ID})
+		case *device.Ack:
+			for _, r := range m.Ranges {
+				for s := r.First; s <= r.Last; s++ {
+					if at, ok := sent[s]; ok {
+						took = append(took, time.Since(at))
+						delete(sent, s)
+					}
+				}
+			}
+		}
+	}
+	return took
+}
