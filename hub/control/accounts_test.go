@@ -1,0 +1,77 @@
+package control
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+func TestUsers(t *testing.T) {
+	st, c := openTest(t)
+	ctx := t.Context()
+	if list, err := c.Users(ctx); err != nil || list == nil || len(list) != 0 {
+		t.Errorf("Users: %v, %v", list, err)
+	}
+	kim := NewUser{Name: "Kim@example.com", Password: "correct horse", Role: store.RoleAdmin}
+	if err := c.AddUser(ctx, kim); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, c.AddUser(ctx, kim), http.StatusConflict, "kim@example.com", "user passwd")
+	for _, u := range []NewUser{
+		{Name: "a b", Password: "correct horse", Role: store.RoleViewer},
+		{Name: "lee", Password: "correct horse", Role: "root"},
+		{Name: "lee", Password: "short", Role: store.RoleViewer},
+	} {
+		wantError(t, c.AddUser(ctx, u), http.StatusBadRequest, "", "")
+	}
+	wantError(t, c.AddUser(ctx, NewUser{Name: strings.Repeat("a", maxAccount)}), http.StatusBadRequest, "too large", "")
+	if list, err := c.Users(ctx); err != nil || len(list) != 1 || list[0].Name != "kim@example.com" || list[0].Role != store.RoleAdmin {
+		t.Errorf("Users: %v, %v", list, err)
+	}
+	secret, _, err := st.Login(ctx, "kim@example.com", "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetPassword(ctx, "Kim@example.com", "another horse"); err != nil {
+		t.Fatal(err)
+	}
+	if id, err := st.Identify(secret); err == nil {
+		t.Errorf("a session outlived its password: %+v", id)
+	}
+	if err := st.CheckPassword(ctx, "kim@example.com", "another horse"); err != nil {
+		t.Error(err)
+	}
+	wantError(t, c.SetPassword(ctx, "kim@example.com", "short"), http.StatusBadRequest, "too short", "")
+	wantError(t, c.SetPassword(ctx, "no one/../users", "another horse"), http.StatusNotFound, "no such user", "user list")
+	if err := c.RemoveUser(ctx, "kim@example.com"); err != nil { // the last admin, too
+		t.Fatal(err)
+	}
+	wantError(t, c.RemoveUser(ctx, "kim@example.com"), http.StatusNotFound, "no such user", "user list")
+}
+
+func TestAPIKeys(t *testing.T) {
+	st, c := openTest(t)
+	ctx := t.Context()
+	made, err := c.AddAPIKey(ctx, NewAPIKey{Name: "script", Role: store.RoleOperator})
+	if err != nil || made.Name != "script" {
+		t.Fatalf("AddAPIKey: %v, %v", made, err)
+	}
+	if id, err := st.Identify(made.Key); err != nil || id.Name != "script" || id.Role != store.RoleOperator {
+		t.Errorf("the key is %+v's, %v", id, err)
+	}
+	_, err = c.AddAPIKey(ctx, NewAPIKey{Name: "script", Role: store.RoleViewer})
+	wantError(t, err, http.StatusConflict, "script", "remove the key")
+	_, err = c.AddAPIKey(ctx, NewAPIKey{Name: "other"})
+	wantError(t, err, http.StatusBadRequest, "bad role", "")
+	list, err := c.APIKeys(ctx)
+	if err != nil || !slices.EqualFunc(list, []string{"script"}, func(k store.APIKey, name string) bool { return k.Name == name && !k.LastUsed.IsZero() }) {
+		t.Errorf("APIKeys: %v, %v", list, err)
+	}
+	if err := c.RemoveAPIKey(ctx, "script"); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, c.RemoveAPIKey(ctx, "script"), http.StatusNotFound, "no such API key", "apikey list")
+}

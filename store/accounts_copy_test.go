@@ -1,0 +1,169 @@
+package store_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+func TestCopyOfAccounts(t *testing.T) {
+	h := start(t, store.Options{})
+	addUser(t, h.Store, "kim", store.RoleAdmin)
+	addUser(t, h.Store, "lee", store.RoleOperator)
+	key, err := h.AddAPIKey("script", store.RoleViewer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, _ := login(t, h.Store, "kim", password)
+	copied := path(h.Dir(), "users.json")
+	info, err := os.Stat(copied)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, %v", info, err)
+	}
+	both, err := os.ReadFile(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.RemoveUser("lee", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"hub.db", "users.json"} {
+		b, err := os.ReadFile(path(h.Dir(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range []string{key, secret, password} {
+			if strings.Contains(string(b), strings.TrimPrefix(strings.TrimPrefix(s, "thk_"), "ths_")) {
+				t.Errorf("%s holds a secret", name)
+			}
+		}
+	}
+
+	t.Run("hub.db lost", func(t *testing.T) {
+		dir := copyDir(t, h.Dir())
+		if err := os.Remove(path(dir, "hub.db")); err != nil {
+			t.Fatal(err)
+		}
+		h := start(t, store.Options{Dir: dir})
+		login(t, h.Store, "kim", password)
+		wantIdentity(t, h.Store, key, "script", store.RoleViewer)
+		wantIdentity(t, h.Store, secret, "", "")
+		if _, err := h.NewSetupCode(); !errors.Is(err, store.ErrSetupDone) {
+			t.Errorf("a setup after the loss: %v", err)
+		}
+		if alarms := h.Status().Alarms; !slices.ContainsFunc(alarms, func(a store.Alarm) bool { return strings.Contains(a.Text, "users.json") }) {
+			t.Errorf("alarms: %v", alarms)
+		}
+	})
+	// A copy that could not be written after lee was removed must not bring lee back: hub.db knows better, and the copy is
+	// written again.
+	t.Run("old copy", func(t *testing.T) {
+		dir := copyDir(t, h.Dir())
+		if err := os.WriteFile(path(dir, "users.json"), both, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h := start(t, store.Options{Dir: dir})
+		if _, err := h.User("lee"); !errors.Is(err, store.ErrNoUser) {
+			t.Errorf("lee: %v", err)
+		}
+		if b, err := os.ReadFile(path(dir, "users.json")); err != nil || strings.Contains(string(b), "lee") {
+			t.Errorf("the copy is %s, %v", b, err)
+		}
+	})
+	// Removing the last of them is not the same as never having had any.
+	t.Run("nobody left", func(t *testing.T) {
+		dir := copyDir(t, h.Dir())
+		h := start(t, store.Options{Dir: dir})
+		if err := errors.Join(h.RemoveUser("kim", true), h.RemoveAPIKey("script")); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path(dir, "users.json"), both, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if h := start(t, store.Options{Dir: dir}); h.HasUsers() || len(h.APIKeys()) > 0 {
+			t.Errorf("there are %v, %v", h.Users(), h.APIKeys())
+		}
+	})
+	t.Run("copy can't be written", func(t *testing.T) {
+		dir := copyDir(t, h.Dir())
+		h := start(t, store.Options{Dir: dir})
+		if err := errors.Join(os.Remove(path(dir, "users.json")), os.Mkdir(path(dir, "users.json"), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		addUser(t, h.Store, "park", store.RoleViewer)
+		login(t, h.Store, "park", password)
+		if alarms := h.Status().Alarms; len(alarms) != 1 || !strings.Contains(alarms[0].Text, "users.json") {
+			t.Errorf("alarms: %v", alarms)
+		}
+		if err := os.Remove(path(dir, "users.json")); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.SetRole("park", store.RoleOperator, false); err != nil || len(h.Status().Alarms) > 0 {
+			t.Errorf("%v, alarms: %v", err, h.Status().Alarms)
+		}
+	})
+}
+
+func TestCopyOfAccountsIsChecked(t *testing.T) {
+	h := start(t, store.Options{})
+	addUser(t, h.Store, "kim", store.RoleAdmin)
+	if _, err := h.AddAPIKey("script", store.RoleViewer); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path(h.Dir(), "users.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(b) {
+		t.Fatalf("the copy is %s", b)
+	}
+	change := func(from, to string) string {
+		if !strings.Contains(string(b), from) {
+			t.Fatalf("%s has no %s", b, from)
+		}
+		return strings.ReplaceAll(string(b), from, to)
+	}
+	for what, c := range map[string]struct {
+		content     string
+		users, keys int
+	}{
+		"whole":                        {string(b), 1, 1},
+		"empty":                        {"", 0, 0},
+		"torn":                         {string(b[:len(b)-2]), 0, 0},
+		"null":                         {"null", 0, 0},
+		"no user":                      {`{"users":[null]}`, 0, 0},
+		"name":                         {change(`"kim"`, `"../kim"`), 0, 1},
+		"role":                         {change(`"admin"`, `"root"`), 0, 1},
+		"key's role":                   {change(`"viewer"`, `"root"`), 1, 0},
+		"key's name":                   {change(`"script"`, `""`), 1, 0},
+		"key's hash":                   {change(`"hash":"`, `"hash":"00`), 0, 0},
+		"hash that ends the process":   {change("t=3", "t=0"), 0, 1},
+		"hash of no lanes":             {change("p=1", "p=0"), 0, 1},
+		"hash that takes all memory":   {change("m=12288", "m=4294967295"), 0, 1},
+		"hash that takes all the time": {change("t=3", "t=4294967295"), 0, 1},
+		"hash of nothing":              {change("$argon2id$", "$"), 0, 1},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(path(dir, "users.json"), []byte(c.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h := start(t, store.Options{Dir: dir})
+		if u, k := h.Users(), h.APIKeys(); len(u) != c.users || len(k) != c.keys {
+			t.Errorf("%s: restored %v, %v", what, u, k)
+		}
+		if err := h.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
