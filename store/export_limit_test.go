@@ -2,9 +2,11 @@ package store
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
 )
@@ -186,5 +188,53 @@ func TestHorizon(t *testing.T) {
 		if test.want == 0 != at.IsZero() || !at.IsZero() && at.Sub(now).Round(time.Second) != test.want.Round(time.Second) {
 			t.Errorf("%+v at %v bytes/s: %v from now, want %v", test.waiting, test.rate, at.Sub(now), test.want)
 		}
+	}
+}
+
+// TestHorizonComesTrue lives through an outage until the journal is full: that happens when, and to what, the status said
+// it would.
+func TestHorizonComesTrue(t *testing.T) {
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var elapsed atomic.Int64
+	now := func() time.Time { return start.Add(time.Duration(elapsed.Load())) }
+	s := exporting(t, Options{JournalMaxBytes: 16 * testSegment, Now: now}, influx.Config{URL: "http://127.0.0.1:1"})
+	register(t, s, "a")
+	stop := run(t, s)
+	defer func() { stop() }()
+	w := newWriter(t, s, 1)
+	const framesPerStep = 10
+	step := func() *ExportStatus {
+		w.send(framesPerStep)
+		settle(t, s)
+		elapsed.Add(int64(retainEvery))
+		s.trim()
+		s.export.sample()
+		return s.Status().Export
+	}
+	for range 23 {
+		step()
+	}
+	eventually(t, "the outage", func() bool { return s.Status().Export.State == "backing off" })
+	e := step()
+	predicted, segment := e.Horizon, time.Duration(testSegment/device.MaxString/framesPerStep)*retainEvery
+	if kept := s.Status().Journal; e.Waiting.Entries < 24*framesPerStep || e.Waiting.Bytes > kept.Bytes || e.Waiting.Bytes < kept.Bytes*9/10 ||
+		!e.Waiting.Oldest.Equal(start) || !e.Oldest.Equal(start) || e.Rate != 0 || !e.Done.IsZero() {
+		t.Errorf("status %+v, journal %+v", e, kept)
+	}
+	for steps := 0; e.Dropped == 0; steps++ {
+		if e = step(); steps == 1000 {
+			t.Fatalf("the journal holds out, although it was to be full at %v", predicted)
+		}
+	}
+	if late := now().Sub(predicted); late.Abs() > segment {
+		t.Errorf("the journal was full %v later than predicted; a segment is %v", late, segment)
+	}
+	gaps := s.Status().Gaps
+	if len(gaps) != 1 || gaps[0].Last-gaps[0].First+1 != e.Dropped {
+		t.Errorf("%d dropped, gaps %+v", e.Dropped, gaps)
+	}
+	// What comes next is the oldest that is left.
+	if oldest := s.journal.Segments()[0].Oldest; !e.Oldest.Equal(oldest) || !oldest.After(start) {
+		t.Errorf("next to go: from %v on, the journal begins at %v", e.Oldest, oldest)
 	}
 }

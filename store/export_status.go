@@ -144,7 +144,7 @@ func (t *exportTail) sample() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := &t.rates
-	r.samples[r.n%len(r.samples)] = rateSample{time.Now(), next, next - t.pending.count(next)}
+	r.samples[r.n%len(r.samples)] = rateSample{t.store.now(), next, next - t.pending.count(next)}
 	r.n++
 }
 
