@@ -54,7 +54,8 @@ func (d *detail) covers(since uint64) bool {
 	if d.entry == nil {
 		return since >= d.from
 	}
-	return since >= d.from && since >= d.entry.schemaFrom && since >= d.entry.ring.lost
+	ring := d.entry.ring // nil: the device was removed in this tick
+	return ring != nil && since >= d.from && since >= d.entry.schemaFrom && since >= ring.lost
 }
 
 func (d *detail) close() {

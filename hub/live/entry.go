@@ -185,6 +185,9 @@ func (e *entry) take(c *store.Committed, received int64, tick uint64) (news bool
 			continue
 		}
 		v := &e.values[at]
+		if v.time > latest { // the hub's clock was set back
+			v.time = noTime
+		}
 		before, best := v.time, -1
 		for j, t := range c.Data.Times {
 			if t += offset; t > latest || col.Present != nil && !col.Present[j] {
@@ -213,7 +216,10 @@ func (e *entry) take(c *store.Committed, received int64, tick uint64) (news bool
 			v.bits = col.Bits[best]
 		}
 	}
-	e.seen = max(e.seen, received)
+	if e.newest > latest {
+		e.newest = noTime
+	}
+	e.seen = received
 	if newest <= e.newest {
 		return false
 	}
@@ -246,18 +252,26 @@ func (e *entry) find(col *device.Column, c *store.Committed, from int) int {
 // measure learns from a frame with news how far apart frames are: the time since the one before on this connection, and at
 // least the stretch of time that the frame covers.
 func (e *entry) measure(received, covers int64) {
-	gap := covers
+	gap := int64(0)
 	if e.arrived != 0 {
-		gap = max(gap, received-e.arrived)
+		gap = received - e.arrived
 	}
 	e.arrived = received
-	gap = max(gap, 0)
+	if e.pace > 0 || e.spacing > 0 {
+		gap = min(gap, 3*e.expected()) // after a silence
+	}
+	gap = max(gap, covers)
 	if e.spacing == 0 {
 		e.spacing = gap
-		return
+	} else {
+		e.spacing += (gap - e.spacing) / 4
 	}
-	gap = min(gap, 3*e.expected()) // after a silence
-	e.spacing += (gap - e.spacing) / 4
+}
+
+// setBack says that the hub's clock was set back to now: what happened before did not happen later.
+func (e *entry) setBack(now int64) {
+	e.opened, e.closed, e.arrived, e.seen = min(e.opened, now), min(e.closed, now), min(e.arrived, now), min(e.seen, now)
+	e.next = now
 }
 
 func wrongClock(skew int64) bool { return time.Duration(max(skew, -skew))*time.Microsecond > maxSkew }

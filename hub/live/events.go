@@ -38,7 +38,7 @@ type eventLog struct {
 	strangers eventRing
 	repeats   map[repeatKey]*repeat
 	strange   int // repeats of strangers
-	unheard   int // events of strangers for which there was no room
+	unheard   int // events for which there was no room
 }
 
 // notedEvent is an event and the tick it came in.
@@ -100,7 +100,7 @@ func (f *Feed) note(e Event, now int64) {
 }
 
 // stranger tells whether e was caused by somebody who is no device of ours.
-func stranger(e *Event) bool { return e.Device == "" && e.Address != "" }
+func stranger(e *Event) bool { return e.Device == "" && (e.Kind == kindRefused || e.Kind == kindTLS) }
 
 // noteOften enters an event of a sort that may come often. about says what has to be equal for it to be the same thing; that
 // is told once, and then counted for ten seconds.
@@ -112,20 +112,17 @@ func (f *Feed) noteOften(e Event, about string, now int64) {
 		r.event = e
 		return
 	}
-	full := len(l.repeats) >= maxRepeats
+	if len(l.repeats)-l.strange >= maxRepeats || stranger(&e) && l.strange >= maxStrangely {
+		l.unheard++
+		return
+	}
 	if stranger(&e) {
-		if full = full || l.strange >= maxStrangely; full {
-			l.unheard++
-			return
-		}
 		l.strange++
 	}
-	if !full {
-		if l.repeats == nil {
-			l.repeats = map[repeatKey]*repeat{}
-		}
-		l.repeats[key] = &repeat{event: e, until: now + repeatSpan}
+	if l.repeats == nil {
+		l.repeats = map[repeatKey]*repeat{}
 	}
+	l.repeats[key] = &repeat{event: e, until: now + repeatSpan}
 	f.note(e, now)
 }
 
@@ -145,7 +142,7 @@ func (l *eventLog) settle(f *Feed, now int64) {
 		}
 	}
 	if l.unheard > 0 && l.strange < maxStrangely {
-		f.note(Event{Kind: kindRefused, Address: "many addresses", Text: fmt.Sprintf("%d more refusals", l.unheard)}, now)
+		f.note(Event{Kind: kindRefused, Text: fmt.Sprintf("too much to tell: %d events", l.unheard)}, now)
 		l.unheard = 0
 	}
 }

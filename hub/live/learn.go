@@ -106,18 +106,26 @@ func (f *Feed) learn(ctx context.Context) {
 	f.mu.Lock()
 	all := slices.Clone(f.sorted)
 	f.mu.Unlock()
+	failed := 0
+	var why error
 	for _, e := range all {
 		last := f.store.Books(e.id).LastData
 		if last.IsZero() {
 			continue
 		}
-		f.learnFrom(ctx, e, last, last)
-		if back := f.missing(e); back > 0 {
-			f.learnFrom(ctx, e, last.Add(-back), last)
+		err := f.learnFrom(ctx, e, last, last)
+		if back := f.missing(e); back > 0 && err == nil {
+			err = f.learnFrom(ctx, e, last.Add(-back), last)
 		}
 		if ctx.Err() != nil {
 			return
 		}
+		if err != nil {
+			failed, why = failed+1, err
+		}
+	}
+	if failed > 0 {
+		f.log.Warn("the last values of some devices could not be read; they are shown when they send again", "devices", failed, "error", why)
 	}
 }
 
@@ -135,15 +143,12 @@ func (f *Feed) missing(e *entry) (back time.Duration) {
 }
 
 // learnFrom reads a stretch of a device's history.
-func (f *Feed) learnFrom(ctx context.Context, e *entry, from, last time.Time) {
+func (f *Feed) learnFrom(ctx context.Context, e *entry, from, last time.Time) error {
 	newest := map[device.Channel]history.Reading{}
 	q := history.Query{Device: e.id, From: from, To: last.Add(time.Microsecond)}
 	for r, err := range f.store.Readings(ctx, q) {
 		if err != nil {
-			if ctx.Err() == nil {
-				f.log.Warn("the last values of a device could not be read", "device", e.id, "error", err)
-			}
-			return
+			return err
 		}
 		newest[*r.Channel] = r
 	}
@@ -154,6 +159,7 @@ func (f *Feed) learnFrom(ctx context.Context, e *entry, from, last time.Time) {
 	}
 	e.mark(f.open())
 	e.judge(f.micros(), f.open())
+	return nil
 }
 
 // recall takes over a reading of the history, unless there is a newer one already.

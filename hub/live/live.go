@@ -59,6 +59,7 @@ type Feed struct {
 	alarms    []store.Alarm
 	rates     rates
 	touched   []*entry // whose books may have changed
+	looked    int64    // when look last ran, µs since 1970
 	watchAll  int      // topics that watch every device in detail
 	points    int      // kept for topics, in all
 	removedIn uint64   // tick in which a device was last removed

@@ -40,6 +40,8 @@ func ageing(from, expected int64) (late, stale int64) {
 func aged(now, from, expected int64) (state State, since, next int64) {
 	late, stale := ageing(from, expected)
 	switch {
+	case from > now+maxFuture.Microseconds(): // the hub's clock was set back
+		return StateStale, now, math.MaxInt64
 	case now < late:
 		return StateLive, from, late
 	case now < stale:

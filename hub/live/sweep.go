@@ -32,6 +32,8 @@ func (f *Feed) look() {
 	defer f.mu.Unlock()
 	moment := f.now()
 	now, tick := moment.UnixMicro(), f.open()
+	setBack := now < f.looked
+	f.looked = now
 	for i := range books {
 		f.enterBooks(&books[i], now, tick)
 	}
@@ -42,6 +44,9 @@ func (f *Feed) look() {
 	counts := Counts{Total: len(f.sorted)}
 	f.attention = f.attention[:0]
 	for _, e := range f.sorted {
+		if setBack {
+			e.setBack(now)
+		}
 		if now >= e.next {
 			e.judge(now, tick)
 		}

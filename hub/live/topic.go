@@ -55,12 +55,12 @@ type topic struct {
 	idle uint64 // tick since which there are none
 
 	changed atomic.Uint64 // the last tick in which something changed
-	changes atomic.Uint64 // how many such ticks there were
 
-	mu     sync.Mutex
-	cut    uint64            // the last tick that is over
-	bodies map[uint64][]byte // made since then, by since
-	whole  []byte            // snapshot made since then
+	mu      sync.Mutex
+	cut     uint64            // the last tick that is over
+	changes uint64            // in how many ticks something has changed
+	bodies  map[uint64][]byte // messages made since then, by since
+	whole   []byte            // snapshot made since then
 }
 
 // advance is called for every topic when a tick has ended.
@@ -70,31 +70,36 @@ func (t *topic) advance(cut uint64, second bool) {
 	t.cut, t.whole = cut, nil
 	clear(t.bodies)
 	if t.content.advance(cut, second) {
-		t.changes.Add(1)
+		t.changes++
 		t.changed.Store(cut)
 	}
 }
 
-// take returns the message for somebody who has seen everything up to the end of the tick since, or nothing; and up to
-// which tick it goes.
-func (t *topic) take(since uint64, nothing bool) (body []byte, cut uint64, snapshot bool) {
+// taken is a message of a topic.
+type taken struct {
+	body     []byte
+	snapshot bool
+	cut      uint64 // it tells everything up to the end of this tick
+	changes  uint64 // in how many ticks something had changed until then
+}
+
+// take returns the message for somebody who has seen everything up to the end of the tick since, or nothing.
+func (t *topic) take(since uint64, nothing bool) taken {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if nothing || !t.content.covers(since) {
+	m := taken{cut: t.cut, changes: t.changes, snapshot: nothing || !t.content.covers(since)}
+	if m.snapshot {
 		if t.whole == nil {
 			t.whole = t.content.body(0, t.cut, true)
 		}
-		return t.whole, t.cut, true
+		m.body = t.whole
+		return m
 	}
-	body = t.bodies[since]
-	if body == nil {
-		body = t.content.body(since, t.cut, false)
-		if t.bodies == nil {
-			t.bodies = map[uint64][]byte{}
-		}
-		t.bodies[since] = body
+	if m.body = t.bodies[since]; m.body == nil {
+		m.body = t.content.body(since, t.cut, false)
+		t.bodies[since] = m.body
 	}
-	return body, t.cut, false
+	return m
 }
 
 // covers tells whether somebody who has seen everything up to the end of the tick since can go on from there.
@@ -114,7 +119,7 @@ func (f *Feed) join(destination string, params map[string]string) (*topic, error
 	defer f.watching.Unlock()
 	t := f.topics[key]
 	if t == nil {
-		t = &topic{key: key, cut: f.cut.Load()}
+		t = &topic{key: key, cut: f.cut.Load(), bodies: map[uint64][]byte{}}
 		t.changed.Store(t.cut)
 		t.content = open(t.cut)
 		f.topics[key] = t

@@ -49,10 +49,11 @@ type subscription struct {
 	destination string
 	topic       *topic
 
-	// guarded by Viewer.mu
+	resuming bool // it came with a position
+	resumed  bool // from which it can go on
+
+	// guarded by Viewer.mu; only Take changes them once the subscription is known, but for gone
 	fresh   bool   // nothing has been taken yet
-	resumed bool   // the first message goes on from since
-	missed  int64  // what the first message says
 	since   uint64 // the tick up to which everything was taken
 	changes uint64 // of the topic up to then
 	gone    bool
@@ -94,11 +95,8 @@ func (v *Viewer) Subscribe(id, destination string, params map[string]string, res
 	}
 	s := &subscription{id: id, destination: destination, topic: t, fresh: true}
 	if resume != nil {
-		if s.resumed = resume.Epoch == v.feed.epoch && t.covers(resume.Offset); s.resumed {
-			s.since = resume.Offset
-		} else {
-			s.missed = -1
-		}
+		s.resuming, s.since = true, resume.Offset
+		s.resumed = resume.Epoch == v.feed.epoch && t.covers(resume.Offset)
 	}
 	v.subs = append(v.subs, s)
 	v.signal()
@@ -163,24 +161,26 @@ func (v *Viewer) Take(dst []Update) []Update {
 
 // take makes the message of a subscription. The viewer is not locked while others may be making the same.
 func (v *Viewer) take(s *subscription) (Update, bool) {
-	changes := s.topic.changes.Load()
-	body, cut, snapshot := s.topic.take(s.since, s.fresh && !s.resumed)
+	m := s.topic.take(s.since, s.fresh && !s.resumed)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if s.gone {
 		return Update{}, false
 	}
 	u := Update{
-		ID: s.id, Destination: s.destination, Epoch: v.feed.epoch, Offset: cut, Snapshot: snapshot, Body: body,
-		Resumed: s.fresh && s.resumed && !snapshot, Missed: s.missed,
+		ID: s.id, Destination: s.destination, Epoch: v.feed.epoch, Offset: m.cut, Snapshot: m.snapshot, Body: m.body,
 	}
-	if !s.fresh && changes > s.changes+1 {
-		u.Dropped = changes - s.changes - 1
-	}
-	if s.fresh && s.resumed && snapshot { // it could go on a moment ago
+	switch {
+	case !s.fresh:
+		u.Dropped = max(m.changes, s.changes+1) - s.changes - 1
+	case s.resumed:
+		if u.Resumed = !m.snapshot; !u.Resumed { // it could go on a moment ago
+			u.Missed = -1
+		}
+	case s.resuming:
 		u.Missed = -1
 	}
-	s.fresh, s.missed, s.since, s.changes = false, 0, cut, changes
+	s.fresh, s.since, s.changes = false, m.cut, m.changes
 	return u, true
 }
 
