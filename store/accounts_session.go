@@ -9,9 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -33,51 +31,13 @@ const (
 	SessionMemory = 30 * 24 * time.Hour
 )
 
-const (
-	maxSessions = 64 // of one user; the one not used for longest makes room
-	seenGrain   = time.Minute
-)
-
-// What an identity was proved with.
-const (
-	ViaSession = "session"
-	ViaKey     = "key"
-)
-
-// Identity is somebody who has proved who they are.
-type Identity struct {
-	Name    string // of the user or of the API key
-	Role    Role
-	Via     string    // ViaSession or ViaKey
-	Hash    TokenHash // of the secret
-	Expires time.Time // the latest end of a session; zero for an API key
-}
+const maxSessions = 64 // of one user; the one not used for longest makes room
 
 // session is one login. It is in RAM and in hub.db.
 type session struct {
 	user    string
 	created time.Time
 	seen    lastUse
-}
-
-// lastUse is when a secret was last used, to the minute. It reaches hub.db with the next checkpoint.
-type lastUse struct {
-	at    atomic.Int64 // s since 1970; 0: never
-	noted atomic.Bool  // not in hub.db yet
-}
-
-func (l *lastUse) set(now time.Time) {
-	if now.Sub(l.time()) >= seenGrain {
-		l.at.Store(now.Unix())
-		l.noted.Store(true)
-	}
-}
-
-func (l *lastUse) time() time.Time {
-	if at := l.at.Load(); at != 0 {
-		return time.Unix(at, 0).UTC()
-	}
-	return time.Time{}
 }
 
 // sessionRecord is a session in hub.db.
@@ -245,79 +205,4 @@ func (s *Store) EndSession(secret string) error {
 	delete(a.sessions, hash)
 	a.mu.Unlock()
 	return a.update(func(tx *bbolt.Tx) error { return deleteSessions(tx, []TokenHash{hash}) })
-}
-
-// Identify returns who has this secret, a session's or an API key, or ErrUnauthenticated. It is looked up by its hash, so
-// the time taken says nothing about valid ones.
-func (s *Store) Identify(secret string) (Identity, error) {
-	return s.access.identify(sha256.Sum256([]byte(secret)))
-}
-
-// Recheck returns the identity with its present role, or ErrUnauthenticated if its session or key has ended since. It
-// counts as a use: who keeps a page open is not idle.
-func (s *Store) Recheck(id Identity) (Identity, error) { return s.access.identify(id.Hash) }
-
-func (a *access) identify(hash TokenHash) (Identity, error) {
-	now := a.now()
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	if k := a.keys[hash]; k != nil {
-		k.used.set(now)
-		return Identity{Name: k.name, Role: k.role, Via: ViaKey, Hash: hash}, nil
-	}
-	e := a.sessions[hash]
-	if e == nil {
-		return Identity{}, ErrUnauthenticated
-	}
-	u, expires := a.users[e.user], e.created.Add(SessionLife)
-	if u == nil || !now.Before(expires) || now.Sub(e.seen.time()) >= SessionIdle {
-		return Identity{}, ErrUnauthenticated
-	}
-	e.seen.set(now)
-	return Identity{Name: u.Name, Role: u.Role, Via: ViaSession, Hash: hash, Expires: expires}, nil
-}
-
-// Remembers tells whether the secret is that of a session of this user, open or expired not too long ago: whoever holds
-// it has been logged in before. A session that was ended, by logging out or by a new password, is not remembered.
-func (s *Store) Remembers(secret, name string) bool {
-	hash := TokenHash(sha256.Sum256([]byte(secret)))
-	a := &s.access
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	e := a.sessions[hash]
-	return e != nil && e.user == UserName(name)
-}
-
-// saveUses writes when sessions and API keys were last used. If the transaction fails, their next use is written.
-func (a *access) saveUses(tx *bbolt.Tx) error {
-	a.mu.RLock()
-	sessions, keys := maps.Clone(a.sessions), maps.Clone(a.keys)
-	a.mu.RUnlock()
-	b := tx.Bucket(bucketSessions)
-	for hash, e := range sessions {
-		if !e.seen.noted.Swap(false) || b.Get(hash[:]) == nil { // it may have ended meanwhile
-			continue
-		}
-		value, err := e.record()
-		if err != nil {
-			return err
-		}
-		if err := put(b, hash[:], value); err != nil {
-			return err
-		}
-	}
-	b = tx.Bucket(bucketAPIKeys)
-	for _, k := range keys {
-		if !k.used.noted.Swap(false) || b.Get([]byte(k.name)) == nil {
-			continue
-		}
-		value, err := json.Marshal(k.record())
-		if err != nil {
-			return err
-		}
-		if err := put(b, []byte(k.name), value); err != nil {
-			return err
-		}
-	}
-	return nil
 }
