@@ -17,9 +17,10 @@ import { signal } from './signal.js'
 /** @typedef {Position & {resumed: boolean | null, missed: number, snapshot: boolean, dropped: number}} Meta */
 
 /**
- * A way to the hub. It tells its events: opened once it can take subscriptions, each message, and once that it is over.
+ * A way to the hub. It tells its events: opened once it can take subscriptions, each message, and once that it is over; then
+ * whether it was refused, and the id of the subscription that the hub would not take, if that was why.
  * @typedef {{subscribe(id: string, destination: string, params: Record<string, string>): void, unsubscribe(id: string): void, close(): void}} Transport
- * @typedef {{opened(): void, message(id: string, headers: Record<string, string>, body: string): void, over(refused: boolean): void}} TransportEvents
+ * @typedef {{opened(): void, message(id: string, headers: Record<string, string>, body: string): void, over(refused: boolean, culprit?: string): void}} TransportEvents
  */
 
 /**
@@ -162,7 +163,7 @@ export class Client {
     link.transport = this.outside[kind]({
       opened: () => this.opened(link),
       message: (id, headers, body) => this.message(link, id, headers, body),
-      over: (refused) => this.over(link, refused),
+      over: (refused, culprit) => this.over(link, refused, culprit),
     })
     return link
   }
@@ -238,10 +239,12 @@ export class Client {
   /**
    * @param {Link} link
    * @param {boolean} refused the hub may have ended the session
+   * @param {string} [culprit] it would end every further connection too
    */
-  over(link, refused) {
+  over(link, refused, culprit) {
     if (!this.isPresent(link)) return
     const never = !link.open
+    if (culprit !== undefined) this.subscriptions.delete(culprit)
     this.drop(link)
     if (this.expired || this.ended) return
     if (link.kind === 'socket') this.nextAt = Date.now() + backoff(this.attempt + 1)

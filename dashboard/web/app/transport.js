@@ -9,24 +9,27 @@
  */
 export function socket(events) {
   let over = false
-  /** @param {boolean} refused */
-  const end = (refused) => {
+  /**
+   * @param {boolean} refused
+   * @param {string} [culprit]
+   */
+  const end = (refused, culprit) => {
     if (over) return
     over = true
-    events.over(refused)
+    events.over(refused, culprit)
   }
   const client = new StompJs.Client({
     brokerURL: location.origin.replace(/^http/, 'ws') + '/v1/live',
     reconnectDelay: 0, heartbeatIncoming: 10_000, heartbeatOutgoing: 10_000,
     onConnect: () => events.opened(),
-    onStompError: () => end(true),
+    onStompError: (frame) => end(true, frame.headers['receipt-id']),
     onWebSocketClose: (event) => end(event.code === 1008),
     onWebSocketError: () => end(false),
   })
   client.activate()
   return {
     subscribe(id, destination, params) {
-      client.subscribe(destination, (m) => events.message(id, m.headers, m.body), { ...params, id })
+      client.subscribe(destination, (m) => events.message(id, m.headers, m.body), { ...params, id, receipt: id })
     },
     unsubscribe(id) {
       if (client.connected) client.unsubscribe(id)
@@ -60,14 +63,17 @@ export function stream(events) {
     const query = new URLSearchParams()
     for (const [id, s] of subscriptions) query.append('sub', `${id}|${s.destination}|${new URLSearchParams(s.params)}`)
     let refused = false
+    /** @type {string | undefined} */
+    let culprit
     try {
       const response = await fetch('/v1/events?' + query, { signal: mine.signal, cache: 'no-store', headers: { Accept: 'text/event-stream' } })
       refused = response.status === 401
+      if (response.status === 400) culprit = /^(\d+):/.exec((await response.json()).error)?.[1]
       if (response.ok && response.body) await read(response.body, mine.signal)
     } catch {
       // Over it is, for whatever reason.
     }
-    if (mine === request && !closed) events.over(refused)
+    if (mine === request && !closed) events.over(refused, culprit)
   }
   /**
    * @param {ReadableStream<Uint8Array>} body

@@ -18,7 +18,7 @@ const perPage = 50
  * @param {import('../router.js').Location} where
  */
 export function mount(root, where) {
-  let query = where.query
+  let query = sound(where.query)
   const paged = () => setting('list') === 'pages'
   let matched = -1
   let total = 0
@@ -29,7 +29,7 @@ export function mount(root, where) {
   const filter = stateFilter((state) => setQuery({ state, page: null }))
   const sortSelect = h('select', { class: 'narrow-only', 'aria-label': t('devices.sort'), on: { change: () => setQuery({ sort: sortSelect.value === 'id' ? null : sortSelect.value, page: null }) } },
     sorts.map((s) => h('option', { value: s, text: t('devices.sort.' + s.replace('-', 'down.')) })))
-  const mode = h('button', { type: 'button', class: 'quiet', on: { click: switchMode } })
+  const mode = h('button', { type: 'button', class: 'quiet wide-only', on: { click: switchMode } })
   const table = deviceTable({
     sort: (sort) => setQuery({ sort: sort === 'id' ? null : sort, page: null }),
     needs: (first, n) => { if (!paged()) request(first, n) },
@@ -43,7 +43,7 @@ export function mount(root, where) {
   const listPanel = h('section', { class: 'panel list', 'aria-label': t('nav.devices') }, table.element, pager.element)
   const screen = h('div', { class: 'stack devices' },
     h('div', { class: 'row spread' }, h('h1', { text: t('nav.devices') }), count),
-    h('div', { class: 'row toolbar' }, search.element, filter.element, sortSelect, mode), spoken, waiting, listPanel, nothing)
+    h('div', { class: 'row toolbar' }, search.element, filter.element, filter.select, sortSelect, mode), spoken, waiting, listPanel, nothing)
   root.append(screen)
 
   /** @type {ReturnType<typeof subscribe> | null} */
@@ -119,8 +119,8 @@ export function mount(root, where) {
   return {
     /** @param {import('../router.js').Location} next */
     update(next) {
-      const changed = JSON.stringify(next.query) !== JSON.stringify(query)
-      query = next.query
+      const changed = JSON.stringify(sound(next.query)) !== JSON.stringify(query)
+      query = sound(next.query)
       if (!changed) return
       table.reset()
       if (scrollY > 0) scrollTo(0, 0)
@@ -135,6 +135,22 @@ export function mount(root, where) {
       table.close()
     },
   }
+}
+
+/**
+ * What the hub takes of an address that anybody may have written.
+ * @param {Query} query
+ * @returns {Query}
+ */
+function sound({ q, state, sort, label, page }) {
+  /** @type {Query} */
+  const kept = {}
+  if (q) kept.q = q.slice(0, 80)
+  if (label) kept.label = label.slice(0, 80)
+  if (state === 'attention' || deviceStates.some((s) => s === state)) kept.state = state ?? ''
+  if (/^-?(id|state|seen|kind)$/.test(sort ?? '')) kept.sort = sort ?? ''
+  if (Number(page) > 1) kept.page = String(Math.floor(Number(page)))
+  return kept
 }
 
 /**
@@ -176,17 +192,23 @@ function stateFilter(chosen) {
       icon, h('span', { text: stateWord(state || 'all') }), count)
     return { state, button, count }
   })
+  const options = buttons.map((b) => h('option', { value: b.state, text: stateWord(b.state || 'all') }))
+  const select = h('select', { class: 'narrow-only', 'aria-label': t('devices.filter'), on: { change: () => chosen(select.value || null) } }, options)
   return {
-    element: h('div', { class: 'row filter', role: 'group', 'aria-label': t('devices.filter') }, buttons.map((b) => b.button)),
+    element: h('div', { class: 'row wide-only filter', role: 'group', 'aria-label': t('devices.filter') }, buttons.map((b) => b.button)),
+    select,
     /** @param {string} state */
     set(state) {
       present = state
+      select.value = state
       for (const b of buttons) b.button.setAttribute('aria-pressed', String(b.state === state))
     },
     /** @param {Record<string, number>} counts */
     count(counts) {
-      for (const b of buttons) {
+      for (const [i, b] of buttons.entries()) {
         const n = counts[b.state || 'total'] ?? 0
+        const option = options[i]
+        if (option) setText(option, `${stateWord(b.state || 'all')} (${number(n)})`)
         setText(b.count, number(n))
         b.button.hidden = n === 0 && b.state !== '' && b.state !== present
       }

@@ -53,7 +53,7 @@ function onboarding() {
  * @param {{since: number, text: string}[]} list
  */
 function alarms(list) {
-  return list.map((a) => h('section', { class: 'alarm row' }, stateIcon('alarm'), h('p', null, h('strong', { text: t('overview.alarm') }), ' ', a.text),
+  return list.map((a) => h('section', { class: 'alarm' }, stateIcon('alarm'), h('p', null, h('strong', { text: t('overview.alarm') }), ' ', a.text),
     h('span', { class: 'muted' }, ago(a.since))))
 }
 
