@@ -151,3 +151,12 @@ export function visibleGaps(gaps, from, to) {
   }
   return found
 }
+
+/**
+ * How far apart readings may be before the line between them is broken.
+ * @param {number} expected ms within which a reading is expected
+ * @param {number} step ms between the points of the history
+ */
+export function breaksAfter(expected, step) {
+  return Math.max(3 * expected, 2.5 * step)
+}

@@ -1,0 +1,118 @@
+// The dead-letter shelf: frames that could not be stored, and lines that InfluxDB refused.
+import { ago } from '../ages.js'
+import { del, get, post } from '../api.js'
+import { confirm } from '../dialog.js'
+import { h, replace, setText } from '../dom.js'
+import { number, t } from '../i18n.js'
+import { failure } from '../loginform.js'
+import { can } from '../session.js'
+
+/** @typedef {{position: number, device: string, received: number, seq: number, code: number, reason?: string, text: string, lines?: number}} Letter */
+
+const page = 50
+
+/** @param {AbortSignal} signal */
+export function lettersPanel(signal) {
+  const admin = can('admin')
+  const total = h('span', { class: 'chip', text: '–' })
+  const body = h('div', { class: 'stack' })
+  const message = h('p', { class: 'error', role: 'alert' })
+  const said = h('p', { role: 'status' })
+  /** @type {Letter[]} */
+  let letters = []
+  /** @type {Set<number>} */
+  const chosen = new Set()
+  let known = -1
+  let more = false
+  let loading = false
+
+  /** @param {boolean} further */
+  async function load(further) {
+    if (loading) return
+    loading = true
+    try {
+      const answer = await get('/dead-letters', { signal, query: { after: further ? letters.at(-1)?.position : 0, limit: page } })
+      /** @type {Letter[]} */
+      const got = answer.dead_letters ?? answer.letters ?? answer
+      letters = further ? [...letters, ...got] : got
+      more = got.length === page
+      for (const p of chosen) if (!letters.some((l) => l.position === p)) chosen.delete(p)
+      replace(message)
+      draw()
+    } catch (error) {
+      if (!signal.aborted) replace(message, failure(error))
+    } finally {
+      loading = false
+    }
+  }
+
+  /**
+   * @param {'drop' | 'replay'} action
+   * @param {number[] | null} positions null: all
+   */
+  async function act(action, positions) {
+    const n = positions?.length ?? known
+    if (!await confirm(t(`hub.letters.${action}.title`, { n }), t(`hub.letters.${action}.text`), t('hub.letters.' + action))) return
+    try {
+      const body = positions ? { positions } : { all: true }
+      const answer = action === 'drop' ? await del('/dead-letters', { query: positions ? { position: positions } : { all: true } }) : await post('/dead-letters/replay', body)
+      setText(said, t(`hub.letters.${action}.done`, { n: answer?.[action === 'drop' ? 'dropped' : 'replayed'] ?? n }))
+      chosen.clear()
+    } catch (error) {
+      replace(message, failure(error))
+    }
+    await load(false)
+  }
+
+  function draw() {
+    /** @type {HTMLButtonElement[]} */
+    const some = []
+    /**
+     * @param {'drop' | 'replay'} action
+     * @param {boolean} all
+     */
+    const button = (action, all) => {
+      const b = h('button', {
+        type: 'button', class: action === 'drop' ? 'danger' : '', disabled: !admin || !all && chosen.size === 0, text: t(`hub.letters.${action}${all ? '.all' : ''}`),
+        on: { click: () => void act(action, all ? null : [...chosen]) },
+      })
+      if (!all && admin) some.push(b)
+      return b
+    }
+    const boxes = letters.map((l) => h('input', {
+      type: 'checkbox', checked: chosen.has(l.position), 'aria-label': t('hub.letters.choose', { n: String(l.position) }),
+      on: {
+        /** @param {Event} e */
+        change(e) {
+          if (/** @type {HTMLInputElement} */ (e.target).checked) chosen.add(l.position)
+          else chosen.delete(l.position)
+          for (const b of some) b.disabled = chosen.size === 0
+        },
+      },
+    }))
+    replace(body, letters.length === 0 ? h('p', { class: 'muted', text: t('hub.letters.none') }) : [
+      h('div', { class: 'scroll-x', tabindex: 0, role: 'group', 'aria-label': t('hub.letters') }, h('table', null,
+        h('thead', null, h('tr', null, h('th', { scope: 'col' }, h('span', { class: 'visually-hidden', text: t('hub.letters.chosen') })),
+          ['device', 'received', 'why', 'what'].map((key) => h('th', { scope: 'col', text: t('hub.letters.' + key) })))),
+        h('tbody', null, letters.map((l, i) => h('tr', null, h('td', null, boxes[i]),
+          h('td', null, h('a', { href: `/devices/${encodeURIComponent(l.device)}`, text: l.device })), h('td', null, ago(l.received)), h('td', { text: l.text || l.reason || '' }),
+          h('td', { class: 'nowrap', text: l.lines ? t('hub.letters.lines', { n: l.lines }) : t('hub.letters.frame', { n: l.seq ? number(l.seq) : '?' }) })))))),
+      h('div', { class: 'row' }, button('replay', false), button('drop', false), button('replay', true), button('drop', true),
+        more && h('button', { type: 'button', class: 'quiet', text: t('hub.letters.more'), on: { click: () => void load(true) } })),
+      !admin && h('p', { class: 'hint', text: t('device.tokens.admin') }),
+    ])
+  }
+
+  return {
+    element: h('section', { class: 'panel stack', id: 'dead-letters' }, h('header', null, h('h2', { text: t('hub.letters') }), total),
+      h('p', { class: 'hint', text: t('hub.letters.text') }), body, message, said),
+    /** @param {number} n on the shelf */
+    count(n) {
+      if (n === known) return
+      const first = known < 0
+      known = n
+      setText(total, number(n))
+      if (first || letters.length < page) void load(false)
+    },
+  }
+}
