@@ -11,8 +11,8 @@ import (
 )
 
 func TestLogin(t *testing.T) {
-	now := epoch
-	o := store.Options{Dir: t.TempDir(), Now: func() time.Time { return now }}
+	var c clock
+	o := store.Options{Dir: t.TempDir(), Now: c.now}
 	h := start(t, o)
 	addUser(t, h.Store, "kim", store.RoleOperator)
 	secret, id := login(t, h.Store, "Kim", password)
@@ -22,9 +22,9 @@ func TestLogin(t *testing.T) {
 	if !strings.HasPrefix(secret, "ths_") || len(secret) != 47 {
 		t.Errorf("the secret is %q", secret)
 	}
-	for _, c := range [][2]string{{"kim", ""}, {"kim", password + "x"}, {"nobody", password}, {"", ""}, {"kim", strings.Repeat("a", 1e6)}} {
-		if s, _, err := h.Login(t.Context(), c[0], c[1]); !errors.Is(err, store.ErrUnauthenticated) || s != "" {
-			t.Errorf("%.20q: %v", c, err)
+	for _, try := range [][2]string{{"kim", ""}, {"kim", password + "x"}, {"nobody", password}, {"", ""}, {"kim", strings.Repeat("a", 1e6)}} {
+		if s, _, err := h.Login(t.Context(), try[0], try[1]); !errors.Is(err, store.ErrUnauthenticated) || s != "" {
+			t.Errorf("%.20q: %v", try, err)
 		}
 	}
 	other, _ := login(t, h.Store, "kim", password)
@@ -89,21 +89,21 @@ func TestSessionFollowsItsUser(t *testing.T) {
 }
 
 func TestSessionExpires(t *testing.T) {
-	now := epoch
-	o := store.Options{Dir: t.TempDir(), Now: func() time.Time { return now }}
+	var c clock
+	o := store.Options{Dir: t.TempDir(), Now: c.now}
 	h := start(t, o)
 	addUser(t, h.Store, "kim", store.RoleViewer)
 	idle, _ := login(t, h.Store, "kim", password)
 	used, id := login(t, h.Store, "kim", password)
-	for now.Before(epoch.Add(7*24*time.Hour - time.Minute)) {
-		if now.Sub(epoch) == 69*time.Hour { // the last use survives
+	for c.now().Before(epoch.Add(7*24*time.Hour - time.Minute)) {
+		if c.now().Sub(epoch) == 69*time.Hour { // the last use survives
 			if err := h.stop(); err != nil {
 				t.Fatal(err)
 			}
 			h = start(t, o)
 		}
 		switch {
-		case now.Sub(epoch) < 24*time.Hour:
+		case c.now().Sub(epoch) < 24*time.Hour:
 			if !h.Remembers(idle, "kim") || h.Remembers(idle, "lee") || h.Remembers("", "kim") {
 				t.Error("an open session is not that of its user")
 			}
@@ -111,18 +111,18 @@ func TestSessionExpires(t *testing.T) {
 			wantIdentity(t, h.Store, idle, "", "")
 		}
 		if _, err := h.Recheck(id); err != nil {
-			t.Fatalf("after %v: %v", now.Sub(epoch), err)
+			t.Fatalf("after %v: %v", c.now().Sub(epoch), err)
 		}
-		now = now.Add(23 * time.Hour)
+		c.pass(23 * time.Hour)
 	}
-	now = epoch.Add(7*24*time.Hour - time.Second)
+	c.set(7*24*time.Hour - time.Second)
 	wantIdentity(t, h.Store, used, "kim", store.RoleViewer)
-	now = epoch.Add(7 * 24 * time.Hour)
+	c.set(7 * 24 * time.Hour)
 	wantIdentity(t, h.Store, used, "", "")
 	if !h.Remembers(used, "Kim") || !h.Remembers(idle, "kim") {
 		t.Error("expired sessions are forgotten at once")
 	}
-	now = epoch.Add(37 * 24 * time.Hour)
+	c.set(37 * 24 * time.Hour)
 	login(t, h.Store, "kim", password)
 	if h.Remembers(used, "kim") || h.Remembers(idle, "kim") {
 		t.Error("expired sessions are kept for ever")
@@ -131,12 +131,12 @@ func TestSessionExpires(t *testing.T) {
 
 // A checkpoint writes when sessions were used. It must not bring back one that has ended meanwhile.
 func TestCheckpointKeepsSessionsEnded(t *testing.T) {
-	now := epoch
-	o := store.Options{Dir: t.TempDir(), Now: func() time.Time { return now }}
+	var c clock
+	o := store.Options{Dir: t.TempDir(), Now: c.now}
 	h := start(t, o)
 	addUser(t, h.Store, "kim", store.RoleViewer)
 	secret, _ := login(t, h.Store, "kim", password)
-	now = now.Add(time.Hour)
+	c.pass(time.Hour)
 	wantIdentity(t, h.Store, secret, "kim", store.RoleViewer)
 	if err := h.EndSession(secret); err != nil {
 		t.Fatal(err)
@@ -149,8 +149,8 @@ func TestCheckpointKeepsSessionsEnded(t *testing.T) {
 }
 
 func TestSessionsAreBounded(t *testing.T) {
-	now := epoch
-	h := start(t, store.Options{Now: func() time.Time { return now }})
+	var c clock
+	h := start(t, store.Options{Now: c.now})
 	addUser(t, h.Store, "kim", store.RoleViewer)
 	addUser(t, h.Store, "lee", store.RoleViewer)
 	lee, _, err := h.OpenSession("lee")
@@ -164,7 +164,7 @@ func TestSessionsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		secrets = append(secrets, secret)
-		now = now.Add(2 * time.Minute)
+		c.pass(2 * time.Minute)
 		wantIdentity(t, h.Store, secrets[0], "kim", store.RoleViewer) // the one used most
 	}
 	for i, secret := range secrets {

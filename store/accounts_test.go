@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,15 @@ import (
 )
 
 const password = "correct horse"
+
+// clock is a clock that tests move while the store reads it.
+type clock struct{ sinceEpoch atomic.Int64 }
+
+func (c *clock) now() time.Time { return epoch.Add(time.Duration(c.sinceEpoch.Load())) }
+
+func (c *clock) set(sinceEpoch time.Duration) { c.sinceEpoch.Store(int64(sinceEpoch)) }
+
+func (c *clock) pass(d time.Duration) { c.sinceEpoch.Add(int64(d)) }
 
 func addUser(t testing.TB, s *store.Store, name string, role store.Role) {
 	t.Helper()
@@ -138,8 +148,8 @@ func TestLastAdmin(t *testing.T) {
 }
 
 func TestAPIKeys(t *testing.T) {
-	now := epoch
-	o := store.Options{Dir: t.TempDir(), Now: func() time.Time { return now }}
+	var c clock
+	o := store.Options{Dir: t.TempDir(), Now: c.now}
 	h := start(t, o)
 	key, err := h.AddAPIKey("reports", store.RoleViewer)
 	if err != nil || !strings.HasPrefix(key, "thk_") || len(key) != 47 {
@@ -160,9 +170,9 @@ func TestAPIKeys(t *testing.T) {
 	if err := h.RemoveAPIKey("other"); !errors.Is(err, store.ErrNoAPIKey) {
 		t.Errorf("%v, want ErrNoAPIKey", err)
 	}
-	now = now.Add(time.Hour)
+	c.pass(time.Hour)
 	wantIdentity(t, h.Store, key, "reports", store.RoleViewer)
-	now = now.Add(30 * time.Second)
+	c.pass(30 * time.Second)
 	wantIdentity(t, h.Store, key, "reports", store.RoleViewer)
 	want := []store.APIKey{{Name: "reports", Role: store.RoleViewer, Created: epoch, LastUsed: epoch.Add(time.Hour)}}
 	if got := h.APIKeys(); !slices.Equal(got, want) {
