@@ -1,9 +1,11 @@
 package store
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -118,4 +120,76 @@ func bareLoop(b *testing.B, s *Store, c influx.Config) time.Duration {
 		}
 	}
 	return time.Since(began)
+}
+
+// BenchmarkNewestWhileDraining measures how old a frame is when a query finds it in a real InfluxDB, while a backlog of
+// drain-readings, but at least 1,000,000, drains behind. The promise is 5 s:
+//
+//	go test ./store -run '^$' -bench NewestWhileDraining -benchtime 1x -drain-readings 10000000
+func BenchmarkNewestWhileDraining(b *testing.B) {
+	const samples, channels, devices = 60, 8, 20
+	readings := max(*drainReadings, 1_000_000)
+	db := influxtest.Start(b)
+	for b.Loop() {
+		dir := b.TempDir()
+		s := exporting(b, Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: "http://127.0.0.1:1"})
+		s.segmentBytes = 16 << 20
+		stop := run(b, s)
+		fillBacklog(b, s, readings, devices, samples, channels)
+		register(b, s, "live")
+		stop()
+
+		s = exporting(b, Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: db.URL})
+		s.segmentBytes, s.export.options.FlushInterval = 16<<20, defaultFlushInterval
+		stop = run(b, s)
+		ages := watchNewest(b, s, db)
+		drain(b, s)
+		stop()
+		if n := db.Exec(`SELECT count(c0) FROM meter`); number(n[0].Values[0][1]) != uint64(readings/channels/samples*samples) {
+			b.Errorf("arrived: %v", n)
+		}
+		b.ReportMetric(float64(len(ages)), "frames")
+		for name, at := range map[string]int{"p50-ms": len(ages) / 2, "p99-ms": len(ages) * 99 / 100, "max-ms": len(ages) - 1} {
+			b.ReportMetric(float64(ages[at].Milliseconds()), name)
+		}
+		db.Exec("DROP DATABASE " + influxtest.Database)
+		db.Exec("CREATE DATABASE " + influxtest.Database)
+	}
+}
+
+// watchNewest sends a frame every 50 ms as long as there is a backlog, and returns how old each was when a query first found
+// it, sorted.
+func watchNewest(b *testing.B, s *Store, db *influxtest.Server) []time.Duration {
+	in := s.Ingest("live", 1, func() {})
+	in.Schema(device.AppendControl(nil, numberSchema), numberSchema)
+	var ages []time.Duration
+	sent, found := 0, int64(0)
+	find := func() {
+		for _, series := range db.Exec(fmt.Sprintf(`SELECT v FROM meter WHERE device = 'live' AND time > %d`, found)) {
+			for _, row := range series.Values {
+				at, _ := row[0].(json.Number).Int64()
+				ages, found = append(ages, time.Since(time.Unix(0, at))), at
+			}
+		}
+	}
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for ; ; <-ticker.C {
+		if _, behind := s.export.oldestBacklog(); !behind && sent > 0 {
+			break
+		}
+		sent++
+		d := &device.Data{Seq: uint64(sent), Times: []int64{time.Now().UnixMicro()}, Columns: []device.Column{{ID: 1, Type: device.Int, Bits: []uint64{uint64(sent)}}}}
+		message, err := device.AppendData(nil, d, numberSchema)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := in.Frame(b.Context(), message, d, Timing{}); err != nil {
+			b.Fatal(err)
+		}
+		find()
+	}
+	eventually(b, "the newest frames", func() bool { find(); return len(ages) >= sent })
+	slices.Sort(ages)
+	return ages
 }
