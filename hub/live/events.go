@@ -137,7 +137,7 @@ func (l *eventLog) settle(f *Feed, now int64) {
 		}
 		delete(l.repeats, key)
 		if r.count > 0 {
-			r.event.Text += fmt.Sprintf(" (%d times in 10 s)", r.count)
+			r.event.Text += fmt.Sprintf(" (%d more in 10 s)", r.count)
 			f.note(r.event, now)
 		}
 	}

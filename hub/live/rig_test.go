@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -267,6 +268,22 @@ func (d *testDevice) send(temperature int) {
 func (r *rig) connect(id string, connection uint64) *testDevice {
 	r.Connected(id, connection, "192.0.2.1:4444")
 	return r.device(id)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (p *Points) UnmarshalJSON(b []byte) error {
+	var pairs [][2]*float64
+	if err := json.Unmarshal(b, &pairs); err != nil {
+		return err
+	}
+	for _, pair := range pairs {
+		value := math.NaN()
+		if pair[1] != nil {
+			value = *pair[1]
+		}
+		*p = append(*p, Point{Time: Millis(*pair[0]), Value: value})
+	}
+	return nil
 }
 
 func decode[T any](t testing.TB, b []byte) T {

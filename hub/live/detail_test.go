@@ -1,0 +1,295 @@
+package live
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+func (w *watcher) device() DeviceUpdate {
+	w.t.Helper()
+	return decode[DeviceUpdate](w.t, w.one().Body)
+}
+
+func TestDetailOfADevice(t *testing.T) {
+	r := newRig(t, "a", "b")
+	d := r.connect("a", 1)
+	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 100, 2: true, 3: "auto", 4: math.Inf(-1)}})
+	r.ticks(4)
+	w := r.watcher()
+	w.subscribe("/topic/devices/a/readings")
+	u := w.device()
+	if u.Kind != "snapshot" || u.Device == nil || len(u.Device.Values) != 4 || u.Schema == nil || len(u.Schema.Channels) != 4 ||
+		u.Schema.Commands[0].Confirm != "typed" || !u.Schema.Channels[3].Writable || len(u.Points) != 0 || len(u.Events) != 1 {
+		t.Errorf("%+v", u)
+	}
+	if v := u.Device.Values[3]; string(v.Value) != "null" || v.Text != "-Inf" {
+		t.Errorf("%+v", v)
+	}
+	if v := u.Device.Values[1]; string(v.Value) != "true" {
+		t.Errorf("%+v", v)
+	}
+	r.device("b").send(1) // somebody else
+	r.ticks(1)
+	w.none()
+
+	at := r.clock.ago(0)
+	d.frame(store.Timing{}, reading{at, map[uint16]any{1: 200}}, reading{at + 1000, map[uint16]any{1: 300, 3: "off", 4: math.NaN()}})
+	d.frame(store.Timing{}, reading{at - 60e6, map[uint16]any{1: 1}}, reading{at - 50e6, map[uint16]any{1: 1}})
+	r.ticks(1)
+	u = w.device()
+	if u.Kind != "update" || u.Schema != nil || u.Events != nil || len(u.Device.Values) != 3 || u.Device.Values[0].Text != "3" || u.Device.Values[1].Text != "off" {
+		t.Errorf("%+v", u)
+	}
+	want := Points{{Millis(at / 1000), 2}, {Millis(at/1000 + 1), 3}}
+	if !slices.Equal(u.Points["1"], want) || len(u.Points["3"]) != 0 || len(u.Points["4"]) != 1 || !math.IsNaN(u.Points["4"][0].Value) {
+		t.Errorf("%+v", u.Points)
+	}
+	if u.Backlog == nil || *u.Backlog != (Span{Millis(at/1000 - 60_000), Millis(at/1000 - 50_000 + 1)}) {
+		t.Errorf("%+v", u.Backlog)
+	}
+	r.ticks(4)
+	if u = w.device(); u.Kind != "update" || u.Points != nil || u.Backlog != nil {
+		t.Errorf("%+v", u)
+	}
+
+	// Another schema: what was known is dropped, but for the channel that has stayed.
+	next := &device.Schema{Channels: []device.Channel{testSchema.Channels[0], {ID: 9, Name: "new", Type: device.Bool}}}
+	d.announce(next)
+	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{9: true}})
+	r.ticks(1)
+	u = w.device()
+	if u.Kind != "snapshot" || len(u.Schema.Channels) != 2 || len(u.Device.Values) != 2 || u.Device.Values[0].Text != "3" || u.Events[0].Kind != "schema" {
+		t.Errorf("%+v", u)
+	}
+	// A backlog of the old schema does not bring it back.
+	d.announce(testSchema)
+	d.store.NoteDevice("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, next))})
+	d.frame(store.Timing{}, reading{r.clock.ago(-time.Second), map[uint16]any{1: 900, 2: true}})
+	r.ticks(1)
+	if u = w.device(); u.Kind != "update" || len(u.Device.Values) != 1 || u.Device.Values[0].Text != "9" {
+		t.Errorf("%+v", u)
+	}
+
+	if err := r.store.RemoveDevice("a"); err != nil {
+		t.Fatal(err)
+	}
+	r.ticks(4)
+	if u = w.device(); u.Kind != "removed" || u.Device != nil {
+		t.Errorf("%+v", u)
+	}
+	r.add("a")
+	r.ticks(4)
+	if u = w.device(); u.Kind != "snapshot" || u.Device.State != StateNever || u.Device.Values != nil {
+		t.Errorf("%+v", u)
+	}
+}
+
+// A device that is removed and comes again at once begins from nothing.
+func TestRemovedAndRegisteredAgain(t *testing.T) {
+	r := newRig(t, "a")
+	r.connect("a", 1).send(5)
+	if err := r.store.RemoveDevice("a"); err != nil {
+		t.Fatal(err)
+	}
+	r.add("a")
+	r.eventually("it is forgotten", func() bool { return r.row("a").Seen == 0 })
+	r.ticks(4)
+	if row := r.row("a"); row.Values != nil || row.State != StateNever {
+		t.Errorf("%+v", row)
+	}
+	delete(r.devices, "a")
+	r.device("a").send(6)
+	if v := r.valueOf("a", "temperature"); v == nil || v.Text != "0.06" {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestPointsAreThinned(t *testing.T) {
+	r := newRig(t, "a")
+	d := r.connect("a", 1)
+	d.send(0)
+	r.ticks(4)
+	w := r.watcher()
+	w.subscribe("/topic/devices/a/readings")
+	w.one()
+	var samples []reading
+	for i := range 1000 {
+		v := i % 10
+		if i == 777 {
+			v = -5000
+		}
+		samples = append(samples, reading{r.clock.ago(0) + int64(1+i)*1000, map[uint16]any{1: v}})
+	}
+	slices.Reverse(samples) // in any order
+	d.frame(store.Timing{}, samples...)
+	r.ticks(1)
+	points := w.device().Points["1"]
+	lowest := slices.MinFunc(points, func(a, b Point) int { return int(a.Value*100) - int(b.Value*100) })
+	if len(points) > 64 || len(points) < 60 || lowest.Value != -50 {
+		t.Errorf("%d points, %v", len(points), lowest)
+	}
+	if !slices.IsSortedFunc(points, func(a, b Point) int { return int(a.Time - b.Time) }) {
+		t.Error("not by time")
+	}
+}
+
+// More than can be kept is told as a snapshot, so that the viewer loads the history.
+func TestTooManyPoints(t *testing.T) {
+	r := newRig(t, "a")
+	d := r.connect("a", 1)
+	d.send(0)
+	r.ticks(4)
+	w := r.watcher()
+	w.subscribe("/topic/devices/a/readings")
+	w.one()
+	for range 5 {
+		var samples []reading
+		for i := range 1000 {
+			samples = append(samples, reading{r.clock.ago(0) + int64(1+i), map[uint16]any{1: i}})
+		}
+		r.clock.add(time.Millisecond)
+		d.frame(store.Timing{}, samples...)
+	}
+	r.ticks(1)
+	if u := w.device(); u.Kind != "snapshot" {
+		t.Errorf("%+v", u)
+	}
+	if n := len(r.entries["a"].ring.points); n > 2*maxPoints {
+		t.Errorf("%d points are kept", n)
+	}
+	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 1}})
+	r.ticks(1)
+	if u := w.device(); u.Kind != "update" || len(u.Points["1"]) != 1 {
+		t.Errorf("%+v", u)
+	}
+}
+
+// All rings together are bounded too.
+func TestPointsInAll(t *testing.T) {
+	rg := &ring{}
+	ch := &testSchema.Channels[0]
+	rg.add(1, 1e6, ch, &device.Column{ID: 1, Type: device.Int, Bits: []uint64{5}}, 0)
+	if more := rg.trim(1, 4, maxPointsInAll-1); more != 1 {
+		t.Errorf("%d more", more)
+	}
+	rg.add(2, 2e6, ch, &device.Column{ID: 1, Type: device.Int, Bits: []uint64{5}}, 0)
+	if more := rg.trim(2, 4, maxPointsInAll); more != -1 || rg.lost != 2 || len(rg.points) != rg.start {
+		t.Errorf("%d more, %+v", more, rg)
+	}
+}
+
+func TestFleet(t *testing.T) {
+	r := newRig(t, "a", "b")
+	d := r.connect("a", 1)
+	d.send(1)
+	r.ticks(4)
+	w := r.watcher()
+	w.subscribe("/topic/devices/*/readings")
+	all := func() DevicesUpdate { t.Helper(); return decode[DevicesUpdate](t, w.one().Body) }
+	if u := all(); u.Kind != "snapshot" || len(u.Devices) != 2 || u.Total != 2 || u.Devices[0].Device.Values[0].Text != "0.01" {
+		t.Errorf("%+v", u)
+	}
+	d.send(2)
+	r.ticks(1)
+	if u := all(); u.Kind != "update" || len(u.Devices) != 1 || u.Devices[0].Kind != "update" || len(u.Devices[0].Points["1"]) != 1 {
+		t.Errorf("%+v", u)
+	}
+	r.add("c")
+	r.ticks(4)
+	if u := all(); u.Kind != "update" || u.Devices[len(u.Devices)-1].Device.ID != "c" {
+		t.Errorf("%+v", u)
+	}
+	c := r.device("c")
+	r.ticks(4)
+	w.one() // its schema
+	c.send(5)
+	r.ticks(1)
+	if u := all(); len(u.Devices) != 1 || len(u.Devices[0].Points["1"]) != 1 {
+		t.Errorf("%+v", u)
+	}
+	if err := r.store.RemoveDevice("b"); err != nil {
+		t.Fatal(err)
+	}
+	r.ticks(4)
+	if u := all(); u.Kind != "snapshot" || len(u.Devices) != 2 {
+		t.Errorf("%+v", u)
+	}
+}
+
+// After a restart the last values are there, as old as they are.
+func TestRestart(t *testing.T) {
+	r := newRig(t, "a", "b")
+	d := r.connect("a", 1)
+	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 1, 3: "auto", 4: 2.5}})
+	r.pass(30 * time.Second)
+	d.send(2134)
+	r.stop()
+	r.clock.add(time.Hour)
+	epoch := r.Epoch()
+	r.start()
+	if r.Epoch() == epoch {
+		t.Error("the same epoch")
+	}
+	if row := r.row("a"); row.State != StateOffline || row.Since != r.clock.millis(time.Hour) || row.Seen != row.Since || row.Firmware != "1.2" || row.Values != nil {
+		t.Errorf("%+v", row)
+	}
+	r.learn(t.Context())
+	for channel, want := range map[string]struct {
+		text string
+		ago  time.Duration
+	}{"temperature": {"21.34", time.Hour}, "mode": {"auto", time.Hour + 30*time.Second}, "level": {"2.5", time.Hour + 30*time.Second}} {
+		if v := r.valueOf("a", channel); v == nil || v.Text != want.text || v.Time != r.clock.millis(want.ago) || v.State != StateStale {
+			t.Errorf("%s: %+v", channel, v)
+		}
+	}
+	if v := r.valueOf("a", "door"); v != nil {
+		t.Errorf("%+v", v)
+	}
+	r.is("b", StateNever)
+	r.connect("a", 1).send(7)
+	r.learn(t.Context()) // late: nothing older comes back
+	r.is("a", StateLive)
+	if v := r.valueOf("a", "temperature"); v.Text != "0.07" {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestHubState(t *testing.T) {
+	r := newRig(t, "a", "b")
+	d := r.connect("a", 1)
+	w := r.watcher()
+	w.subscribe("/topic/hub")
+	u := w.one()
+	h := decode[HubState](t, u.Body)
+	if !u.Snapshot || h.Version != "1.0" || h.Epoch != r.Epoch() || h.Started == 0 || h.Counts.Total != 2 || h.Storage.State != "ok" ||
+		h.Journal.MaxBytes != 1<<30 || h.History.MaxBytes != 1<<30 || h.Export != nil || h.Viewers != 1 || h.Alarms == nil || h.Attention == nil {
+		t.Errorf("%s", u.Body)
+	}
+	for i := range 50 {
+		d.send(i)
+		r.ticks(1)
+	}
+	h = decode[HubState](t, w.one().Body)
+	if h.Ingest.Frames != 4 || h.Ingest.Readings != 4 || h.Ingest.AckP50 <= 0 || h.Ingest.AckP99 < h.Ingest.AckP50 || h.Counts.Live != 1 {
+		t.Errorf("%+v", h)
+	}
+	if len(h.Events) != 1 || h.Events[0].Kind != "connected" || h.Events[0].Address != "192.0.2.1:4444" {
+		t.Errorf("%+v", h.Events)
+	}
+	r.ticks(4)
+	if h = decode[HubState](t, w.one().Body); len(h.Events) != 0 {
+		t.Errorf("%+v", h.Events)
+	}
+	for _, field := range []string{`"export":null`, `"attention":[]`, `"alarms":[]`, `"events":[]`} {
+		r.ticks(4)
+		if u := w.one(); !strings.Contains(string(u.Body), field) {
+			t.Errorf("no %s in %s", field, u.Body)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package live
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+func TestRefusals(t *testing.T) {
+	r := newRig(t, "a")
+	for i := range 37 {
+		r.Refused(fmt.Sprintf("192.0.2.1:%d", i), "", "401: who?")
+	}
+	r.Refused("192.0.2.2:1", "", "401: who?")
+	r.Refused("192.0.2.1:1", "", "429: too often")
+	r.TLSFailed("[2001:db8::1]:5", "remote error: tls: unknown certificate authority")
+	list := func() (texts []string) {
+		for _, e := range r.Events("", 0, 100) {
+			texts = append(texts, e.Kind+" "+e.Address+" "+e.Text)
+		}
+		return texts
+	}
+	want := []string{
+		"tls 2001:db8::1 remote error: tls: unknown certificate authority", "refused 192.0.2.1 429: too often",
+		"refused 192.0.2.2 401: who?", "refused 192.0.2.1 401: who?",
+	}
+	if got := list(); !equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	r.pass(9 * time.Second)
+	if got := list(); !equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	r.pass(time.Second)
+	want = append([]string{"refused 192.0.2.1 401: who? (36 more in 10 s)"}, want...)
+	if got := list(); !equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	r.pass(20 * time.Second)
+	if got := list(); !equal(got, want) || len(r.events.repeats) != 0 || r.events.strange != 0 {
+		t.Errorf("%q", got)
+	}
+}
+
+// Strangers, however many, push out nothing but strangers, and cost bounded memory.
+func TestStrangersDoNotFlood(t *testing.T) {
+	r := newRig(t, "a")
+	r.connect("a", 1)
+	for round := range 20 {
+		for i := range 2000 {
+			r.Refused(fmt.Sprintf("10.%d.%d.%d:1", round, i/256, i%256), "", "401: who?")
+		}
+		r.pass(11 * time.Second)
+	}
+	if n := len(r.events.strangers.events); n != maxStrangers {
+		t.Errorf("%d events of strangers", n)
+	}
+	if n := len(r.events.repeats); n > maxStrangely {
+		t.Errorf("%d repeats", n)
+	}
+	if got := r.Events("a", 0, 10); len(got) != 1 || got[0].Kind != "connected" {
+		t.Errorf("%+v", got)
+	}
+	if got := r.Events("", 0, 1); len(got) != 1 || got[0].Text != fmt.Sprintf("too much to tell: %d events", 2000-maxStrangely) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestEventsAreBounded(t *testing.T) {
+	r := newRig(t, "a", "b")
+	for i := range 3000 {
+		r.Connected("a", uint64(2*i+1), "192.0.2.1:1")
+		r.Disconnected("a", uint64(2*i+1), 0, fmt.Sprint(i), false)
+	}
+	if n := len(r.events.known.events); n != maxEvents {
+		t.Errorf("%d events", n)
+	}
+	all := r.Events("", 0, 10_000)
+	if len(all) != maxEvents || all[0].Text != "2999" || all[0].Number != all[1].Number+1 || all[len(all)-1].Number != all[0].Number-maxEvents+1 {
+		t.Errorf("%d, %+v", len(all), all[0])
+	}
+	if got := r.Events("", all[3].Number, 10); len(got) != 3 || got[2].Number != all[2].Number {
+		t.Errorf("%+v", got)
+	}
+	if got := r.Events("b", 0, 10); got == nil || len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A device whose frames are refused one after the other is told of once in ten seconds.
+func TestRejectsAreCounted(t *testing.T) {
+	r := newRig(t, "a")
+	d := r.device("a")
+	for i := range 100 {
+		if err := d.in.Reject(t.Context(), uint64(i+1), device.RejectMalformed, fmt.Sprint(i), []byte{2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.in.Boot(t.Context(), 4, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.in.Boot(t.Context(), 5, 0); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("the second boot is known", func() bool { e := r.Events("a", 0, 1); return len(e) == 1 && e[0].Kind == "boot" })
+	r.pass(11 * time.Second)
+	got := r.Events("a", 0, 10)
+	if len(got) != 3 || got[0].Text != "malformed: 99 (99 more in 10 s)" || got[1].Text != "boot 5" || got[2].Text != "malformed: 0" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestNobodyToTell(t *testing.T) {
+	var f *Feed
+	f.Connected("a", 1, "")
+	f.Greeted("a", 1, time.Hour)
+	f.Disconnected("a", 1, 0, "", true)
+	f.Refused("", "", "")
+	f.TLSFailed("", "")
+}
