@@ -11,6 +11,15 @@ import (
 // lists it.
 const CommandSet = "set"
 
+// SettingArg is the argument that sets a channel. For one with a scale it is a plain number.
+func (c *Channel) SettingArg() Arg {
+	a := Arg{Name: c.Name, Type: c.Type, Unit: c.Unit}
+	if c.Scale != 0 {
+		a.Type = Float64
+	}
+	return a
+}
+
 // Command finds a command by its name.
 func (s *Schema) Command(name string) (*CommandSpec, bool) {
 	i := slices.IndexFunc(s.Commands, func(c CommandSpec) bool { return c.Name == name })

@@ -37,10 +37,14 @@ int main(int argc, char **argv)
     static const int64_t times[] = {-1, 59, 59, -3600};
     static const int64_t values[] = {INT64_MIN, INT64_MAX, 0, -64};
     static const uint64_t edges[] = {0, 127, 128, 16383, 16384, UINT64_MAX};
+    static const uint8_t worked_id[] = {0x01, 0x93, 0xf0, 0x5e, 0x7a, 0x10, 0x7c, 0x2b, 0x9d, 0x41, 0x3e, 0x88, 0x51, 0x0c, 0x6f, 0xaa};
     static const uint8_t hash[] = {0x0b, 0xc3, 0x7f, 0xd1, 0x2a, 0xbe, 0xdb, 0x1c};
     uint8_t message[8192];
     size_t length = worked_frame(message);
     struct welcome w;
+    struct command c;
+    struct memory memory = {0};
+    uint8_t id[16] = {0};
     int ranges, sound;
 
     print_bytes(message, message + length);
@@ -60,6 +64,16 @@ int main(int argc, char **argv)
     print_bytes(message, put_hello(message, 24, 65536, INT64_MIN, 1, hash, 255, 256, "", ""));
     print_bytes(message, put_lost(message, 10, 19, 1));
     print_bytes(message, put_lost(message, 9007199254740991, 9007199254740991, 3));
+    print_bytes(message, put_result(message, worked_id, 0, "fan at 40 %"));
+    print_bytes(message, put_result(message, worked_id, 3, ""));
+    for (id[0] = 1; id[0] <= 20; id[0]++)
+        if (find_begun(&memory, id) == NULL)
+            begin(&memory, id)->status = id[0];
+    for (id[0] = 1; id[0] <= 20; id[0]++)
+        printf("%d ", find_begun(&memory, id) == NULL ? 0 : find_begun(&memory, id)->status);
+    c.ttl = 30;
+    c.deadline = 100;
+    printf("%d%d%d%d%d\n", in_time(&c, 29, 50, 49), in_time(&c, 30, 50, 49), in_time(&c, 29, 50, 50), in_time(&c, 0, INT64_MAX, 1), in_time(&c, 0, -9, 9));
     for (int i = 1; i < argc; i++) {
         for (length = 0; argv[i][2 * length] != 0; length++) {
             unsigned byte;
@@ -73,6 +87,12 @@ int main(int argc, char **argv)
             if (sound)
                 printf(" now %lld %d %u %u %u %u %u", (long long)w.now, w.need_schema, w.window_frames, w.window_bytes,
                        w.ack_delay, w.idle, w.frame_rate);
+        } else if (message[0] == 0x85) {
+            sound = read_command(message, length, &c);
+            if (sound) {
+                printf(" %.*s %lld %u %d ", (int)c.name_length, (const char *)c.name, (long long)c.deadline, c.ttl, c.args != NULL);
+                print_bytes(c.id, c.id + 16);
+            }
         } else {
             sound = read_ack(message, length, print_range, &ranges);
         }
@@ -122,13 +142,16 @@ func TestProtocolInC(t *testing.T) {
 	} {
 		want += fmt.Sprintf("%x\n", AppendControl(nil, m))
 	}
+	worked := vectorMessages()["result"].(*Result).ID
+	want += fmt.Sprintf("%x\n%x\n", AppendControl(nil, &Result{ID: worked, Text: "fan at 40 %"}), AppendControl(nil, &Result{ID: worked, Status: ResultExpired}))
+	want += "0 0 0 0 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 10001\n"
 	read := [][]byte{
 		// Keys of a later version before and behind the ranges, keys that are text or negative, an ACK without ranges.
 		unhex(t, "82a30083616101f401820709186382f93c00a10203"), unhex(t, "82a3616100200101820808"), unhex(t, "82a0"), unhex(t, "82a1018207"),
 		unhex(t, "81a801616461318102020105010602080309046161f5"), unhex(t, "81a7016164023b7fffffffffffffff03820102050106020803091863"),
 	}
 	for _, v := range vectors {
-		if len(v.message) > 0 && (Type(v.message[0]) == TypeAck || Type(v.message[0]) == TypeWelcome) {
+		if len(v.message) > 0 && (Type(v.message[0]) == TypeAck || Type(v.message[0]) == TypeWelcome || readableCommand(v.message)) {
 			read = append(read, v.message)
 		}
 	}
@@ -139,6 +162,8 @@ func TestProtocolInC(t *testing.T) {
 		switch m := m.(type) {
 		case *Ack:
 			ranges = m.Ranges
+		case *Command:
+			text = fmt.Sprintf(" %s %d %d %d %x\n", m.Name, m.Deadline, m.TTL, map[bool]int{true: 1}[len(m.Args) > 0], m.ID[:])
 		case *Welcome:
 			ranges = m.Received
 			text = fmt.Sprintf(" now %d %d %d %d %d %d %d", m.Now, map[bool]int{true: 1}[m.NeedSchema], m.WindowFrames, m.WindowBytes, m.AckDelay, m.Idle, m.FrameRate)
@@ -158,6 +183,16 @@ func TestProtocolInC(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("it prints\n%s\nwant\n%s", got, want)
 	}
+}
+
+// readableCommand tells the COMMANDs that the C of PROTOCOL.md reads as ParseControl does: it leaves the arguments to whoever carries
+// the command out.
+func readableCommand(b []byte) bool {
+	if Type(b[0]) != TypeCommand {
+		return false
+	}
+	_, err := ParseControl(b)
+	return err == nil || len(b) < 24 // one without id or name
 }
 
 func unhex(t *testing.T, digits string) []byte {

@@ -71,6 +71,8 @@ func (c *CommandSpec) validate(names map[string]bool) error {
 		return fmt.Errorf("%d arguments, at most %d", len(c.Args), MaxArgs)
 	case c.Confirm > ConfirmTyped:
 		return fmt.Errorf("unknown confirmation %d", c.Confirm)
+	case c.Name == CommandSet:
+		return fmt.Errorf("the name %q is reserved for writable channels", c.Name)
 	}
 	if err := checkUnique(names, c.Name); err != nil {
 		return err

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -124,12 +125,32 @@ func (c *Client) takeCommand(ctx context.Context, cmd *device.Command, left time
 
 // checkCommand compares a command with the schema and puts its arguments into the types described there.
 func (c *Client) checkCommand(cmd *device.Command) (err error) {
+	if cmd.Name == device.CommandSet && c.cfg.OnSet != nil {
+		spec, err := c.settingSpec(cmd)
+		if err == nil {
+			cmd.Args, err = spec.CheckArgs(cmd.Args)
+		}
+		return err
+	}
 	spec, ok := c.schema.schema.Command(cmd.Name)
 	if !ok || c.cfg.OnCommand == nil {
 		return fmt.Errorf("there is no command %q", cmd.Name)
 	}
 	cmd.Args, err = spec.CheckArgs(cmd.Args)
 	return err
+}
+
+// settingSpec is what a command that sets a channel has to be like.
+func (c *Client) settingSpec(cmd *device.Command) (*device.CommandSpec, error) {
+	if len(cmd.Args) != 1 {
+		return nil, fmt.Errorf("%q has one argument", cmd.Name)
+	}
+	for name := range cmd.Args {
+		if ch, ok := c.schema.schema.Setting(name); ok {
+			return &device.CommandSpec{Name: cmd.Name, Args: []device.Arg{ch.SettingArg()}}, nil
+		}
+	}
+	return nil, errors.New("there is no writable channel of that name")
 }
 
 // startCommands makes sure that a task carries out the queue. The caller holds c.mu.
@@ -172,7 +193,23 @@ func (c *Client) carryOut(ctx context.Context, k *command) (r device.Result, ok 
 			return expired, true
 		}
 	}
-	return c.cfg.OnCommand(ctx, k.Command), true
+	if k.Name != device.CommandSet {
+		return c.cfg.OnCommand(ctx, k.Command), true
+	}
+	return c.set(ctx, k), true
+}
+
+// set calls OnSet. The channel may be gone since the command came.
+func (c *Client) set(ctx context.Context, k *command) device.Result {
+	for name, value := range k.Args {
+		c.mu.Lock()
+		ch, ok := c.schema.schema.Setting(name)
+		c.mu.Unlock()
+		if ok {
+			return c.cfg.OnSet(ctx, *ch, value)
+		}
+	}
+	return device.Result{Status: device.ResultRejected, Text: "there is no such channel any more"}
 }
 
 // recordBegun makes it durable that the command is about to be carried out: after a crash it is not carried out again. It
@@ -248,8 +285,8 @@ func plainValue(v any) any {
 	return v
 }
 
-// timeLeft is how long a command may still be begun. The hub's clock counts, as far as the device knows it from WELCOME: a
-// device whose own is wrong can still be commanded.
+// timeLeft is how long a command may still be begun. The hub's clock counts, which can be no later than hubNow as the device knows
+// it from WELCOME: a device whose own is wrong can still be commanded.
 func timeLeft(cmd *device.Command, hubNow int64) time.Duration {
 	ttl := time.Duration(cmd.TTL) * time.Millisecond
 	if cmd.Deadline <= hubNow {

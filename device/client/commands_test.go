@@ -216,18 +216,20 @@ func TestKnownCommandsAreBounded(t *testing.T) {
 	}
 }
 
-// The hub allows few control messages. A command that comes again and again must not make the device break that.
-func TestResultsArePaced(t *testing.T) {
+// The hub does not count the results that it asks for on a connection. It allows few others: those of an earlier connection.
+func TestResultsOfAnEarlierConnectionArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newPipeHub(t)
-		_, stop := h.startDevice(h.config())
+		c, stop := h.startDevice(h.config())
 		defer stop()
+		c.mu.Lock()
+		for range 200 {
+			c.commands.reply(device.AppendControl(nil, &device.Result{ID: device.CommandID{9}}))
+		}
+		c.mu.Unlock()
 		hc := h.accept()
 		hc.welcome(nil)
 		start := time.Now()
-		for range 200 {
-			hc.send(blink(1))
-		}
 		for i := range 200 {
 			nextResult(hc)
 			if soonest := time.Duration(i+1-controlBurst) * time.Second / controlRate; time.Since(start) < soonest {
@@ -236,6 +238,84 @@ func TestResultsArePaced(t *testing.T) {
 		}
 		if took := time.Since(start); took > 20*time.Second {
 			t.Errorf("took %v", took)
+		}
+		start = time.Now()
+		for range 200 {
+			hc.send(blink(1))
+		}
+		for range 200 {
+			nextResult(hc)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("what the hub asked for took %v", took)
+		}
+		hc.cut()
+	})
+}
+
+func TestSettings(t *testing.T) {
+	h := newFakeHub(t)
+	cfg := h.config()
+	cfg.Schema = &device.Schema{Channels: []device.Channel{
+		{ID: 0, Name: "level", Type: device.Int, Writable: true}, {ID: 1, Name: "setpoint", Type: device.Int, Scale: -1, Writable: true},
+		{ID: 2, Name: "temperature", Type: device.Int},
+	}}
+	type set struct {
+		Channel string
+		Value   any
+	}
+	var got []set
+	cfg.OnSet = func(_ context.Context, ch device.Channel, value any) device.Result {
+		got = append(got, set{ch.Name, value})
+		return device.Result{Text: "set"}
+	}
+	h.startDevice(cfg)
+	hc := h.accept()
+	hc.welcome(nil)
+	for i, c := range []struct {
+		args map[string]any
+		want device.ResultStatus
+	}{
+		{map[string]any{"level": int64(3)}, device.ResultSucceeded},
+		{map[string]any{"setpoint": int64(21)}, device.ResultSucceeded},
+		{map[string]any{"setpoint": 21.5}, device.ResultSucceeded},
+		{map[string]any{"level": 1.5}, device.ResultRejected},
+		{map[string]any{"temperature": int64(1)}, device.ResultRejected},
+		{map[string]any{"level": int64(1), "setpoint": int64(1)}, device.ResultRejected},
+		{nil, device.ResultRejected},
+	} {
+		cmd := blink(byte(i + 1))
+		cmd.Name, cmd.Args = device.CommandSet, c.args
+		hc.send(cmd)
+		if r := expect[*device.Result](hc); r.Status != c.want {
+			t.Errorf("%v: %+v", c.args, r)
+		}
+	}
+	if diff := cmp.Diff([]set{{"level", int64(3)}, {"setpoint", 21.0}, {"setpoint", 21.5}}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The time that WELCOME took on its way may not make a command live longer.
+func TestSlowWelcomeDoesNotProlongCommands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newPipeHub(t)
+		cfg := h.config()
+		cfg.OnCommand = func(context.Context, device.Command) device.Result { return device.Result{} }
+		_, stop := h.startDevice(cfg)
+		defer stop()
+		hc := h.accept()
+		time.Sleep(2 * time.Second)
+		hubNow := time.Now() // WELCOME is written, and takes 3 s
+		time.Sleep(3 * time.Second)
+		hc.welcome(nil, func(w *device.Welcome) { w.Now = hubNow.UnixMicro() })
+		for id, want := range map[byte]device.ResultStatus{1: device.ResultExpired, 2: device.ResultSucceeded} {
+			cmd := blink(id)
+			cmd.Deadline = hubNow.Add(time.Duration(3+3*int(id-1)) * time.Second).UnixMicro()
+			hc.send(cmd)
+			if r := nextResult(hc); r.Status != want {
+				t.Errorf("%d: %+v", id, r)
+			}
 		}
 		hc.cut()
 	})

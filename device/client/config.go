@@ -43,6 +43,11 @@ type Config struct {
 	// it has seen before and that are expired.
 	OnCommand func(ctx context.Context, cmd device.Command) device.Result
 
+	// OnSet sets a writable channel, one at a time with the commands; nil: none can be set. value is of the channel's type: bool,
+	// int64, float64 or string, and float64 for a channel with a scale. A value that the channel can never have is
+	// device.ResultRejected. The device sends a reading of the channel soon after it is set.
+	OnSet func(ctx context.Context, channel device.Channel, value any) device.Result
+
 	Dial   func(ctx context.Context, network, addr string) (net.Conn, error) // TCP; nil: a net.Dialer
 	Logger *slog.Logger                                                      // nil: silent
 	Trace  *Trace                                                            // nil: none

@@ -105,6 +105,11 @@ func (s *session) nextControl(now time.Time) (message []byte, wait time.Duration
 	if len(cs.replies) == 0 && len(s.gone) == 0 && lost < 0 {
 		return nil, forever
 	}
+	if len(cs.replies) > 0 && s.owed > 0 { // the hub does not count what it has asked for
+		s.owed--
+		message, cs.replies = cs.replies[0], cs.replies[1:]
+		return message, 0
+	}
 	if wait := s.controlRate.wait(now); wait > 0 {
 		return nil, wait
 	}

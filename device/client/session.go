@@ -46,9 +46,11 @@ type session struct {
 	heard   atomic.Bool // something, since the last look
 
 	// owned by the loop
+	helloAt      time.Time
 	welcomeAt    time.Time // zero: no WELCOME yet
 	endAt        time.Time
-	hubTime      int64 // at welcomeAt, µs since 1970
+	hubTime      int64 // of WELCOME, µs since 1970; not before helloAt
+	owed         int   // RESULTs that the hub has asked for on this connection
 	windowFrames int
 	windowBytes  int
 	announced    *schemaRecord // what the hub takes frames to follow; nil: not known to it
@@ -177,7 +179,8 @@ func (s *session) hello() error {
 	s.announced = c.schema
 	h.Stream, h.Oldest, h.Next, h.SchemaHash = c.buf.stream, c.buf.oldest(), c.buf.next, c.schema.hash
 	c.mu.Unlock()
-	s.pingAt = time.Now().Add(welcomeTimeout)
+	s.helloAt = time.Now()
+	s.pingAt = s.helloAt.Add(welcomeTimeout)
 	return s.write(gws.OpcodeBinary, device.AppendControl(nil, h))
 }
 
@@ -198,12 +201,16 @@ func (s *session) take(ctx context.Context, m device.Message) error {
 		}
 	case *device.Command:
 		if welcomed {
-			s.client.takeCommand(ctx, m, timeLeft(m, s.hubTime+time.Since(s.welcomeAt).Microseconds()))
+			s.owed++
+			s.client.takeCommand(ctx, m, timeLeft(m, s.latestHubTime()))
 			return nil
 		}
 	}
 	return fmt.Errorf("%w: type 0x%02x is out of place", device.ErrMalformed, byte(m.Type()))
 }
+
+// latestHubTime is the latest that the hub's clock can show now: WELCOME was written after HELLO.
+func (s *session) latestHubTime() int64 { return s.hubTime + time.Since(s.helloAt).Microseconds() }
 
 func (s *session) welcomed(w *device.Welcome) error {
 	now := time.Now()
