@@ -159,7 +159,7 @@ export class Chart {
             const longest = Math.max(0, ...(labels ?? []).map((l) => String(l).length))
             return stage.layout.axis = Math.max(stage.layout.axis, longest * 6.6 + 14)
           },
-          values: (_, splits, __, ___, step) => this.channel.type === 'bool' ? splits.map((v) => v === 0 || v === 1 ? this.write(v) : '')
+          values: (_, splits, __, ___, step) => this.trace.points.length === 0 ? splits.map(() => '') : this.channel.type === 'bool' ? splits.map((v) => v === 0 || v === 1 ? this.write(v) : '')
             : splits.map((v) => number(v, digitsOf(step))),
           ...(this.channel.type === 'bool' ? { splits: [0, 1] } : {}),
         },

@@ -134,6 +134,17 @@ export class Charts {
     if (old) this.loader.soon()
   }
 
+  /**
+   * Readings of the channels that have no points: texts.
+   * @param {{id: number, t: number, v: unknown}[]} values
+   */
+  addTexts(values) {
+    for (const { id, t, v } of values) {
+      const chart = this.charts.get(id)
+      if (chart instanceof TextChart) chart.add(t, v)
+    }
+  }
+
   /** The hub may know more than is drawn here. */
   reload() {
     this.loader.soon()

@@ -62,6 +62,7 @@ export default {
   'reason.revoked': 'Its access was revoked',
 
   // Connection
+  'live.region': 'Connection',
   'live.connecting': 'Connecting…',
   'live.live': 'Live',
   'live.fallback': 'Live by server-sent events',
@@ -339,6 +340,8 @@ export default {
   'chart.rising': 'rising',
   'chart.falling': 'falling',
   'chart.steady': 'steady',
+  'chart.old': 'The newest readings are of {at}.',
+  'chart.old.show': 'Show them',
   'chart.table': 'View as table',
   'chart.table.of': '{name} as a table',
   'chart.table.caption': '{from} to {to}: {n} {n:point|points}, newest first',
@@ -354,6 +357,7 @@ export default {
   'chart.gap.hub_down': 'hub was down',
   'chart.gap.lost': 'lost by the device',
   'chart.gap.dropped': 'dropped by the hub',
+  'chart.gap.expired': 'older than the history keeps',
   'chart.gap.unknown': 'no readings',
   'chart.gap.page': 'this page is not connected',
 
@@ -427,7 +431,7 @@ export default {
   'hub.export.frames': '{n} {n:frame|frames}, {bytes}',
   'hub.export.oldest': 'Oldest that waits',
   'hub.export.rate': 'Rate',
-  'hub.export.lines': '{n} lines/s',
+  'hub.export.lines': '{n} frames/s; {lines} {lines:line|lines} so far, {refused} refused',
   'hub.export.horizon': 'Outage horizon',
   'hub.export.until': 'should InfluxDB be away from now on, the journal holds until {at} ({t})',
   'hub.export.nohorizon': 'the journal does not fill at the present rate',
@@ -443,7 +447,7 @@ export default {
   'hub.certificate.until': 'Valid until',
   'hub.certificate.download': 'Download the certificate',
   'hub.letters': 'Dead letters',
-  'hub.letters.text': 'Frames that could not be stored, and lines that InfluxDB refused. Replay tries them again; drop removes them for good.',
+  'hub.letters.text': 'Frames that could not be stored, and lines that InfluxDB refused. Replay sends the lines once more; drop removes for good.',
   'hub.letters.none': 'The shelf is empty.',
   'hub.letters.chosen': 'Chosen',
   'hub.letters.choose': 'Letter {n}',
@@ -462,8 +466,8 @@ export default {
   'hub.letters.replay': 'Replay',
   'hub.letters.replay.all': 'Replay all',
   'hub.letters.replay.title': 'Replay {n} dead {n:letter|letters}?',
-  'hub.letters.replay.text': 'They are tried again; what is refused again comes back.',
-  'hub.letters.replay.done': '{n} replayed.',
+  'hub.letters.replay.text': 'Lines are sent to InfluxDB once more; those it refuses again stay. Frames that the hub refused stay, too.',
+  'hub.letters.replay.done': '{n} accepted, {refused} refused again.',
 
   // Help
   'help.title': 'Keyboard',

@@ -62,6 +62,7 @@ export default {
   'reason.revoked': '접근 권한이 해지됨',
 
   // Connection
+  'live.region': '연결 상태',
   'live.connecting': '연결 중…',
   'live.live': '실시간',
   'live.fallback': 'SSE로 실시간 수신 중',
@@ -339,6 +340,8 @@ export default {
   'chart.rising': '상승',
   'chart.falling': '하강',
   'chart.steady': '안정',
+  'chart.old': '가장 최근 측정값은 {at}의 것입니다.',
+  'chart.old.show': '보기',
   'chart.table': '표로 보기',
   'chart.table.of': '{name} 표',
   'chart.table.caption': '{from} ~ {to}: 점 {n}개, 최신순',
@@ -354,6 +357,7 @@ export default {
   'chart.gap.hub_down': '허브 중단',
   'chart.gap.lost': '장치에서 손실',
   'chart.gap.dropped': '허브가 버림',
+  'chart.gap.expired': '이력 보관 기간 지남',
   'chart.gap.unknown': '측정값 없음',
   'chart.gap.page': '이 페이지가 연결되지 않음',
 
@@ -427,7 +431,7 @@ export default {
   'hub.export.frames': '프레임 {n}개, {bytes}',
   'hub.export.oldest': '가장 오래된 대기',
   'hub.export.rate': '속도',
-  'hub.export.lines': '{n}줄/초',
+  'hub.export.lines': '프레임 {n}/초, 지금까지 {lines}줄, 거부 {refused}줄',
   'hub.export.horizon': '중단 한계',
   'hub.export.until': '지금부터 InfluxDB가 없어도 저널은 {at}까지 버팁니다({t})',
   'hub.export.nohorizon': '현재 속도로는 저널이 차지 않습니다',
@@ -443,7 +447,7 @@ export default {
   'hub.certificate.until': '유효 기한',
   'hub.certificate.download': '인증서 내려받기',
   'hub.letters': '데드 레터',
-  'hub.letters.text': '저장하지 못한 프레임과 InfluxDB가 거부한 줄입니다. 재생은 다시 시도하고, 버리기는 영구히 없앱니다.',
+  'hub.letters.text': '저장하지 못한 프레임과 InfluxDB가 거부한 줄입니다. 재생은 줄을 다시 보내고, 버리기는 영구히 없앱니다.',
   'hub.letters.none': '보관함이 비어 있습니다.',
   'hub.letters.chosen': '선택',
   'hub.letters.choose': '레터 {n}',
@@ -462,8 +466,8 @@ export default {
   'hub.letters.replay': '재생',
   'hub.letters.replay.all': '모두 재생',
   'hub.letters.replay.title': '데드 레터 {n}개를 재생할까요?',
-  'hub.letters.replay.text': '다시 시도하며, 또 거부된 것은 돌아옵니다.',
-  'hub.letters.replay.done': '{n}개를 재생했습니다.',
+  'hub.letters.replay.text': '줄을 InfluxDB로 다시 보냅니다. 또 거부된 줄과 허브가 거부한 프레임은 남습니다.',
+  'hub.letters.replay.done': '{n}개 수락, {refused}개 다시 거부됨.',
 
   // Help
   'help.title': '키보드',

@@ -52,6 +52,7 @@ export function mount(root, { params, query }) {
   root.append(h('div', { class: 'stack device' }, header.element, waiting, data))
 
   const feed = subscribe(`/topic/devices/${id}/readings`, {}, (body, meta) => {
+    if (body.kind === 'removed') return gone()
     if (body.device) merge(body.device, meta.snapshot)
     if (body.schema) setSchema(body.schema)
     if (body.points) charts.add(body.points)

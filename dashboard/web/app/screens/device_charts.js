@@ -61,13 +61,18 @@ export function chartsPanel(device, query, charted) {
   const slow = h('span', { class: 'chip limited' })
   const csv = h('a', { class: 'button', download: true, text: t('chart.csv'), href: '#', on: { click: link, focus: link } })
   const gaps = h('div', { class: 'chart-gaps' })
+  const oldText = h('span')
+  const old = h('p', { class: 'row notice', hidden: true }, oldText, h('button', {
+    type: 'button', text: t('chart.old.show'), on: { click: () => charts.choose({ span: 0, from: newest - 240_000, to: newest + 60_000 }) },
+  }))
+  let newest = 0
   const element = h('section', { class: 'stack chart-panel', 'aria-label': t('chart.title') },
     h('div', { class: 'row chart-tools' },
       h('div', { class: 'segments', role: 'group', 'aria-label': t('chart.window') }, spans),
       h('div', { class: 'row' }, tool('earlier', '←', () => charts.move(-0.5, 1)), tool('later', '→', () => charts.move(0.5, 1)),
         tool('closer', '+', () => charts.move(0, 0.5)), tool('wider', '−', () => charts.move(0, 2)), back),
       range, csv, slow, status),
-    charts.element, gaps)
+    old, charts.element, gaps)
   charts.setView(parseView(query))
   mark()
 
@@ -168,7 +173,15 @@ export function chartsPanel(device, query, charted) {
     },
     /** @param {import('./device.js').Row} row */
     show(row) {
-      for (const v of row.values ?? []) charts.expected.set(v.id, v.expect)
+      newest = 0
+      for (const v of row.values ?? []) {
+        charts.expected.set(v.id, v.expect)
+        newest = Math.max(newest, v.t)
+      }
+      charts.addTexts(row.values ?? [])
+      const [from] = ends(charts.view, time())
+      old.hidden = charts.view.span === 0 || newest === 0 || newest >= from
+      if (!old.hidden) setText(oldText, t('chart.old', { at: moment(newest) }))
       if (wasLive) charts.open = row.state === 'offline' && row.seen ? { from: row.seen, to: 0, cause: 'offline' } : null
     },
     /**

@@ -33,7 +33,7 @@ export function lettersPanel(signal) {
     try {
       const answer = await get('/dead-letters', { signal, query: { after: further ? letters.at(-1)?.position : 0, limit: page } })
       /** @type {Letter[]} */
-      const got = answer.dead_letters ?? answer.letters ?? answer
+      const got = answer.dead_letters
       letters = further ? [...letters, ...got] : got
       more = got.length === page
       for (const p of chosen) if (!letters.some((l) => l.position === p)) chosen.delete(p)
@@ -51,12 +51,12 @@ export function lettersPanel(signal) {
    * @param {number[] | null} positions null: all
    */
   async function act(action, positions) {
-    const n = positions?.length ?? known
-    if (!await confirm(t(`hub.letters.${action}.title`, { n }), t(`hub.letters.${action}.text`), t('hub.letters.' + action))) return
+    const title = positions ? t(`hub.letters.${action}.title`, { n: positions.length }) : t(`hub.letters.${action}.all`)
+    if (!await confirm(title, t(`hub.letters.${action}.text`), t('hub.letters.' + action))) return
     try {
-      const body = positions ? { positions } : { all: true }
-      const answer = action === 'drop' ? await del('/dead-letters', { query: positions ? { position: positions } : { all: true } }) : await post('/dead-letters/replay', body)
-      setText(said, t(`hub.letters.${action}.done`, { n: answer?.[action === 'drop' ? 'dropped' : 'replayed'] ?? n }))
+      const answer = action === 'drop' ? await del('/dead-letters', { query: positions ? { position: positions } : { all: true } })
+        : await post('/dead-letters/replay', positions ? { positions } : { all: true })
+      setText(said, action === 'drop' ? t('hub.letters.drop.done', { n: answer.dropped }) : t('hub.letters.replay.done', { n: answer.replayed, refused: answer.refused }))
       chosen.clear()
     } catch (error) {
       replace(message, failure(error))
@@ -93,7 +93,7 @@ export function lettersPanel(signal) {
     replace(body, letters.length === 0 ? h('p', { class: 'muted', text: t('hub.letters.none') }) : [
       h('div', { class: 'scroll-x', tabindex: 0, role: 'group', 'aria-label': t('hub.letters') }, h('table', null,
         h('thead', null, h('tr', null, h('th', { scope: 'col' }, h('span', { class: 'visually-hidden', text: t('hub.letters.chosen') })),
-          ['device', 'received', 'why', 'what'].map((key) => h('th', { scope: 'col', text: t('hub.letters.' + key) })))),
+          ['device', 'received', 'why', 'what'].map((key) => h('th', { scope: 'col', class: key, text: t('hub.letters.' + key) })))),
         h('tbody', null, letters.map((l, i) => h('tr', null, h('td', null, boxes[i]),
           h('td', null, h('a', { href: `/devices/${encodeURIComponent(l.device)}`, text: l.device })), h('td', null, ago(l.received)), h('td', { text: l.text || l.reason || '' }),
           h('td', { class: 'nowrap', text: l.lines ? t('hub.letters.lines', { n: l.lines }) : t('hub.letters.frame', { n: l.seq ? number(l.seq) : '?' }) })))))),

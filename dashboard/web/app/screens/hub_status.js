@@ -97,7 +97,7 @@ export function exportPanel() {
       list.set('waiting', t('hub.export.frames', { n: e.waiting_frames ?? 0, bytes: bytes(e.waiting_bytes ?? 0) }))
       setAgo(oldest, e.oldest ?? 0)
       list.set('oldest', e.waiting_frames && e.oldest ? oldest : undefined)
-      list.set('rate', t('hub.export.lines', { n: number(e.lines_per_s ?? 0, 1) }))
+      list.set('rate', t('hub.export.lines', { n: number(e.frames_per_s, 1), lines: e.lines, refused: e.refused_lines }))
       list.set('horizon', e.horizon ? t('hub.export.until', { at: dateTime(e.horizon), t: duration(e.horizon - now()) }) : t('hub.export.nohorizon'))
     },
   }
