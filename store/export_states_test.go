@@ -1,11 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -196,6 +199,42 @@ func TestRealServerIsMended(t *testing.T) {
 			}
 			db.Exec("DROP MEASUREMENT meter")
 		})
+	}
+}
+
+// TestLoggedOncePerState lets many attempts fail: the log has a line for each change of state, and none for attempts.
+func TestLoggedOncePerState(t *testing.T) {
+	script := []int{503, 503, 503, 503, 204, 401, 401, 401, 404, 404, 204}
+	var tries atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		n := min(int(tries.Add(1)), len(script)) - 1
+		w.Header().Set("X-Influxdb-Error", fmt.Sprintf("attempt %d", n))
+		w.WriteHeader(script[n])
+	}))
+	defer server.Close()
+	s := exporting(t, Options{}, influx.Config{URL: server.URL})
+	s.export.gate.retryPaused = 5 * time.Millisecond
+	var out bytes.Buffer // read when nobody writes any more
+	s.alarms.log = slog.New(slog.NewTextHandler(&out, nil))
+	register(t, s, "a")
+	stop := run(t, s)
+	a := newMeter(t, s, "a")
+	a.send(1)
+	drain(t, s)
+	a.send(1)
+	drain(t, s)
+	stop()
+	if n := tries.Load(); n != int64(len(script)) {
+		t.Errorf("%d attempts, want %d", n, len(script))
+	}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		_, attempt, _ := strings.Cut(strings.TrimRight(line, "\"\n"), "attempt ")
+		got = append(got, strings.Fields(line)[1]+attempt)
+	}
+	if want := []string{"level=ERROR0", "level=INFO", "level=ERROR5", "level=ERROR8", "level=INFO"}; !slices.Equal(got, want) {
+		t.Errorf("logged %q, want %q\n%s", got, want, &out)
 	}
 }
 
