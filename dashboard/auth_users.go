@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
 // userAnswer is a user.
@@ -159,6 +161,13 @@ func (d *Dashboard) failed(w http.ResponseWriter, err error) {
 		{store.ErrBadRole, http.StatusBadRequest, ""},
 		{store.ErrBadPassword, http.StatusBadRequest, ""},
 		{store.ErrBusy, http.StatusServiceUnavailable, "try again in a moment"},
+		{store.ErrClosed, http.StatusServiceUnavailable, "the hub is stopping; try again in a moment"},
+		{store.ErrNoDevice, http.StatusNotFound, "GET /api/v1/devices lists the devices there are"},
+		{store.ErrExists, http.StatusConflict, "choose another id, or give the device that has it a new token"},
+		{store.ErrNoExport, http.StatusConflict, "run the hub with --influx-url"},
+		{history.ErrTooFine, http.StatusBadRequest, "ask for fewer points or fewer channels"},
+		{live.ErrBadList, http.StatusBadRequest, "/api/v1/openapi.json describes the parameters"},
+		{errQuery, http.StatusBadRequest, "/api/v1/openapi.json describes the parameters"},
 	} {
 		if errors.Is(err, e.err) {
 			status, hint = e.status, e.hint

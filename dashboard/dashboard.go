@@ -39,6 +39,8 @@ type Dashboard struct {
 	now         func() time.Time
 	page        *page
 	throttle    *throttle
+	sums        places // for requests that sum up readings
+	downloads   places // of raw readings
 	mux         *http.ServeMux
 
 	// viewers
@@ -59,6 +61,7 @@ func New(c Config) (*Dashboard, error) {
 	d := &Dashboard{
 		store: c.Store, hub: c.Hub, feed: c.Feed, certificate: c.Certificate, version: c.Version, log: c.Logger, now: c.Now,
 		names: ownNames(c.Names), throttle: newThrottle(c.Now), mux: http.NewServeMux(),
+		sums: make(places, maxSums), downloads: make(places, maxDownloads),
 	}
 	files, err := fs.Sub(webFiles, "web")
 	if err != nil {
@@ -69,6 +72,7 @@ func New(c Config) (*Dashboard, error) {
 	}
 	d.pageRoutes()
 	d.accountRoutes()
+	d.apiRoutes()
 	d.socketRoutes()
 	return d, nil
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -103,8 +104,25 @@ func (c *Certificate) Fingerprint() string {
 // NotAfter returns when the certificate ends.
 func (c *Certificate) NotAfter() time.Time { return c.loaded.Load().Leaf.NotAfter }
 
+// SelfSigned tells whether the certificate is its own authority: whoever is to trust it has to be given it.
+func (c *Certificate) SelfSigned() bool {
+	leaf := c.loaded.Load().Leaf
+	return bytes.Equal(leaf.RawIssuer, leaf.RawSubject)
+}
+
+// PEM returns the certificate and what follows it in its file, as PEM.
+func (c *Certificate) PEM() string {
+	var text []byte
+	for _, der := range c.loaded.Load().Certificate {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	return string(text)
+}
+
 // Covers tells whether the certificate is for this host name or address.
-func (c *Certificate) Covers(host string) bool { return c.loaded.Load().Leaf.VerifyHostname(host) == nil }
+func (c *Certificate) Covers(host string) bool {
+	return c.loaded.Load().Leaf.VerifyHostname(host) == nil
+}
 
 // TLSConfig returns the server configuration for Hub.Run: this certificate, TLS 1.2 or newer.
 func (c *Certificate) TLSConfig() *tls.Config {

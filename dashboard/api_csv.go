@@ -1,0 +1,89 @@
+package dashboard
+
+import (
+	"bufio"
+	"encoding/csv"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+)
+
+const (
+	csvBuffer = 64 << 10 // bytes rendered before they are sent on
+	csvTime   = "2006-01-02T15:04:05.000000Z"
+)
+
+// download sends raw readings as CSV, of these channels or of all. What it needs of memory does not depend on how many
+// readings there are. If it can't send all of them, it breaks the connection: a file that ends early must not look whole.
+func (d *Dashboard) download(w http.ResponseWriter, r *http.Request, q history.Query, channels []*device.Channel) {
+	select {
+	case d.downloads <- struct{}{}:
+		defer d.downloads.leave()
+	default:
+		tryLater(w, http.StatusServiceUnavailable, 10*time.Second, "too many downloads at this moment")
+		return
+	}
+	wanted := map[string]bool{}
+	for _, ch := range channels {
+		wanted[ch.Name] = true
+	}
+	if len(channels) == 1 {
+		q.Channel = channels[0].Name
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/csv; charset=utf-8; header=present")
+	header.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s.csv"`, q.Device)) // an id needs no quoting
+	header.Set("Cache-Control", "no-store")
+	to := &pieceWriter{to: w}
+	out := csv.NewWriter(bufio.NewWriterSize(to, csvBuffer))
+	rows := d.store.Readings(r.Context(), q)
+	err := out.Write([]string{"time", "device", "channel", "value", "unit"})
+	var text []byte
+	for reading, readErr := range rows {
+		if readErr != nil && !to.began {
+			header.Del("Content-Disposition")
+			d.failed(w, readErr)
+			return
+		}
+		if err != nil || readErr != nil {
+			panic(http.ErrAbortHandler)
+		}
+		if len(wanted) > 0 && !wanted[reading.Channel.Name] {
+			continue
+		}
+		text = reading.Value.AppendText(text[:0])
+		value := string(text)
+		if reading.Value.Type == device.String {
+			value = textValue(value)
+		}
+		err = out.Write([]string{reading.Time.Format(csvTime), reading.Device, textValue(reading.Channel.Name), value, textValue(reading.Channel.Unit)})
+	}
+	if out.Flush(); err != nil || out.Error() != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// pieceWriter gives the reader time for each piece.
+type pieceWriter struct {
+	to    http.ResponseWriter
+	began bool
+}
+
+func (w *pieceWriter) Write(b []byte) (int, error) {
+	w.began = true
+	patient(w.to)
+	return w.to.Write(b)
+}
+
+// textValue is a text as a spreadsheet may be given it: one that begins like a formula must not become one, because devices
+// choose their texts (OWASP, CSV injection).
+func textValue(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}

@@ -1,0 +1,252 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+)
+
+const (
+	defaultPoints = 600
+	maxPoints     = 5000 // of one channel
+	defaultWindow = time.Hour
+
+	// maxSums is how many requests for sums of readings are worked at at a time: each may keep a processor busy for a second.
+	maxSums = 2
+	// maxDownloads is how many downloads of raw readings there may be at a time: each keeps its place until it has been read.
+	maxDownloads = 4
+)
+
+// readingsAnswer is a stretch of a device's history, summed up in steps.
+type readingsAnswer struct {
+	Device   string         `json:"device"`
+	From     int64          `json:"from"`    // ms since 1970, like all times
+	To       int64          `json:"to"`      // not included
+	Step     int64          `json:"step_ms"` // steps begin at multiples of it since 1970
+	Channels []seriesAnswer `json:"channels"`
+	Others   []otherAnswer  `json:"others,omitempty"` // what the device measured then under other names, types or units than now
+	Gaps     []gapAnswer    `json:"gaps"`             // without any reading of the channels
+	MinGap   int64          `json:"min_gap_ms"`       // gaps are longer than this
+}
+
+// seriesAnswer is a channel: for each step that has readings the time of its last one, and the lowest, the highest and the
+// last value. A value that no JSON number stands for is null. A string has no min and max, a bool 0 and 1.
+type seriesAnswer struct {
+	ID       uint16          `json:"id"`
+	Name     string          `json:"name"`
+	Unit     string          `json:"unit,omitempty"`
+	Type     string          `json:"type"`
+	Interval uint32          `json:"interval_ms,omitempty"`
+	Time     []int64         `json:"t"`
+	Min      json.RawMessage `json:"min,omitempty"`
+	Max      json.RawMessage `json:"max,omitempty"`
+	Last     json.RawMessage `json:"last"`
+}
+
+type otherAnswer struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Unit     string `json:"unit,omitempty"`
+	Readings uint64 `json:"readings"`
+	From     int64  `json:"from"`
+	To       int64  `json:"to"`
+}
+
+type gapAnswer struct {
+	From  int64       `json:"from"`
+	To    int64       `json:"to"`
+	Cause store.Cause `json:"cause"`
+	Text  string      `json:"text,omitempty"`
+}
+
+// serveReadings answers GET /api/v1/devices/{id}/readings.
+func (d *Dashboard) serveReadings(w http.ResponseWriter, r *http.Request, _ store.Identity) {
+	dev, err := d.store.Device(r.PathValue("id"))
+	if err != nil {
+		d.failed(w, err)
+		return
+	}
+	q := readQuery(r)
+	from, to, wanted := q.moment("from"), q.moment("to"), q.texts("channel", device.MaxChannels)
+	raw := false
+	switch q.text("format") {
+	case "csv":
+		raw = true
+		if q.values.Has("points") {
+			q.bad("csv has all readings, and so no points")
+		}
+	case "json", "":
+		if to.IsZero() {
+			to = d.now().Truncate(time.Millisecond)
+		}
+		if from.IsZero() {
+			from = to.Add(-defaultWindow)
+		}
+	default:
+		q.bad("format is json or csv")
+	}
+	points := q.number("points", defaultPoints, 1, maxPoints)
+	if !to.IsZero() && to.Sub(from) < time.Millisecond {
+		q.bad("from is not before to")
+	}
+	if err := q.end(); err != nil {
+		d.failed(w, err)
+		return
+	}
+	channels, err := d.choose(dev.ID, wanted, raw)
+	switch {
+	case err != nil:
+		fail(w, http.StatusNotFound, err.Error(), "GET /api/v1/devices/"+dev.ID+" shows its channels")
+	case raw:
+		d.download(w, r, history.Query{Device: dev.ID, From: from, To: to}, channels)
+	default:
+		d.sumUp(w, r, history.DecimateQuery{Device: dev.ID, Channels: channels, From: from, To: to, Step: stepOf(to.Sub(from), points)})
+	}
+}
+
+// stepOf is the length of a step in whole ms, so that there are at most points of them, and one for what stands out.
+func stepOf(window time.Duration, points int64) time.Duration {
+	ms := window.Milliseconds()
+	return time.Duration(max((ms+points-1)/points, 1)) * time.Millisecond
+}
+
+// choose returns the channels that are wanted, by number or name, of those the device has announced; all of them for none. An
+// earlier schema may have had other names: with any, these are taken as they are.
+func (d *Dashboard) choose(id string, wanted []string, any bool) (channels []*device.Channel, err error) {
+	schema, ok := d.store.DeviceSchema(id)
+	if !ok {
+		schema = &device.Schema{}
+	}
+	taken := map[string]bool{}
+	for _, name := range wanted {
+		ch := find(schema, name)
+		if ch == nil && any {
+			ch = &device.Channel{Name: name}
+		}
+		if ch == nil {
+			return nil, fmt.Errorf("%s has no channel %q", id, name)
+		}
+		if !taken[ch.Name] {
+			channels = append(channels, ch)
+		}
+		taken[ch.Name] = true
+	}
+	if len(wanted) == 0 && !any {
+		for i := range schema.Channels {
+			channels = append(channels, &schema.Channels[i])
+		}
+	}
+	return channels, nil
+}
+
+// find returns the channel with this number or, if there is none, with this name.
+func find(s *device.Schema, name string) *device.Channel {
+	if id, err := strconv.ParseUint(name, 10, 16); err == nil {
+		if ch, ok := s.Channel(uint16(id)); ok {
+			return ch
+		}
+	}
+	for i := range s.Channels {
+		if s.Channels[i].Name == name {
+			return &s.Channels[i]
+		}
+	}
+	return nil
+}
+
+// sumUp answers with steps of readings.
+func (d *Dashboard) sumUp(w http.ResponseWriter, r *http.Request, q history.DecimateQuery) {
+	patient(w)
+	if !d.sums.enter(r.Context()) {
+		return // the caller has gone
+	}
+	defer d.sums.leave()
+	sums, err := d.store.Decimated(r.Context(), q)
+	if err != nil {
+		if r.Context().Err() == nil {
+			d.failed(w, err)
+		}
+		return
+	}
+	out := readingsAnswer{
+		Device: q.Device, From: millis(q.From), To: millis(q.To), Step: q.Step.Milliseconds(),
+		Channels: make([]seriesAnswer, len(sums.Series)), Gaps: []gapAnswer{}, MinGap: sums.MinGap.Milliseconds(),
+	}
+	for i := range sums.Series {
+		out.Channels[i] = describeSeries(&sums.Series[i])
+	}
+	for _, o := range sums.Others {
+		out.Others = append(out.Others, otherAnswer{o.Name, o.Type.String(), o.Unit, o.Readings, millis(o.First), millis(o.Last)})
+	}
+	for _, s := range d.store.Silences(q.Device, sums) {
+		out.Gaps = append(out.Gaps, gapAnswer{millis(s.From), millis(s.To), s.Cause, s.Text})
+	}
+	patient(w)
+	answer(w, http.StatusOK, out)
+}
+
+func describeSeries(s *history.Series) seriesAnswer {
+	ch := s.Channel
+	out := seriesAnswer{ID: ch.ID, Name: ch.Name, Unit: ch.Unit, Type: ch.Type.String(), Interval: ch.Interval, Time: make([]int64, len(s.Buckets))}
+	low, high, last := []byte{'['}, []byte{'['}, []byte{'['}
+	for i := range s.Buckets {
+		b := &s.Buckets[i]
+		out.Time[i] = b.Time.UnixMilli()
+		if i > 0 {
+			low, high, last = append(low, ','), append(high, ','), append(last, ',')
+		}
+		low, high = appendNumber(low, ch.Type, b.Min), appendNumber(high, ch.Type, b.Max)
+		last = appendLast(last, b.Last)
+	}
+	if ch.Type != device.String {
+		out.Min, out.Max = append(low, ']'), append(high, ']')
+	}
+	out.Last = append(last, ']')
+	return out
+}
+
+func appendLast(dst []byte, v device.Value) []byte {
+	switch v.Type {
+	case device.String:
+		text, _ := json.Marshal(v.Text) // strings always have a JSON form
+		return append(dst, text...)
+	case device.Bool:
+		return v.AppendText(dst)
+	default:
+		return appendNumber(dst, v.Type, math.Float64frombits(v.Bits))
+	}
+}
+
+// appendNumber writes as many digits as it takes to tell the number from its neighbours of the same type.
+func appendNumber(dst []byte, t device.ValueType, f float64) []byte {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return append(dst, "null"...)
+	}
+	if t != device.Float32 {
+		t = device.Float64
+	}
+	return device.Value{Type: t, Bits: math.Float64bits(f)}.AppendText(dst)
+}
+
+// places is a bound on how many do something at a time.
+type places chan struct{}
+
+// enter waits for a place; false: ctx has ended before.
+func (p places) enter(ctx context.Context) bool {
+	select {
+	case p <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (p places) leave() { <-p }
