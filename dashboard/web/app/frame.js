@@ -38,7 +38,7 @@ export function buildFrame() {
   const bannerText = h('span')
   const bannerMore = h('span')
   const bannerButton = h('button', { type: 'button' })
-  const banner = h('div', { class: 'banner', hidden: true }, h('p', null, bannerText, ' ', bannerMore), bannerButton)
+  const banner = h('section', { class: 'banner', hidden: true }, h('p', null, bannerText, ' ', bannerMore), bannerButton)
   // Only changes of state are spoken, not the seconds that pass.
   const spoken = h('p', { class: 'visually-hidden', role: 'status' })
   document.body.replaceChildren(skip, header, banner, screen, spoken)
@@ -52,6 +52,7 @@ export function buildFrame() {
     setText(skip, t('app.skip'))
     nav.setAttribute('aria-label', t('nav.main'))
     for (const l of links) setText(l.words, t('nav.' + l.key))
+    banner.setAttribute('aria-label', t('live.region'))
     helpButton.setAttribute('aria-label', t('help.title'))
     setText(out, t('nav.logout'))
     limited.title = t('live.degraded.hint')
@@ -73,7 +74,7 @@ export function buildFrame() {
     limited.hidden = !c.degraded
     setText(pauseButton, t(c.paused ? 'live.resume' : 'live.pause'))
     pauseButton.setAttribute('aria-keyshortcuts', 'p')
-    const justBack = !broken && c.restored !== null && Date.now() - c.restored.at < 8_000 ? c.restored : null
+    const justBack = (c.phase === 'live' || c.phase === 'fallback') && c.restored !== null && Date.now() - c.restored.at < 8_000 ? c.restored : null
     banner.hidden = header.hidden || !(broken || c.paused || justBack)
     banner.className = 'banner ' + (c.phase === 'lost' ? 'lost' : broken ? 'broken' : c.paused ? 'paused' : 'back')
     bannerButton.hidden = !(broken || c.paused)

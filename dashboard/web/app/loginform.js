@@ -17,6 +17,14 @@ export function field(label, props, hint) {
 }
 
 /**
+ * The heading of a page that stands alone, with the name of the hub it is of.
+ * @param {string} text
+ */
+export function title(text) {
+  return h('div', null, h('p', { class: 'muted', text: `telemetry-hub · ${location.hostname}` }), h('h1', { text }))
+}
+
+/**
  * What went wrong, as people should read it.
  * @param {unknown} error
  */

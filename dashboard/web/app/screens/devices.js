@@ -42,8 +42,8 @@ export function mount(root, where) {
   const waiting = skeleton(8, retryNow)
   const listPanel = h('section', { class: 'panel list', 'aria-label': t('nav.devices') }, table.element, pager.element)
   const screen = h('div', { class: 'stack devices' },
-    h('div', { class: 'row spread' }, h('h1', { text: t('nav.devices') }), count),
-    h('div', { class: 'row toolbar' }, search.element, filter.element, filter.select, sortSelect, mode), spoken, waiting, listPanel, nothing)
+    h('div', { class: 'row spread' }, h('h1', { text: t('nav.devices') }), h('div', { class: 'row' }, count, mode)),
+    h('div', { class: 'row toolbar' }, search.element, filter.element, filter.select, sortSelect), spoken, waiting, listPanel, nothing)
   root.append(screen)
 
   /** @type {ReturnType<typeof subscribe> | null} */

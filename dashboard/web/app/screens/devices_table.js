@@ -206,7 +206,6 @@ function room() {
     element,
     /** @param {number} height px */
     set(height) {
-      element.style.display = height > 0 ? '' : 'none'
       cell.style.height = `${height}px`
     },
   }

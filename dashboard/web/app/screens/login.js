@@ -2,7 +2,7 @@
 import { ApiError } from '../api.js'
 import { h } from '../dom.js'
 import { t } from '../i18n.js'
-import { failure, loginForm } from '../loginform.js'
+import { failure, loginForm, title } from '../loginform.js'
 import { navigate } from '../router.js'
 import { login } from '../session.js'
 
@@ -15,7 +15,7 @@ export function mount(root, { query }) {
   const to = /^\/(?![/\\])/.test(query.to ?? '') ? query.to ?? '/' : '/'
   const { form, focus } = loginForm('', () => navigate(to, { replace: true }))
   const message = h('p', { role: 'status', class: 'hint' })
-  root.append(h('section', { class: 'panel stack card-narrow still' }, h('h1', { text: t('login.title') }), message, form,
+  root.append(h('section', { class: 'panel stack card-narrow still' }, title(t('login.title')), message, form,
     h('p', { class: 'hint' }, t('login.forgotten'), ' ', h('code', { text: 'telemetry-hub user passwd' }))))
   const code = location.hash.slice(1)
   if (code) {

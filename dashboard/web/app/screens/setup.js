@@ -2,7 +2,7 @@
 import { ApiError, post } from '../api.js'
 import { h } from '../dom.js'
 import { t } from '../i18n.js'
-import { attempt, failure, field } from '../loginform.js'
+import { attempt, failure, field, title } from '../loginform.js'
 import { navigate } from '../router.js'
 import { current, load } from '../session.js'
 
@@ -17,7 +17,7 @@ export function mount(root) {
   if (current.get() !== null) navigate('/', { replace: true })
   else if (code) card.append(...newAdmin(code))
   else {
-    card.append(h('h1', { text: t('setup.nolink') }), h('p', { text: t('setup.nolink.text') }),
+    card.append(title(t('setup.nolink')), h('p', { text: t('setup.nolink.text') }),
       h('pre', { class: 'snippet', text: 'telemetry-hub user add NAME --role admin' }),
       h('a', { class: 'button', href: '/login', text: t('login.title') }))
   }
@@ -53,5 +53,5 @@ function newAdmin(link) {
     if (done) navigate('/', { replace: true })
   }
   queueMicrotask(() => name.input.focus())
-  return [h('h1', { text: t('setup.title') }), h('p', { text: t('setup.text') }), form]
+  return [title(t('setup.title')), h('p', { text: t('setup.text') }), form]
 }
