@@ -93,10 +93,12 @@ func (ch *commandChange) enter(e AuditEntry) {
 	ch.audit = append(ch.audit, e)
 }
 
-// Audit enters what somebody did; it is on disk when Audit returns. At and Number are filled in.
-func (s *Store) Audit(e AuditEntry) error {
+// Audit enters what somebody did; it is on disk when Audit returns. At and Number are filled in. If it fails, there is an alarm, too.
+func (s *Store) Audit(entries ...AuditEntry) error {
 	return s.commands.do(func(ch *commandChange) error {
-		ch.enter(e)
+		for _, e := range entries {
+			ch.enter(e)
+		}
 		return nil
 	})
 }

@@ -69,7 +69,7 @@ type Command struct {
 	Args       map[string]any   `json:"args,omitempty"` // bool, int64, float64 or string
 	State      CommandState     `json:"state"`
 	Text       string           `json:"text,omitempty"`   // why it is in this state, in the device's words if it answered
-	Values     map[string]any   `json:"values,omitempty"` // what came out
+	Values     map[string]any   `json:"values,omitempty"` // what came out; NaN and infinities are the texts NaN, Infinity, -Infinity
 	By         string           `json:"by"`
 	From       string           `json:"from,omitempty"`
 	Created    time.Time        `json:"created"`

@@ -32,8 +32,8 @@ type commandBook struct {
 	writing sync.Mutex // guards the rest; held while a batch is applied and written
 	devices map[string]*deviceCommands
 	open    int
-	next    uint64 // number of the next command
-	kept    heldCommands  // of all commands in hub.db
+	next    uint64       // number of the next command
+	kept    heldCommands // of all commands in hub.db
 	trail   trail
 
 	index struct {

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -96,7 +98,31 @@ func (ch *commandChange) answered(id string, r *device.Result) {
 	event := map[device.ResultStatus]commandEvent{
 		device.ResultSucceeded: eventSucceed, device.ResultFailed: eventFail, device.ResultRejected: eventReject, device.ResultExpired: eventExpire,
 	}[r.Status]
-	ch.apply(c, event, who{by: id}, func(c *Command) { c.Text, c.Values = r.Text, r.Values })
+	ch.apply(c, event, who{by: id}, func(c *Command) { c.Text, c.Values = r.Text, finite(r.Values) })
+}
+
+// finite makes texts of the floats that JSON has no form for.
+func finite(values map[string]any) map[string]any {
+	values = maps.Clone(values)
+	for name, v := range values {
+		values[name] = finiteValue(v)
+	}
+	return values
+}
+
+func finiteValue(v any) any {
+	f, ok := v.(float64)
+	switch {
+	case !ok:
+		return v
+	case math.IsNaN(f):
+		return "NaN"
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	}
+	return v
 }
 
 // repeats returns what this connection has to be told though it was sent before, and gives up what cannot be repeated.

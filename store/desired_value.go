@@ -34,13 +34,11 @@ func (s *Store) writable(deviceID, channel string) (*device.Channel, error) {
 
 // settingValue puts a desired value into the form in which it is kept and sent: the one in which a reading of it comes back.
 func settingValue(ch *device.Channel, value any) (any, error) {
-	kind := ch.Type
-	if ch.Scale != 0 {
-		kind = device.Float64 // plain numbers
-	} else if kind == device.Int {
+	arg := ch.SettingArg()
+	if arg.Type == device.Int {
 		value = wholeNumber(value)
 	}
-	value, err := (&device.Arg{Type: kind}).Check(value)
+	value, err := arg.Check(value)
 	if err != nil {
 		return nil, &CommandError{ErrBadCommand, fmt.Sprintf("%s %v", ch.Name, err), ""}
 	}
@@ -59,7 +57,7 @@ func settingValue(ch *device.Channel, value any) (any, error) {
 			return nil, &CommandError{ErrBadCommand, fmt.Sprintf("%s cannot be %v", ch.Name, f), fmt.Sprintf("it has steps of %v", step)}
 		}
 		return nearest, nil
-	case kind == device.Float32:
+	case ch.Type == device.Float32:
 		return float64(float32(f)), nil
 	}
 	return value, nil
@@ -72,10 +70,7 @@ func (s *Store) ParseSetting(deviceID, channel, text string) any {
 	if err != nil {
 		return text
 	}
-	if ch.Scale != 0 {
-		return parseValue(device.Float64, text)
-	}
-	return parseValue(ch.Type, text)
+	return parseValue(ch.SettingArg().Type, text)
 }
 
 // plainOf is a value as a command carries it.
@@ -89,7 +84,7 @@ func plainOf(v device.Value) any {
 		return int64(v.Bits)
 	}
 	f, _ := v.Float()
-	return f
+	return finiteValue(f)
 }
 
 // met says whether the device reports the desired value. Floats are compared as 32-bit ones: a device may calculate in those.

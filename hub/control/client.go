@@ -23,8 +23,9 @@ var ErrNotRunning = errors.New("no hub is running there")
 
 // Client asks a hub to do things. It is safe for concurrent use.
 type Client struct {
-	http  *http.Client
-	close func() error
+	http   *http.Client
+	caller string // who asks, for the audit trail
+	close  func() error
 }
 
 // Dial connects to the hub that runs on dataDir, or returns ErrNotRunning.
@@ -50,7 +51,8 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 func newClient(dial func(context.Context, string, string) (net.Conn, error), closing func() error) *Client {
 	transport := &http.Transport{DialContext: dial, DisableCompression: true}
 	return &Client{
-		http: &http.Client{Transport: transport},
+		http:   &http.Client{Transport: transport},
+		caller: caller(),
 		close: func() error {
 			transport.CloseIdleConnections()
 			return closing()
@@ -180,7 +182,9 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	if out == nil {
 		return nil
 	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+	decoder := json.NewDecoder(resp.Body)
+	decoder.UseNumber() // what has no type of its own keeps its digits
+	if err := decoder.Decode(out); err != nil {
 		return fmt.Errorf("read the hub's answer: %w", err)
 	}
 	return nil
@@ -191,6 +195,7 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set(callerField, c.caller)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask the hub: %w", err)

@@ -123,11 +123,12 @@ func (c *handler) addDevices(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	creds, err := c.store.AddDevices(devices)
-	if err != nil {
-		fail(w, err)
-		return
+	ids := make([]string, 0, len(creds))
+	for _, cred := range creds {
+		ids = append(ids, cred.Device)
 	}
-	answer(w, creds)
+	c.auditDevices(r, "device added", ids...)
+	respond(w, creds, err)
 }
 
 func (c *handler) rotateToken(w http.ResponseWriter, r *http.Request) {
@@ -142,6 +143,7 @@ func (c *handler) rotateToken(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
+	c.auditDevices(r, "device token rotated", id)
 	// A device that had two tokens has lost one, and may be connected with it. It comes back at once if it has the other.
 	if len(before.Tokens) > 1 {
 		c.disconnect(id, device.CloseRestart, "a token was replaced; connect again")
@@ -155,6 +157,7 @@ func (c *handler) revokeDevice(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
+	c.auditDevices(r, "device revoked", id)
 	c.disconnect(id, device.CloseRevoked, "the device was revoked")
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -165,6 +168,7 @@ func (c *handler) removeDevice(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
+	c.auditDevices(r, "device removed", id)
 	c.disconnect(id, device.CloseRevoked, "the device was removed")
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -56,6 +56,7 @@ func Handler(st *store.Store, h *hub.Hub) http.Handler {
 	mux.HandleFunc("POST /dead-letters/replay", c.replayDeadLetters)
 	mux.HandleFunc("DELETE /dead-letters", c.dropDeadLetters)
 	c.accountRoutes(mux)
+	c.commandRoutes(mux)
 	return mux
 }
 
@@ -172,6 +173,10 @@ func asError(err error) *Error {
 	}
 	e := &Error{Status: http.StatusInternalServerError, Text: err.Error()}
 	if status, hint := accountError(err); status != 0 {
+		e.Status, e.Hint = status, hint
+		return e
+	}
+	if status, hint := commandError(err); status != 0 {
 		e.Status, e.Hint = status, hint
 		return e
 	}
