@@ -129,24 +129,6 @@ func TestSessionExpires(t *testing.T) {
 	}
 }
 
-// A checkpoint writes when sessions were used. It must not bring back one that has ended meanwhile.
-func TestCheckpointKeepsSessionsEnded(t *testing.T) {
-	var c clock
-	o := store.Options{Dir: t.TempDir(), Now: c.now}
-	h := start(t, o)
-	addUser(t, h.Store, "kim", store.RoleViewer)
-	secret, _ := login(t, h.Store, "kim", password)
-	c.pass(time.Hour)
-	wantIdentity(t, h.Store, secret, "kim", store.RoleViewer)
-	if err := h.EndSession(secret); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.stop(); err != nil {
-		t.Fatal(err)
-	}
-	h = start(t, o)
-	wantIdentity(t, h.Store, secret, "", "")
-}
 
 func TestSessionsAreBounded(t *testing.T) {
 	var c clock
