@@ -129,7 +129,6 @@ func TestSessionExpires(t *testing.T) {
 	}
 }
 
-
 func TestSessionsAreBounded(t *testing.T) {
 	var c clock
 	h := start(t, store.Options{Now: c.now})
