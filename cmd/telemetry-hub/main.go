@@ -64,7 +64,8 @@ back.`,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
-	root.AddCommand(newServe(), newDemo(), newDevice(), newUser(), newAPIKey(), newReadings(), newStatus(), newDeadLetters(), newInflux())
+	root.AddCommand(newServe(), newDemo(), newDevice(), newUser(), newAPIKey(), newReadings(), newStatus(), newDeadLetters(), newInflux(),
+		newCommand(), newSetting(), newAudit())
 	return root
 }
 

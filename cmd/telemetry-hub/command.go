@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+func newCommand() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "command",
+		Short: "Send commands to devices and see what became of them",
+		Long: `A command is kept by the hub until its device has answered or its time is over:
+
+  queued      stored; the device is not connected, or busy with earlier ones
+  sent        given to the device
+  succeeded, failed, rejected    what the device answered
+  expired     its time was over before it was begun: it never will be
+  unknown     sent, and not answered in time: it may have been carried out; a
+              late answer still settles it
+  cancelled   taken back, or superseded by a newer one, before it was sent
+
+"device show" lists the commands of a device.`,
+	}, newCommandSend(), newCommandList(), newCommandCancel())
+}
+
+// sending is what the flags of command send say.
+type sending struct {
+	devices, labels []string
+	ttl             string
+	id              string
+	format          string
+	wait            bool
+	dryRun          bool
+	rate            float64
+	stopOnFailure   bool
+
+	command control.NewCommand
+}
+
+func newCommandSend() *cobra.Command {
+	var s sending
+	var dir *string
+	cmd := &cobra.Command{
+		Use:   "send {DEVICE | --label k=v... | --devices a,b} NAME [key=value]... [--ttl 30s] [--wait]",
+		Short: "Send a command to a device, or to many",
+		Long: `send has the hub accept a command for a device and prints its id. With --wait it
+waits until the device has answered or the time is over, prints what came of it,
+and exits with 1 unless that is success. A command of the same --id is sent only
+once, however often send is repeated.
+
+With --label or --devices it goes to many devices, --rate of them a second;
+--dry-run tells which, and sends nothing. With --stop-on-failure the first one
+that does not succeed ends it: no more are sent, and those still queued are
+cancelled.`,
+		Example: `  telemetry-hub command send room-1 set_setpoint celsius=21.5 --wait
+  telemetry-hub command send --label site=north reboot --dry-run
+  telemetry-hub command send --label site=north reboot --rate 2 --stop-on-failure`,
+		Args: func(cmd *cobra.Command, args []string) error { return s.parse(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+				if s.many() {
+					return s.sendMany(ctx, cmd, c)
+				}
+				return s.sendOne(ctx, cmd, c, args[0])
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&s.labels, "label", nil, "`k=v`: devices with this label; may be repeated")
+	f.StringSliceVar(&s.devices, "devices", nil, "`a,b`: these devices")
+	f.StringVar(&s.ttl, "ttl", "30s", "how long the device may begin it, as in 30s, 5m, 1d")
+	f.StringVar(&s.id, "id", "", "a `UUID` that makes it the same command when it is sent again")
+	f.BoolVar(&s.wait, "wait", false, "wait for the result")
+	f.BoolVar(&s.dryRun, "dry-run", false, "only tell which devices it would go to")
+	f.Float64Var(&s.rate, "rate", 10, "devices a second")
+	f.BoolVar(&s.stopOnFailure, "stop-on-failure", false, "end with the first that does not succeed; waits for results")
+	formatFlag(cmd, &s.format)
+	dir = dataDirFlag(cmd)
+	cmd.ValidArgsFunction = completeDevices(dir)
+	return cmd
+}
+
+// formatFlag adds --format with table and json.
+func formatFlag(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVar(format, "format", "table", "table or json")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func checkFormat(cmd *cobra.Command, format string) error {
+	if format != "table" && format != "json" {
+		return misused(cmd, fmt.Errorf("unknown format %q", format))
+	}
+	return nil
+}
+
+func (s *sending) many() bool { return len(s.labels)+len(s.devices) > 0 }
+
+// parse reads the arguments: a device unless there are many, a name, and key=value.
+func (s *sending) parse(cmd *cobra.Command, args []string) error {
+	if err := checkFormat(cmd, s.format); err != nil {
+		return err
+	}
+	if !s.many() {
+		if len(args) == 0 {
+			return misused(cmd, errors.New("DEVICE is missing, or --label or --devices"))
+		}
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return misused(cmd, errors.New("NAME is missing"))
+	}
+	s.command = control.NewCommand{Name: args[0], Args: map[string]string{}}
+	for _, a := range args[1:] {
+		k, v, ok := strings.Cut(a, "=")
+		if _, twice := s.command.Args[k]; !ok || twice {
+			return misused(cmd, fmt.Errorf("argument %q is not like key=value, or there twice", a))
+		}
+		s.command.Args[k] = v
+	}
+	var err error
+	if s.command.TTL, err = parseDuration(s.ttl); err != nil {
+		return misused(cmd, fmt.Errorf("--ttl: %w", err))
+	}
+	if s.id != "" {
+		if s.command.ID, err = device.ParseCommandID(s.id); err != nil {
+			return misused(cmd, fmt.Errorf("--id: %w", err))
+		}
+	}
+	switch {
+	case s.many() && s.id != "":
+		return misused(cmd, errors.New("--id is for one device"))
+	case !s.many() && (s.dryRun || s.stopOnFailure):
+		return misused(cmd, errors.New("--dry-run and --stop-on-failure are for many devices"))
+	case s.rate <= 0:
+		return misused(cmd, errors.New("--rate must be above 0"))
+	}
+	return nil
+}
+
+func (s *sending) sendOne(ctx context.Context, cmd *cobra.Command, c *control.Client, id string) error {
+	command, err := c.SendCommand(ctx, id, s.command)
+	if err == nil && s.wait {
+		command, err = await(ctx, c, command)
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case s.format == "json":
+		err = printJSON(cmd.OutOrStdout(), command)
+	case s.wait:
+		err = printOutcome(cmd.OutOrStdout(), &command)
+	default:
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s for %s is %s\n", command.Name, command.Device, command.State)
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), command.ID)
+	}
+	if err == nil && s.wait {
+		err = outcomeError(&command)
+	}
+	return err
+}
+
+// await returns the command when it is settled.
+func await(ctx context.Context, c *control.Client, command store.Command) (store.Command, error) {
+	for command.State.Open() {
+		var err error
+		if command, err = c.Command(ctx, command.ID, time.Minute); err != nil {
+			return command, err
+		}
+	}
+	return command, nil
+}
+
+func printOutcome(w io.Writer, c *store.Command) error {
+	text := string(c.State)
+	if c.Text != "" {
+		text += ": " + c.Text
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
+		text += fmt.Sprintf("\n  %s = %s", name, plainText(c.Values[name]))
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+// plainText is a value from a device: a terminal must not obey it.
+func plainText(v any) string {
+	if s, ok := v.(string); ok {
+		return fmt.Sprintf("%q", s)
+	}
+	return fmt.Sprint(v)
+}
+
+// outcomeError is nil for a command that succeeded.
+func outcomeError(c *store.Command) error {
+	switch c.State {
+	case store.CommandSucceeded:
+		return nil
+	case store.CommandUnknown:
+		return withHint(fmt.Errorf("%s may or may not have carried out %s", c.Device, c.Name), "telemetry-hub command list %s shows it if the device answers late", c.Device)
+	}
+	return fmt.Errorf("%s did not carry out %s: %s", c.Device, c.Name, c.State)
+}
+
+func newCommandList() *cobra.Command {
+	var f store.CommandFilter
+	var states []string
+	var since, format string
+	var dir *string
+	cmd := &cobra.Command{
+		Use:   "list [DEVICE] [--state S]... [--since 1h] [--limit N] [--format json]",
+		Short: "List commands, the newest first",
+		Example: `  telemetry-hub command list
+  telemetry-hub command list room-1 --state failed --state unknown --since 1d`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return exactArgs("DEVICE")(cmd, args)
+			}
+			for _, name := range states {
+				if !slices.Contains(store.CommandStates(), store.CommandState(name)) {
+					return misused(cmd, fmt.Errorf("there is no state %q", name))
+				}
+				f.States = append(f.States, store.CommandState(name))
+			}
+			var err error
+			if f.Since, _, err = bounds(since, "", "", time.Now()); err != nil {
+				return misused(cmd, err)
+			}
+			return checkFormat(cmd, format)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				f.Device = args[0]
+			}
+			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+				list, err := pages(f.Limit, func(limit int, last *store.Command) ([]store.Command, error) {
+					f.Limit = limit
+					if last != nil {
+						f.Before = last.Number
+					}
+					return c.Commands(ctx, f)
+				})
+				if err != nil {
+					return err
+				}
+				if format == "json" {
+					return printJSON(cmd.OutOrStdout(), list)
+				}
+				return printCommands(cmd.OutOrStdout(), list, time.Now())
+			})
+		},
+	}
+	cmd.Flags().StringArrayVar(&states, "state", nil, "only those in this `state`; may be repeated")
+	cmd.Flags().StringVar(&since, "since", "", "no older than this: 90s, 1h, 7d")
+	cmd.Flags().IntVar(&f.Limit, "limit", 100, "how many at most")
+	formatFlag(cmd, &format)
+	dir = dataDirFlag(cmd)
+	cmd.ValidArgsFunction = completeDevices(dir)
+	return cmd
+}
+
+// pageSize is how many entries are asked for at once.
+const pageSize = 500
+
+// pages gathers up to limit entries from pages that begin behind the last entry of the one before; get gets nil at first.
+func pages[T any](limit int, get func(limit int, last *T) ([]T, error)) ([]T, error) {
+	all := []T{}
+	var last *T
+	for len(all) < limit {
+		want := min(limit-len(all), pageSize)
+		page, err := get(want, last)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page...)
+		if len(page) < want {
+			break
+		}
+		last = &page[len(page)-1]
+	}
+	return all, nil
+}
+
+func printCommands(w io.Writer, list []store.Command, now time.Time) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, "There are no such commands.")
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "AGE\tDEVICE\tCOMMAND\tSTATE\tBY\tID\tTEXT")
+	for i := range list {
+		c := &list[i]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", duration(now.Sub(c.Created)), c.Device, c.Name+argsText(c.Args), c.State, c.By, c.ID, c.Text)
+	}
+	return t.Flush()
+}
+
+func argsText(args map[string]any) (text string) {
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		text += " " + name + "=" + plainText(args[name])
+	}
+	return text
+}
+
+func newCommandCancel() *cobra.Command {
+	var dir *string
+	cmd := &cobra.Command{
+		Use:     "cancel ID",
+		Short:   "Take back a command that is still queued",
+		Example: "  telemetry-hub command cancel 0193f05e-7a10-7c2b-9d41-3e88510c6faa",
+		Args:    exactArgs("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := device.ParseCommandID(args[0])
+			if err != nil {
+				return misused(cmd, err)
+			}
+			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+				command, err := c.CancelCommand(ctx, id)
+				if err == nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s for %s is cancelled\n", command.Name, command.Device)
+				}
+				return err
+			})
+		},
+	}
+	dir = dataDirFlag(cmd)
+	return cmd
+}
