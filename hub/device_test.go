@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -29,6 +30,7 @@ type rig struct {
 	t      testing.TB
 	store  *store.Store
 	hub    *Hub
+	feed   *live.Feed // nil without rigOptions.live
 	addr   string
 	root   string // certificate file
 	tls    *tls.Config
@@ -40,6 +42,8 @@ type rig struct {
 type rigOptions struct {
 	limits Limits
 	pace   func(*pace)
+	live   bool         // with a feed
+	other  http.Handler // for what is not for devices
 	now    func() time.Time
 }
 
@@ -63,7 +67,16 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 		t.Fatal(err)
 	}
 	log := &testLog{out: t.Output()}
-	h := New(Config{Store: st, Limits: o.limits, Now: o.now, Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	var feed *live.Feed
+	feeding := make(chan error, 1)
+	feedCtx, stopFeed := context.WithCancel(context.Background())
+	if o.live {
+		feed = live.New(live.Config{Store: st, Tick: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+		go func() { feeding <- feed.Run(feedCtx) }()
+	} else {
+		feeding <- nil
+	}
+	h := New(Config{Store: st, Limits: o.limits, Now: o.now, Feed: feed, Other: o.other, Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if o.pace != nil {
 		o.pace(&h.pace)
 	}
@@ -71,7 +84,7 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 	served := make(chan error, 1)
 	go func() { served <- h.Run(hubCtx, ln, cert.TLSConfig()) }()
 
-	r := &rig{t: t, store: st, hub: h, addr: ln.Addr().String(), tokens: map[string]string{},
+	r := &rig{t: t, store: st, hub: h, feed: feed, addr: ln.Addr().String(), tokens: map[string]string{},
 		root: cert.Path, tls: clientTLS(t, cert.Path)}
 	r.stop = func() {
 		stopHub()
@@ -91,6 +104,10 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 			if log.contains(token) {
 				t.Error("a token is in the log")
 			}
+		}
+		stopFeed()
+		if err := <-feeding; err != nil {
+			t.Errorf("feed: %v", err)
 		}
 		stopStore()
 		if err := <-stored; err != nil {

@@ -61,6 +61,22 @@ type Alarm struct {
 
 // Status returns the state of the store.
 func (s *Store) Status() Status {
+	status := s.Condition()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.accounts {
+		status.Frames += a.durable.frames
+		status.Readings += a.durable.readings
+		status.Duplicates += a.durable.duplicates
+		status.Rejected += a.durable.rejected
+		status.Lost += a.durable.lost
+		status.Holes += a.holes()
+	}
+	return status
+}
+
+// Condition is Status without what has to be added up over all devices, which holds up the sessions for a moment.
+func (s *Store) Condition() Status {
 	segments := s.journal.Segments()
 	next := s.journal.Next()
 	h := s.history.Load()
@@ -98,14 +114,6 @@ func (s *Store) Status() Status {
 	status.Gaps = append([]Gap{}, s.gaps...)
 	if s.failing.err != nil {
 		status.Storage = Storage{State: "failing", Since: s.failing.since, Error: s.failing.err.Error()}
-	}
-	for _, a := range s.accounts {
-		status.Frames += a.durable.frames
-		status.Readings += a.durable.readings
-		status.Duplicates += a.durable.duplicates
-		status.Rejected += a.durable.rejected
-		status.Lost += a.durable.lost
-		status.Holes += a.holes()
 	}
 	return status
 }

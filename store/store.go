@@ -98,8 +98,8 @@ type Store struct {
 	shelf       shelf
 	gaps        []Gap
 	runs        []hubRun // the newest last
-	cursor      uint64 // position up to which hub.db has the books
-	segmentUsed int64  // bytes of entries in the segment being filled
+	cursor      uint64   // position up to which hub.db has the books
+	segmentUsed int64    // bytes of entries in the segment being filled
 	closed      bool
 }
 
@@ -257,7 +257,9 @@ func (s *Store) closeFiles() error {
 func (s *Store) Dir() string { return s.opts.Dir }
 
 // MaxBytes are the limits of the journal and the history in bytes.
-func (s *Store) MaxBytes() (journal, history int64) { return s.opts.JournalMaxBytes, s.opts.HistoryMaxBytes }
+func (s *Store) MaxBytes() (journal, history int64) {
+	return s.opts.JournalMaxBytes, s.opts.HistoryMaxBytes
+}
 
 // Progress moves on every turn of the committer, at least once a second while it works: it feeds the watchdog.
 func (s *Store) Progress() uint64 { return s.progress.Load() }

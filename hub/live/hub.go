@@ -38,7 +38,7 @@ func (f *Feed) Hub() HubState {
 
 // hubState is everything but the events.
 func (f *Feed) hubState() HubState {
-	s := f.store.Status()
+	s := f.store.Condition()
 	journalMax, historyMax := f.store.MaxBytes()
 	state := HubState{
 		Now: millis(f.micros()), Started: f.started, Version: f.version, Epoch: f.epoch,

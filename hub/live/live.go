@@ -48,6 +48,8 @@ type Feed struct {
 
 	cut atomic.Uint64 // the last tick that is over
 
+	books []entryBooks // scratch of look
+
 	// guarded by mu
 	mu        sync.Mutex
 	entries   map[string]*entry

@@ -83,17 +83,17 @@ type entryBooks struct {
 // readBooks reads the books of the devices that were touched since the last time.
 func (f *Feed) readBooks() []entryBooks {
 	f.mu.Lock()
-	touched := make([]entryBooks, len(f.touched))
-	for i, e := range f.touched {
+	f.books = f.books[:0]
+	for _, e := range f.touched {
 		e.touched = false
-		touched[i].entry = e
+		f.books = append(f.books, entryBooks{entry: e})
 	}
 	f.touched = f.touched[:0]
 	f.mu.Unlock()
-	for i := range touched {
-		touched[i].Books = f.store.Books(touched[i].entry.id)
+	for i := range f.books {
+		f.books[i].Books = f.store.Books(f.books[i].entry.id)
 	}
-	return touched
+	return f.books
 }
 
 func (f *Feed) touch(e *entry) {
