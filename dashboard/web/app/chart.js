@@ -202,6 +202,7 @@ export class Chart {
     const { ctx, bbox } = u
     const scale = devicePixelRatio
     for (const gap of this.gaps) {
+      if (gap.cause === 'unknown') continue // a silence that nobody knows the cause of is just empty
       const left = Math.max(u.valToPos(gap.from, 'x', true), bbox.left)
       const right = Math.min(u.valToPos(gap.to, 'x', true), bbox.left + bbox.width)
       if (!(right - left >= scale)) continue
@@ -254,10 +255,18 @@ export class Chart {
     return `${moment(points.at(0, i))}: ${this.write(points.at(3, i))}${spread}`
   }
 
-  /** The newest reading, when nobody points anywhere. */
+  /** The newest reading in view, when nobody points anywhere. */
   rest() {
-    const n = this.trace.points.length
-    this.say(n ? this.describe(n - 1) : t('chart.nothing'))
+    const { points } = this.trace
+    let i = points.length - 1
+    while (i >= 0 && points.at(0, i) > this.range[1]) i--
+    this.say(i >= 0 && points.at(0, i) >= this.range[0] ? this.describe(i) : t('chart.nothing'))
+  }
+
+  /** Another stretch of time is to be seen: what was fitted to the old one is forgotten. */
+  reset() {
+    this.values = null
+    this.summarized = 0
   }
 
   /** @param {string} text */

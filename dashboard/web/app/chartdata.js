@@ -154,9 +154,10 @@ export function visibleGaps(gaps, from, to) {
 
 /**
  * How far apart readings may be before the line between them is broken.
- * @param {number} expected ms within which a reading is expected
+ * @param {number} interval ms that the device says are between them; 0: it does not
+ * @param {number} silence ms that the hub takes for a gap
  * @param {number} step ms between the points of the history
  */
-export function breaksAfter(expected, step) {
-  return Math.max(3 * expected, 2.5 * step)
+export function breaksAfter(interval, silence, step) {
+  return Math.max(3 * interval, silence, 2.5 * step)
 }

@@ -3,7 +3,8 @@
 import { get } from './api.js'
 
 /**
- * @typedef {{from: number, to: number, step_ms: number, channels: import('./chartdata.js').History[], gaps?: import('./chartdata.js').Gap[]}} Answer
+ * @typedef {{from: number, to: number, step_ms: number, min_gap_ms: number, channels: import('./chartdata.js').History[],
+ *   gaps: import('./chartdata.js').Gap[]}} Answer
  * @typedef {{from: number, to: number, points: number, channels: number[]}} Wish
  * @typedef {'idle' | 'loading' | 'failed'} Phase
  */

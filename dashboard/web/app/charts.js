@@ -22,7 +22,7 @@ import { h, replace } from './dom.js'
  */
 
 const fastest = 100 // ms between two pictures
-const fallback = 10_000 // ms expected between readings of which nothing is known
+const fallback = 30_000 // ms without readings that are a gap, until the hub has said more
 
 export class Charts {
   /** @param {Surroundings} surroundings */
@@ -37,8 +37,7 @@ export class Charts {
     this.known = []
     /** @type {Gap | null} one that has not ended */
     this.open = null
-    /** @type {Map<number, number>} ms within which the next reading of a channel is expected */
-    this.expected = new Map()
+    this.silence = fallback
     this.layout = { axis: 48 }
     this.slowness = 1
     this.cost = 0
@@ -95,7 +94,7 @@ export class Charts {
     const old = this.view
     if (old.span === view.span && old.from === view.from && old.to === view.to) return
     this.view = view
-    for (const chart of this.charts.values()) if (chart instanceof Chart) chart.values = null
+    for (const chart of this.charts.values()) if (chart instanceof Chart) chart.reset()
     this.point(null)
     this.frame()
     this.loader.now(view.span > 0 ? 0 : 150)
@@ -166,10 +165,13 @@ export class Charts {
     const byID = new Map(answer.channels.map((c) => [c.id, c]))
     for (const [id, chart] of this.charts) {
       const history = byID.get(id) ?? { id, t: [], last: [] }
-      if (chart instanceof Chart) chart.trace.load(history, answer.step_ms)
-      else chart.load(history)
+      if (chart instanceof Chart) {
+        chart.trace.load(history, answer.step_ms)
+        chart.summarized = 0
+      } else chart.load(history)
     }
-    this.known = visibleGaps(answer.gaps ?? [], answer.from, answer.to)
+    this.known = visibleGaps(answer.gaps, answer.from, answer.to)
+    this.silence = answer.min_gap_ms
     this.frame()
   }
 
@@ -208,8 +210,8 @@ export class Charts {
     const pixel = this.view.span / this.width()
     const range = ends(this.view, pixel > 0 ? Math.ceil(now / pixel) * pixel : now)
     const gaps = this.gaps(now)
-    for (const [id, chart] of this.charts) {
-      if (chart instanceof Chart) chart.draw(range, gaps, breaksAfter(this.expected.get(id) ?? fallback, chart.trace.step))
+    for (const chart of this.charts.values()) {
+      if (chart instanceof Chart) chart.draw(range, gaps, breaksAfter(chart.channel.interval_ms ?? 0, this.silence, chart.trace.step))
       else chart.draw(range)
     }
     const end = performance.now()

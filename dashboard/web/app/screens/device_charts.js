@@ -112,9 +112,9 @@ export function chartsPanel(device, query, charted) {
   }
 
   function listGaps() {
-    const list = charts.known.slice(-20).reverse()
-    replace(gaps, list.length > 0 && h('details', null, h('summary', { text: t('chart.gaps', { n: charts.known.length }) }),
-      h('ul', null, list.map((g) => h('li', { text: `${moment(g.from)} – ${moment(g.to)} (${duration(g.to - g.from)}): ${gapWords(g, true)}` })))))
+    const list = charts.known.filter((g) => g.cause !== 'unknown').reverse()
+    replace(gaps, list.length > 0 && h('details', null, h('summary', { text: t('chart.gaps', { n: list.length }) }),
+      h('ul', null, list.slice(0, 20).map((g) => h('li', { text: `${moment(g.from)} – ${moment(g.to)} (${duration(g.to - g.from)}): ${gapWords(g, true)}` })))))
   }
 
   /** Which channels have a chart, after the address or, if it says nothing, the first ones. */
@@ -158,7 +158,8 @@ export function chartsPanel(device, query, charted) {
      */
     toggle(name, on) {
       const list = channels.filter((c) => c.name === name ? on : chosen().includes(c))
-      wanted = list.length ? list.map(nameOf).join(',') : none
+      const usual = channels.slice(0, most)
+      wanted = list.length === 0 ? none : list.length === usual.length && list.every((c, i) => c === usual[i]) ? '' : list.map(nameOf).join(',')
       setQuery({ m: wanted })
       choose()
     },
@@ -174,10 +175,7 @@ export function chartsPanel(device, query, charted) {
     /** @param {import('./device.js').Row} row */
     show(row) {
       newest = 0
-      for (const v of row.values ?? []) {
-        charts.expected.set(v.id, v.expect)
-        newest = Math.max(newest, v.t)
-      }
+      for (const v of row.values ?? []) newest = Math.max(newest, v.t)
       charts.addTexts(row.values ?? [])
       const [from] = ends(charts.view, time())
       old.hidden = charts.view.span === 0 || newest === 0 || newest >= from

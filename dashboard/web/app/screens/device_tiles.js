@@ -56,7 +56,7 @@ function tile(channel, toggled) {
      */
     show(v, device) {
       setText(value, v ? channel.type === 'bool' ? t(v.v ? 'chart.on' : 'chart.off') : v.text : '–')
-      value.classList.toggle('long', (v?.text.length ?? 0) > 12)
+      value.classList.toggle('long', (v?.text.length ?? 0) > 8)
       setAgo(when, v?.t ?? 0)
       const name = !v ? 'never' : device === 'offline' || device === 'revoked' ? device : v.state
       if (name === shown) return
