@@ -1,12 +1,23 @@
 package dashboard
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/hub"
 )
 
 // A page of another site can have its name point at the hub. The browser then takes the hub for that page's own server.
@@ -41,6 +52,44 @@ func TestOtherNamesAreRefused(t *testing.T) {
 			if !allowed && (!strings.Contains(r.body, "--tls-cert") || strings.Contains(r.body, "viewer")) {
 				t.Errorf("Host %s: %s", host, r.body)
 			}
+		}
+	}
+}
+
+func TestNamesOfTheCertificate(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"hub.example", "*.plant.example"},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	if err := errors.Join(
+		os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600),
+		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	cert, err := hub.LoadOrCreateCertificate("", certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &Dashboard{certificate: cert}
+	for host, want := range map[string]bool{
+		"hub.example": true, "Hub.Example:8443": true, "north.plant.example": true,
+		"plant.example": false, "a.north.plant.example": false, "evil.example": false, "": false, ":8443": false,
+	} {
+		if got := d.allowedHost(&http.Request{Host: host}); got != want {
+			t.Errorf("Host %q: %t", host, got)
 		}
 	}
 }
