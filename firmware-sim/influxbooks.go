@@ -57,8 +57,13 @@ func (b *influxBooks) add(deviceID string, r reading) {
 // compare complains about every series that InfluxDB has otherwise, and returns how many points it has.
 func (b *influxBooks) compare(ctx context.Context, x *childInflux, complain func(format string, args ...any)) (points uint64, err error) {
 	found := map[series]seriesTotals{}
-	const all = `from(bucket: "` + influxDatabase + `") |> range(start: 1970-01-01T00:00:00Z, stop: 2100-01-01T00:00:00Z)`
-	err = x.query(ctx, all+` |> group(columns: ["device", "_field"]) |> count()`, func(deviceID, field string, value any) {
+	const (
+		all = `from(bucket: "` + influxDatabase + `") |> range(start: 1970-01-01T00:00:00Z, stop: 2100-01-01T00:00:00Z)`
+		// A series has one point at a time. Flux may return it twice while a part of the series is in the server's cache:
+		// https://github.com/influxdata/influxdb/issues/26690.
+		perSeries = ` |> unique(column: "_time") |> group(columns: ["device", "_field"])`
+	)
+	err = x.query(ctx, all+perSeries+` |> count()`, func(deviceID, field string, value any) {
 		n, _ := value.(int64)
 		found[series{deviceID, field}] = seriesTotals{count: uint64(n)}
 		points += uint64(n)
@@ -70,7 +75,7 @@ func (b *influxBooks) compare(ctx context.Context, x *childInflux, complain func
 		if t == device.Bool || t == device.String {
 			continue
 		}
-		err := x.query(ctx, fmt.Sprintf(`%s |> filter(fn: (r) => r._field == %q) |> group(columns: ["device", "_field"]) |> sum()`, all, name),
+		err := x.query(ctx, fmt.Sprintf(`%s |> filter(fn: (r) => r._field == %q)%s |> sum()`, all, name, perSeries),
 			func(deviceID, field string, value any) {
 				total := found[series{deviceID, field}]
 				total.sum, _ = value.(float64)
