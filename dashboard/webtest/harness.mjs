@@ -86,12 +86,26 @@ export class Hub {
     return { name, password }
   }
 
+  /** Gives a user another password, which ends the user's sessions. */
+  async setPassword(name, password) {
+    const file = path.join(this.dir, `${name}.password`)
+    await writeFile(file, password + '\n', { mode: 0o600 })
+    await this.cli('user', 'passwd', name, '--password-file', file)
+  }
+
   /** Registers devices and returns the path of their credentials file. */
   async devices(ids, ...args) {
     const list = path.join(this.dir, `ids-${ids.length}-${ids[0]}.csv`)
     const lines = ['device,token']
     for (const id of ids) lines.push(`${id},${(await this.cli('device', 'add', id, ...args)).trim().split('\n').pop()}`)
     await writeFile(list, lines.join('\n') + '\n', { mode: 0o600 })
+    return list
+  }
+
+  /** Registers prefix-00001 and so on, and returns the path of their credentials file. */
+  async fleet(prefix, count) {
+    const list = path.join(this.dir, prefix + '.csv')
+    await this.cli('device', 'add', '--count', String(count), '--prefix', prefix, '--output', list)
     return list
   }
 
