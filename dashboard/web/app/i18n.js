@@ -98,6 +98,15 @@ export function number(v, digits = 3) {
 }
 
 /**
+ * A reading where there is little room: six digits tell it. What is shorter, or no number, stays as it is.
+ * @param {{v: any, text: string}} value
+ */
+export function brief({ v, text }) {
+  if (text.length <= 8 || typeof v !== 'number') return text
+  return Math.abs(v) >= 1e6 ? v.toExponential(4).replace('e+', 'e') : String(Number(v.toPrecision(6)))
+}
+
+/**
  * @param {number} n bytes
  */
 export function bytes(n) {

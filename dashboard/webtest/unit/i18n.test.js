@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import test from 'node:test'
-import { bytes, duration, fillIn, hasText, number, setLanguage, t } from '../../web/app/i18n.js'
+import { brief, bytes, duration, fillIn, hasText, number, setLanguage, t } from '../../web/app/i18n.js'
 import en from '../../web/lang/en.js'
 import ko from '../../web/lang/ko.js'
 
@@ -53,4 +53,10 @@ test('lengths of time and sizes', async () => {
   for (const [ms, text] of Object.entries(cases)) assert.equal(duration(Number(ms)), text, ms)
   assert.deepEqual([0, 1023, 1024, 1536, 123 << 20].map(bytes), ['0 B', '1,023 B', '1 KiB', '1.5 KiB', '123 MiB'])
   assert.equal(number(1234.5678), '1,234.568')
+})
+
+test('readings where there is little room', () => {
+  const cases = [[21.34, '21.34', '21.34'], [-0.33187896, '-0.33187896', '-0.331879'], [1538.8967078673, '1538.8967078673', '1538.9'],
+    [9007725848928001, '9007725848928001', '9.0077e15'], [0.000012345678, '0.000012345678', '0.0000123457'], [null, 'NaN', 'NaN'], ['a long text here', 'a long text here', 'a long text here']]
+  for (const [v, text, want] of cases) assert.equal(brief({ v, text }), want, text)
 })

@@ -1,11 +1,11 @@
 // A row of the table of devices; on a narrow screen it looks like a card.
 import { ago, setAgo } from '../ages.js'
 import { h, replace, setText } from '../dom.js'
-import { t } from '../i18n.js'
+import { brief, t } from '../i18n.js'
 import { badge } from '../states.js'
 import { unitText } from '../units.js'
 
-/** @typedef {{name: string, unit?: string, text: string, t: number, state: string}} Value */
+/** @typedef {{name: string, unit?: string, v: any, text: string, t: number, state: string}} Value */
 /**
  * @typedef {{id: string, kind: string, labels?: Record<string, string>, state: string, since: number, seen?: number, skew_ms?: number,
  *   firmware?: string, model?: string, values?: Value[]}} Row
@@ -71,7 +71,8 @@ function showReadings(list, values, deviceState) {
     const [name, value, unit] = entry?.children ?? []
     if (!entry || !name || !value || !unit) continue
     setText(name, v.name)
-    setText(value, v.text)
+    setText(value, brief(v))
+    value.setAttribute('title', v.text)
     setText(unit, unitText(v.unit))
     entry.classList.toggle('old', deviceState === 'offline' || deviceState === 'stale' || v.state === 'stale')
   }

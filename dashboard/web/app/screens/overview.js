@@ -67,7 +67,7 @@ function build() {
   let cards = null
   let shownAlarms = ''
   return {
-    element: h('div', { class: 'stack' }, alarmList, counts.element, h('div', { class: 'overview-halves' }, attention.element, health.element), cardArea),
+    element: h('div', { class: 'stack' }, alarmList, counts.element, h('div', { class: 'overview-halves' }, h('div', { class: 'stack' }, attention.element, cardArea), health.element)),
     /** @param {any} state */
     update(state) {
       const text = JSON.stringify(state.alarms ?? [])

@@ -2,7 +2,7 @@
 import { ago, setAgo } from '../ages.js'
 import { get } from '../api.js'
 import { h, replace, setText } from '../dom.js'
-import { t } from '../i18n.js'
+import { brief, t } from '../i18n.js'
 import { now, subscribe } from '../live.js'
 import { spark } from '../spark.js'
 import { badge } from '../states.js'
@@ -119,7 +119,8 @@ function showValues(list, values, deviceState) {
     const [name, value] = entry.children
     if (!name || !value?.children[0] || !value.children[1]) continue
     setText(name, v.name)
-    setText(value.children[0], v.text)
+    setText(value.children[0], brief(v))
+    value.setAttribute('title', v.text)
     setText(value.children[1], unitText(v.unit))
     entry.classList.toggle('old', deviceState === 'offline' || deviceState === 'stale' || v.state === 'stale')
   }
