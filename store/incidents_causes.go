@@ -38,7 +38,7 @@ type fact struct {
 }
 
 // Silences says for the gaps in a device's readings what caused them, each gap in as many parts as it has causes. What is not
-// known is not guessed.
+// known is not guessed. There are none before the device was registered, and none in the future.
 func (s *Store) Silences(deviceID string, d *history.Decimated) []Silence {
 	if len(d.Gaps) == 0 {
 		return nil
@@ -47,10 +47,10 @@ func (s *Store) Silences(deviceID string, d *history.Decimated) []Silence {
 	if dev, err := s.Device(deviceID); err == nil {
 		created = dev.Created.UnixMilli()
 	}
-	facts := s.facts(deviceID, d.Expired)
+	facts, now := s.facts(deviceID, d.Expired), s.now().UnixMilli()
 	var list []Silence
 	for _, gap := range d.Gaps {
-		from, to := max(gap.From.UnixMilli(), created), gap.To.UnixMilli()
+		from, to := max(gap.From.UnixMilli(), created), min(gap.To.UnixMilli(), now)
 		if to-from <= d.MinGap.Milliseconds() {
 			continue
 		}

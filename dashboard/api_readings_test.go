@@ -1,0 +1,307 @@
+package dashboard
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+var sensorSchema = &device.Schema{Channels: []device.Channel{
+	{ID: 1, Name: "temperature", Type: device.Int, Scale: -2, Unit: "Cel", Interval: 1000},
+	{ID: 2, Name: "level", Type: device.Float32},
+	{ID: 3, Name: "power", Type: device.Float64, Unit: "W"},
+	{ID: 4, Name: "open", Type: device.Bool},
+	{ID: 5, Name: "=state", Type: device.String},
+}}
+
+var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+// sensor is a device whose frames go straight into the store.
+type sensor struct {
+	*store.Ingest
+	t   testing.TB
+	seq uint64
+}
+
+// newSensor registers a device with all types of channels.
+func newSensor(a *api, id string) *sensor {
+	a.t.Helper()
+	if _, err := a.store.AddDevices([]store.NewDevice{{ID: id}}); err != nil {
+		a.t.Fatal(err)
+	}
+	s := &sensor{Ingest: a.store.Ingest(id, 1, func() {}), t: a.t}
+	message := device.AppendControl(nil, sensorSchema)
+	s.Schema(message, sensorSchema)
+	a.store.NoteDevice(id, &device.Hello{SchemaHash: device.HashSchema(message)})
+	return s
+}
+
+// send sends one sample, with the first values of temperature, level, power, open and =state.
+func (s *sensor) send(at time.Time, values ...any) {
+	s.t.Helper()
+	s.seq++
+	d := &device.Data{Seq: s.seq, Times: []int64{at.UnixMicro()}}
+	for i, v := range values {
+		c := device.Column{ID: uint16(i + 1), Type: sensorSchema.Channels[i].Type}
+		switch v := v.(type) {
+		case nil:
+			continue
+		case int:
+			c.Bits = []uint64{uint64(v)}
+		case float64:
+			c.Bits = []uint64{math.Float64bits(v)}
+		case string:
+			c.Text = [][]byte{[]byte(v)}
+		}
+		d.Columns = append(d.Columns, c)
+	}
+	s.frame(d)
+}
+
+func (s *sensor) frame(d *device.Data) {
+	s.t.Helper()
+	b, err := device.AppendData(nil, d, sensorSchema)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.Frame(s.t.Context(), b, d, store.Timing{}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// commit waits until everything handed in is on disk.
+func (a *api) commit() {
+	a.t.Helper()
+	if err := a.store.Checkpoint(); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// stoppedClock is a clock that the test moves.
+func stoppedClock(at time.Time) (now func() time.Time, set func(time.Time)) {
+	var clock atomic.Int64
+	set = func(t time.Time) { clock.Store(t.UnixNano()) }
+	set(at)
+	return func() time.Time { return time.Unix(0, clock.Load()).UTC() }, set
+}
+
+func TestReadings(t *testing.T) {
+	now, set := stoppedClock(noon)
+	a := newAPI(t, rigOptions{clock: now})
+	s := newSensor(a, "s")
+	set(noon.Add(10 * time.Minute))
+	for i := range 600 {
+		at := noon.Add(time.Duration(i) * time.Second)
+		switch i {
+		case 30:
+			s.send(at, 1999, float64(float32(0.1)), math.NaN(), 1, "off")
+		case 31:
+			s.send(at, 2150, float64(float32(-0.3)), math.Inf(1), 0, "on & on")
+		case 59:
+			s.send(at, 2134, nil, 1e-9)
+		case 599:
+			s.send(at, 7)
+		default:
+			s.send(at, 2100)
+		}
+	}
+	a.commit()
+	ms := func(s int) int64 { return noon.UnixMilli() + int64(s)*1000 }
+	ask := func(query string) readingsAnswer {
+		t.Helper()
+		var got readingsAnswer
+		a.get("/devices/s/readings"+query, &got)
+		return got
+	}
+	got := ask(fmt.Sprintf("?from=%d&to=%d&points=2", ms(0), ms(120)))
+	if got.Device != "s" || got.From != ms(0) || got.To != ms(120) || got.Step != 60_000 || len(got.Gaps) != 0 || got.MinGap < 3000 || got.MinGap > 3400 {
+		t.Errorf("answer %+v", got)
+	}
+	for i, want := range []string{
+		fmt.Sprintf(`{"id":1,"name":"temperature","unit":"Cel","type":"int","interval_ms":1000,"t":[%d,%d],"min":[19.99,21],"max":[21.5,21],"last":[21.34,21]}`, ms(59), ms(119)),
+		fmt.Sprintf(`{"id":2,"name":"level","type":"float32","t":[%d],"min":[-0.3],"max":[0.1],"last":[-0.3]}`, ms(31)),
+		fmt.Sprintf(`{"id":3,"name":"power","unit":"W","type":"float64","t":[%d],"min":[1e-09],"max":[null],"last":[1e-09]}`, ms(59)),
+		fmt.Sprintf(`{"id":4,"name":"open","type":"bool","t":[%d],"min":[0],"max":[1],"last":[false]}`, ms(31)),
+		fmt.Sprintf(`{"id":5,"name":"=state","type":"string","t":[%d],"last":["on \u0026 on"]}`, ms(31)),
+	} {
+		if b, _ := json.Marshal(got.Channels[i]); string(b) != want {
+			t.Errorf("channel %d: %s, want %s", i, b, want)
+		}
+	}
+
+	for query, want := range map[string]string{
+		"?channel=temperature&channel=4&channel=1": "temperature open", // once each
+		"?channel=%3Dstate":                        "=state",
+		"":                                         "temperature level power open =state",
+	} {
+		var names []string
+		for _, ch := range ask(query).Channels {
+			names = append(names, ch.Name)
+		}
+		if strings.Join(names, " ") != want {
+			t.Errorf("%q has the channels %q", query, names)
+		}
+	}
+
+	// By default an hour up to now, in 600 steps; all readings where there is no more than one in a step.
+	got = ask("?channel=1")
+	if got.To != ms(600) || got.From != ms(600-3600) || got.Step != 6000 || len(got.Channels[0].Time) != 100 {
+		t.Errorf("by default from %d to %d in steps of %d, %d of them", got.From, got.To, got.Step, len(got.Channels[0].Time))
+	}
+	got = ask("?channel=1&from=2026-05-01T12:00:00Z&to=2026-05-01T14:01:40%2B02:00")
+	if c := got.Channels[0]; len(c.Time) != 100 || !bytes.Equal(c.Min, c.Last) || !bytes.Equal(c.Max, c.Last) || got.Step != 167 {
+		t.Errorf("100 seconds have %d readings in steps of %d", len(c.Time), got.Step)
+	}
+	if got = ask("?from=0&to=253402300799000&points=1&channel=1"); len(got.Channels[0].Time) != 1 || string(got.Channels[0].Last) != "[0.07]" {
+		t.Errorf("all of time: %+v", got.Channels[0])
+	}
+	if got = ask("?from=1000&to=2000"); len(got.Gaps) != 0 || len(got.Channels[0].Time) != 0 { // before there was a device
+		t.Errorf("long ago: %+v", got)
+	}
+
+	// A schema that another one replaced.
+	changed := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "temperature", Type: device.Int, Scale: -2, Unit: "[degF]"}}}
+	message := device.AppendControl(nil, changed)
+	a.store.NoteDevice("s", &device.Hello{SchemaHash: device.HashSchema(message)})
+	s.Schema(message, changed)
+	s.send(noon.Add(601*time.Second), 6800)
+	a.commit()
+	set(noon.Add(602 * time.Second))
+	got = ask("?channel=1&points=1")
+	if string(got.Channels[0].Last) != "[68]" || len(got.Others) != 5 || got.Others[4].Unit != "Cel" || got.Others[4].Readings != 600 {
+		t.Errorf("after a change of the schema: %+v, others %+v", got.Channels, got.Others)
+	}
+	a.call("viewer", "GET", "/devices/s/readings?channel=open", nil).wants(404, nil)
+	if r := a.call("viewer", "GET", "/devices/s/readings?channel=open&format=csv", nil).wants(200, nil); strings.Count(string(r.body), "\n") != 3 {
+		t.Errorf("an old channel as CSV: %s", r.body)
+	}
+}
+
+func TestReadingsGaps(t *testing.T) {
+	now, set := stoppedClock(noon)
+	a := newAPI(t, rigOptions{clock: now})
+	s := newSensor(a, "s")
+	a.store.DeviceConnected("s")
+	for i := range 10 {
+		set(noon.Add(time.Duration(i) * time.Second))
+		s.send(now(), 2100)
+	}
+	a.store.DeviceDisconnected("s")
+	set(noon.Add(100 * time.Second))
+	a.store.DeviceConnected("s")
+	s.send(now(), 2100)
+	set(noon.Add(200 * time.Second))
+	s.send(now(), 2100)
+	set(noon.Add(202 * time.Second))
+	a.commit()
+	var got readingsAnswer
+	a.get("/devices/s/readings?to="+fmt.Sprint(noon.Add(time.Hour).UnixMilli()), &got) // gaps end now
+	at := func(s int) int64 { return noon.UnixMilli() + int64(s)*1000 }
+	want := []gapAnswer{{at(9), at(100), store.CauseOffline, "the device was not connected"}, {at(100), at(200), store.CauseUnknown, ""}}
+	if fmt.Sprint(got.Gaps) != fmt.Sprint(want) {
+		t.Errorf("gaps %+v, want %+v", got.Gaps, want)
+	}
+}
+
+func TestDownload(t *testing.T) {
+	now, set := stoppedClock(noon)
+	a := newAPI(t, rigOptions{clock: now})
+	s := newSensor(a, "s")
+	s.send(noon, 2134, nil, 1.5, 1, `say "hi", now`)
+	s.send(noon.Add(time.Second), -5, nil, nil, nil, "=cmd()")
+	set(noon.Add(time.Minute))
+	a.commit()
+	r := a.call("viewer", "GET", "/devices/s/readings?format=csv", nil).wants(200, nil)
+	want := `time,device,channel,value,unit
+2026-05-01T12:00:00.000000Z,s,temperature,21.34,Cel
+2026-05-01T12:00:00.000000Z,s,power,1.5,W
+2026-05-01T12:00:00.000000Z,s,open,true,
+2026-05-01T12:00:00.000000Z,s,'=state,"say ""hi"", now",
+2026-05-01T12:00:01.000000Z,s,temperature,-0.05,Cel
+2026-05-01T12:00:01.000000Z,s,'=state,'=cmd(),
+`
+	if string(r.body) != want {
+		t.Errorf("got\n%s\nwant\n%s", r.body, want)
+	}
+	if got := r.header.Get("Content-Disposition"); got != `attachment; filename="s.csv"` {
+		t.Errorf("the file is %q", got)
+	}
+	for query, rows := range map[string]int{"&channel=1": 2, "&channel=1&channel=open": 3, "&channel=none": 0, "&from=2026-05-01T12:00:01Z": 2, "&to=2026-05-01T12:00:01Z": 4} {
+		r := a.call("viewer", "GET", "/devices/s/readings?format=csv"+query, nil).wants(200, nil)
+		if n := strings.Count(string(r.body), "\n") - 1; n != rows {
+			t.Errorf("%s: %d rows, want %d", query, n, rows)
+		}
+	}
+}
+
+// TestDownloadsEnd has readers that stop reading: they take no more than their places, and when the hub can't go on, they see
+// that they have not got everything.
+func TestDownloadsEnd(t *testing.T) {
+	a := newAPI(t, rigOptions{})
+	s := newSensor(a, "s")
+	d := &device.Data{Times: make([]int64, 1024), Columns: []device.Column{{ID: 1, Type: device.Int, Bits: make([]uint64, 1024)}}}
+	for range 400 { // 25 MB of CSV
+		for i := range d.Times {
+			d.Times[i] = noon.UnixMicro() + (int64(s.seq)*1024+int64(i))*1000
+		}
+		s.seq++
+		d.Seq = s.seq
+		s.frame(d)
+	}
+	a.commit()
+	var readers []io.ReadCloser
+	get := func() *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+a.addr+"/api/v1/devices/s/readings?format=csv", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+a.key)
+		resp, err := a.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		readers = append(readers, resp.Body)
+		return resp
+	}
+	defer func() {
+		for _, r := range readers {
+			_ = r.Close()
+		}
+	}()
+	for range maxDownloads {
+		if resp := get(); resp.StatusCode != http.StatusOK {
+			t.Fatal(resp.Status)
+		}
+	}
+	if resp := get(); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("one more download: %s", resp.Status)
+	}
+	// One that goes away makes room.
+	_ = readers[0].Close()
+	var whole *http.Response
+	eventually(t, "room for another download", func() bool {
+		whole = get()
+		return whole.StatusCode == http.StatusOK
+	})
+	b, err := io.ReadAll(whole.Body)
+	if rows := bytes.Count(b, []byte("\n")) - 1; err != nil || rows != 400*1024 {
+		t.Errorf("%d rows: %v", rows, err)
+	}
+	a.client.CloseIdleConnections()
+	a.stop()
+	for i, r := range readers[1:maxDownloads] {
+		if b, err := io.ReadAll(r); err == nil {
+			t.Errorf("download %d looks whole with %d bytes", i, len(b))
+		}
+	}
+}

@@ -1,0 +1,279 @@
+package dashboard
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+// reject has a device send what can't be read.
+func (r *liveRig) reject(id string) {
+	r.t.Helper()
+	if err := r.devices[id].in.Reject(r.t.Context(), 0, device.RejectMalformed, "it is cut", []byte{1, 2, 3}); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.store.Checkpoint(); err != nil { // what was handed in is committed
+		r.t.Fatal(err)
+	}
+}
+
+// TestEveryOperation calls all operations of the document, each of whose answers is compared with it.
+func TestEveryOperation(t *testing.T) {
+	a := newAPI(t, rigOptions{}, "a")
+	a.read("a", 2134)
+	a.reject("a")
+
+	code, err := a.store.NewSetupCode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.call("", "POST", "/setup", map[string]string{"link": code, "user": "root", "password": password}).wants(200, nil)
+	a.call("", "GET", "/session", nil).wants(200, nil)
+	a.call("", "POST", "/password", map[string]string{"old": password, "new": password + "2"}).wants(200, nil)
+	a.call("", "DELETE", "/session", nil).wants(204, nil)
+	a.call("", "POST", "/session", map[string]string{"user": "root", "password": password + "2"}).wants(200, nil)
+
+	a.call("admin", "GET", "/session", nil).wants(200, nil)
+	a.call("admin", "POST", "/users", map[string]string{"name": "anna", "password": password, "role": "viewer"}).wants(201, nil)
+	a.call("admin", "GET", "/users", nil).wants(200, nil)
+	a.call("admin", "PATCH", "/users/anna", map[string]string{"role": "operator"}).wants(200, nil)
+	a.call("admin", "DELETE", "/users/anna", nil).wants(204, nil)
+	a.call("admin", "POST", "/apikeys", map[string]string{"name": "script", "role": "viewer"}).wants(201, nil)
+	a.call("admin", "GET", "/apikeys", nil).wants(200, nil)
+	a.call("admin", "DELETE", "/apikeys/script", nil).wants(204, nil)
+
+	a.get("/hub", nil)
+	a.get("/openapi.json", nil)
+	a.get("/certificate", nil)
+	a.get("/events", nil)
+	a.get("/devices", nil)
+	a.get("/devices/a", nil)
+	a.get("/devices/a/readings", nil)
+	a.get("/devices/a/readings?format=csv", nil)
+	a.get("/dead-letters", nil)
+	a.call("admin", "POST", "/devices", map[string]any{"id": "b", "kind": "meter", "labels": map[string]string{"site": "north"}}).wants(201, nil)
+	a.call("admin", "POST", "/devices/b/rotate", nil).wants(200, nil)
+	a.call("admin", "POST", "/devices/b/revoke", nil).wants(204, nil)
+	a.get("/devices/b", nil)
+	a.call("admin", "DELETE", "/devices/b", nil).wants(204, nil)
+	a.call("admin", "POST", "/dead-letters/replay", map[string]any{"all": true}).wants(409, nil) // nothing is exported
+	a.call("admin", "DELETE", "/dead-letters?all=true", nil).wants(200, nil)
+
+	a.contract.operations(func(path, method string, op map[string]any) {
+		for status := range op["responses"].(map[string]any) {
+			if a.contract.tried[method+" "+path+" "+status] && (status < "300" || path == "/dead-letters/replay") {
+				return
+			}
+		}
+		t.Errorf("%s %s was not tried", method, path)
+	})
+}
+
+// TestRolesOfOperations asks as everybody for everything: what the document says of roles is what holds.
+func TestRolesOfOperations(t *testing.T) {
+	a := newAPI(t, rigOptions{}, "a")
+	roles := []string{"viewer", "operator", "admin"}
+	a.contract.operations(func(path, method string, op map[string]any) {
+		need := ""
+		if security, ok := op["security"].([]any); !ok || len(security) > 0 {
+			_, after, _ := strings.Cut(op["description"].(string), "Needs the role ")
+			need = strings.TrimSuffix(after, ".")
+			if !slices.Contains(roles, need) {
+				t.Fatalf("%s %s needs the role %q", method, path, need)
+			}
+		}
+		// A name that nothing has: what is allowed fails, and does nothing.
+		at := strings.NewReplacer("{id}", "none", "{name}", "none").Replace(path)
+		for _, role := range append([]string{""}, roles...) {
+			a.cookie = nil
+			r := a.call(role, method, at, nil)
+			allowed := need == "" || role != "" && slices.Index(roles, role) >= slices.Index(roles, need)
+			refused := role == "" && r.status == 401 || role != "" && r.status == 403
+			if need != "" && allowed == refused && path != "/password" { // which an API key has not
+				t.Errorf("%s %s as %q, which needs %s: %d %s", method, path, role, need, r.status, r.body)
+			}
+		}
+	})
+}
+
+func TestBadRequests(t *testing.T) {
+	a := newAPI(t, rigOptions{}, "a")
+	long := strings.Repeat("x", 300)
+	for _, path := range []string{
+		"/hub?x=1", "/certificate?x", "/devices/a?x=1", "/hub?%zz", "/hub?a;b",
+		"/events?limit=0", "/events?limit=1001", "/events?limit=x", "/events?after=-1", "/events?device=" + long, "/events?limit=1&limit=2",
+		"/devices?count=201", "/devices?count=-1", "/devices?first=x", "/devices?state=dead", "/devices?sort=age", "/devices?q=" + long, "/devices?page=1",
+		"/dead-letters?limit=201", "/dead-letters?after=x",
+		"/devices/a/readings?points=0", "/devices/a/readings?points=5001", "/devices/a/readings?points=x",
+		"/devices/a/readings?from=yesterday", "/devices/a/readings?from=-1", "/devices/a/readings?from=253402300800000",
+		"/devices/a/readings?from=1969-12-31T23:59:59Z", "/devices/a/readings?from=99999999999999999999",
+		"/devices/a/readings?from=2000&to=1000", "/devices/a/readings?from=2000&to=2000", "/devices/a/readings?format=xml",
+		"/devices/a/readings?format=csv&points=5", "/devices/a/readings?format=csv&from=2000&to=1000",
+		"/devices/a/readings?channel=" + long, "/devices/a/readings?" + strings.Repeat("channel=1&", 257),
+	} {
+		r := a.call("viewer", "GET", path, nil).wants(400, nil)
+		if !strings.Contains(string(r.body), `"hint"`) {
+			t.Errorf("%.60s: no hint in %s", path, r.body)
+		}
+	}
+	for _, path := range []string{
+		"/devices/none", "/devices/none/readings", "/devices/a/readings?channel=none", "/devices/a/readings?channel=7", "/devices/%2e%2e",
+	} {
+		a.call("viewer", "GET", path, nil).wants(404, nil)
+	}
+	a.call("admin", "POST", "/devices/none/rotate", nil).wants(404, nil)
+	a.call("admin", "POST", "/devices/none/revoke", nil).wants(404, nil)
+	a.call("admin", "DELETE", "/devices/none", nil).wants(404, nil)
+	for _, path := range []string{"", "?all=false", "?all=yes", "?all=true&position=1", "?position=x", "?position=-1", "?all=true&x"} {
+		a.call("admin", "DELETE", "/dead-letters"+path, nil).wants(400, nil)
+	}
+	for _, body := range []any{nil, "{", "[]", `{"all":true,"positions":[1]}`, `{}`, `{"positions":["a"]}`, `{"all":true} {}`, map[string]any{"positions": make([]int, 1001)}} {
+		a.call("admin", "POST", "/dead-letters/replay", body).wants(400, nil)
+	}
+	for _, body := range []any{
+		nil, "{", `{"id":""}`, `{"id":"a b"}`, `{"id":"-a"}`, `{"id":"b","kind":"ä"}`, `{"id":"b","labels":{"x":""}}`, `{"id":"b","labels":{"x y":"z"}}`,
+		`{"id":"b","labels":{"x":"a\nb"}}`, `{"id":"b","token":"mine"}`, map[string]string{"id": long},
+	} {
+		a.call("admin", "POST", "/devices", body).wants(400, nil)
+	}
+	a.call("admin", "POST", "/devices", `{"id":"a"}`).wants(409, nil)
+	a.call("admin", "POST", "/devices", `{"id":"`+strings.Repeat("x", 70<<10)+`"}`).wants(413, nil)
+	if n := len(a.store.Devices()); n != 1 {
+		t.Errorf("%d devices", n)
+	}
+}
+
+func TestNoRoute(t *testing.T) {
+	s := newSite(t)
+	c := s.caller()
+	for _, path := range []string{"/api/", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v2/hub", "/api/v1/devices/a/b/c"} {
+		c.do("GET", path, nil).wants(404, nil)
+	}
+	for path, allow := range map[string]string{
+		"/api/v1/hub": "GET, HEAD", "/api/v1/devices/a": "GET, HEAD, DELETE", "/api/v1/devices": "GET, HEAD, POST", "/api/v1/setup": "POST",
+	} {
+		r := c.do("PUT", path, nil).wants(405, nil)
+		if got := r.header.Get("Allow"); got != allow {
+			t.Errorf("PUT %s allows %q, want %q", path, got, allow)
+		}
+	}
+}
+
+// TestDeviceLife registers a device, connects it with what the answer says, and removes it.
+func TestDeviceLife(t *testing.T) {
+	a := newAPI(t, rigOptions{})
+	var made, again credentialsAnswer
+	r := a.call("admin", "POST", "/devices", map[string]any{"id": "b.1", "kind": "meter", "labels": map[string]string{"site": "north"}}).wants(201, &made)
+	if made.ID != "b.1" || made.URL != "wss://"+a.addr+"/v1/device" || r.header.Get("Location") != "/api/v1/devices/b.1" || !made.SelfSigned {
+		t.Errorf("made %+v at %s", made, r.header.Get("Location"))
+	}
+	block, rest := pem.Decode([]byte(made.Certificate))
+	if sum := sha256.Sum256(block.Bytes); len(rest) > 0 || hex.EncodeToString(sum[:]) != made.Fingerprint {
+		t.Errorf("the certificate has not the fingerprint %s", made.Fingerprint)
+	}
+	connect := func(token string) *stompClient {
+		t.Helper()
+		return a.dial("GET /v1/device HTTP/1.1", "Host: "+a.addr, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: telemetry.v1", "Authorization: Bearer "+token)
+	}
+	connected := func() bool {
+		var d deviceAnswer
+		a.get("/devices/b.1", &d)
+		if d.Kind != "meter" || d.Labels["site"] != "north" || d.Created == 0 || d.Revoked {
+			t.Fatalf("device %+v", d)
+		}
+		return d.Presence.Connected && d.Device.Connected && d.Presence.Since > 0 && d.Presence.Address != "" && len(d.Events) == 1
+	}
+	first := connect(made.Token)
+	eventually(t, "connected", connected)
+
+	// Rotated once, both tokens work; twice, the first one does not.
+	a.call("admin", "POST", "/devices/b.1/rotate", nil).wants(200, &again)
+	if again.Token == made.Token || again.Fingerprint != made.Fingerprint {
+		t.Errorf("rotated: %+v", again)
+	}
+	a.call("admin", "POST", "/devices/b.1/rotate", nil).wants(200, &again)
+	for first.receive() {
+	}
+	res, _ := a.ask("GET /v1/device HTTP/1.1", "Host: "+a.addr, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: telemetry.v1", "Authorization: Bearer "+made.Token)
+	if res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("with the old token: %s", res.Status)
+	}
+	second := connect(again.Token)
+	a.call("admin", "POST", "/devices/b.1/revoke", nil).wants(204, nil)
+	for second.receive() {
+	}
+	if code := string(second.closes[:2]); code != string([]byte{byte(device.CloseRevoked >> 8), byte(device.CloseRevoked & 0xff)}) {
+		t.Errorf("closed with %q", second.closes)
+	}
+	var d deviceAnswer
+	a.get("/devices/b.1", &d)
+	if !d.Revoked {
+		t.Errorf("not revoked: %+v", d)
+	}
+	a.call("admin", "DELETE", "/devices/b.1", nil).wants(204, nil)
+	a.call("viewer", "GET", "/devices/b.1", nil).wants(404, nil)
+	if strings.Contains(a.logged.String(), made.Token) || strings.Contains(a.logged.String(), again.Token) {
+		t.Error("a token is in the log")
+	}
+}
+
+func TestDevicesList(t *testing.T) {
+	a := newAPI(t, rigOptions{}, "a", "b", "c")
+	if _, err := a.store.AddDevices([]store.NewDevice{{ID: "d", Kind: "meter", Labels: map[string]string{"site": "north"}}}); err != nil {
+		t.Fatal(err)
+	}
+	a.read("b", 1)
+	var w struct {
+		Total, Matched int
+		Order          []string
+	}
+	for query, want := range map[string]string{
+		"": "[a b c d] of 4 of 4", "?first=1&count=2": "[b c] of 4 of 4", "?q=METER": "[d] of 1 of 4", "?label=site%3Dnorth": "[d] of 1 of 4",
+		"?sort=-id&count=1": "[d] of 4 of 4", "?state=never": "[a c d] of 3 of 4",
+	} {
+		eventually(t, query, func() bool {
+			a.get("/devices"+query, &w)
+			return fmt.Sprintf("%v of %d of %d", w.Order, w.Matched, w.Total) == want
+		})
+	}
+}
+
+func TestDeadLettersAnswer(t *testing.T) {
+	a := newAPI(t, rigOptions{}, "a")
+	for range 3 {
+		a.reject("a")
+	}
+	var got lettersAnswer
+	a.get("/dead-letters", &got)
+	if len(got.Letters) != 3 {
+		t.Fatalf("%d letters", len(got.Letters))
+	}
+	if l := got.Letters[0]; l.Device != "a" || l.Text != "it is cut" || string(l.Message) != "\x01\x02\x03" || l.Code != 1 || l.Reason != device.RejectMalformed.String() {
+		t.Errorf("a letter: %+v", l)
+	}
+	var page lettersAnswer
+	a.get(fmt.Sprintf("/dead-letters?after=%d&limit=1", got.Letters[0].Position), &page)
+	if len(page.Letters) != 1 || page.Letters[0].Position != got.Letters[1].Position {
+		t.Errorf("a page: %+v", page)
+	}
+	var dropped droppedAnswer
+	a.call("admin", "DELETE", fmt.Sprintf("/dead-letters?position=%d&position=999", got.Letters[1].Position), nil).wants(200, &dropped)
+	a.get("/dead-letters", &page)
+	if dropped.Dropped != 1 || len(page.Letters) != 2 {
+		t.Errorf("%d dropped, %d left", dropped.Dropped, len(page.Letters))
+	}
+	a.call("admin", "DELETE", "/dead-letters?all=true", nil).wants(200, &dropped)
+	if dropped.Dropped != 2 {
+		t.Errorf("%d dropped", dropped.Dropped)
+	}
+}
