@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,10 +162,11 @@ func TestTrimWithoutFrames(t *testing.T) {
 }
 
 func TestJournalLimit(t *testing.T) {
-	now := time.Now()
+	start := time.Now()
+	var elapsed atomic.Int64
 	for name, o := range map[string]Options{
 		"bytes": {JournalMaxBytes: 3 * testSegment},
-		"age":   {JournalMaxAge: time.Hour, Now: func() time.Time { return now }},
+		"age":   {JournalMaxAge: time.Hour, Now: func() time.Time { return start.Add(time.Duration(elapsed.Load())) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, o)
@@ -174,7 +176,7 @@ func TestJournalLimit(t *testing.T) {
 				w.send(70)
 				settle(t, s)
 			}
-			now = now.Add(2 * time.Hour)
+			elapsed.Add(int64(2 * time.Hour))
 			s.trim()
 			segments := s.journal.Segments()
 			if name == "bytes" && s.journal.Bytes() > o.JournalMaxBytes || name == "age" && len(segments) > 1 {
