@@ -36,6 +36,8 @@ type commandBook struct {
 	kept    heldCommands // of all commands in hub.db
 	trail   trail
 
+	announced map[string]device.Hash // schema that each device announced last
+
 	index struct {
 		sync.RWMutex
 		numbers map[device.CommandID]uint64
@@ -183,6 +185,9 @@ func (b *commandBook) load(s *Store) error {
 			slices.SortFunc(d.lost, byTurn)
 		}
 		if err := b.loadSettings(tx); err != nil {
+			return err
+		}
+		if err := b.loadAnnounced(tx); err != nil {
 			return err
 		}
 		for id, d := range b.devices {

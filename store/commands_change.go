@@ -15,12 +15,13 @@ type commandChange struct {
 	book *commandBook
 	now  time.Time
 
-	commands map[uint64]*Command // to be written
-	events   []Command           // transitions, in order
-	set      map[string]bool     // devices whose settings are to be written
-	settings []Setting           // that changed, in order
-	audit    []AuditEntry
-	prune    bool // look for what is too old, too
+	commands  map[uint64]*Command // to be written
+	events    []Command           // transitions, in order
+	set       map[string]bool     // devices whose settings are to be written
+	settings  []Setting           // that changed, in order
+	audit     []AuditEntry
+	announced map[string]device.Hash // of devices; zero: none any more
+	prune     bool                   // look for what is too old, too
 
 	// before, for undo
 	devices map[string]*deviceCommands // nil: there was nothing
@@ -35,13 +36,13 @@ type commandChange struct {
 
 func newCommandChange(b *commandBook) *commandChange {
 	return &commandChange{
-		book: b, now: b.store.now(), commands: map[uint64]*Command{}, set: map[string]bool{}, devices: map[string]*deviceCommands{},
+		book: b, now: b.store.now(), commands: map[uint64]*Command{}, set: map[string]bool{}, announced: map[string]device.Hash{}, devices: map[string]*deviceCommands{},
 		open: b.open, next: b.next,
 	}
 }
 
 func (ch *commandChange) empty() bool {
-	return len(ch.commands) == 0 && len(ch.set) == 0 && len(ch.audit) == 0 && !ch.prune
+	return len(ch.commands) == 0 && len(ch.set) == 0 && len(ch.audit) == 0 && len(ch.announced) == 0 && !ch.prune
 }
 
 // touch returns what is known of a device, to be changed.
@@ -193,6 +194,9 @@ func (ch *commandChange) write(tx *bbolt.Tx) error {
 			return err
 		}
 	}
+	if err := ch.writeAnnounced(tx); err != nil {
+		return err
+	}
 	ch.trail = ch.book.trail
 	return ch.trail.append(tx, ch.audit)
 }
@@ -239,6 +243,7 @@ func (ch *commandChange) pruneCommands(b *bbolt.Bucket) error {
 func (ch *commandChange) publish() {
 	b := ch.book
 	b.kept, b.trail = ch.kept, ch.trail
+	ch.publishAnnounced()
 	b.index.Lock()
 	for i := range ch.events {
 		c := &ch.events[i]

@@ -44,14 +44,21 @@ func (s *Store) Delivery(deviceID string, stream uint64) *Delivery {
 // Exchange records the results that have come and returns the commands that are to be sent now, in this order. They are recorded as
 // sent. again is when to call Exchange though nothing has happened; zero: never. On an error nothing is recorded or to be sent.
 func (d *Delivery) Exchange(results []*device.Result) (send []Command, again time.Time, err error) {
-	schema, ok := d.store.DeviceSchema(d.device)
-	if !ok {
+	schema, known := d.store.DeviceSchema(d.device)
+	if !known {
 		schema = &device.Schema{}
+	}
+	dev, err := d.store.Device(d.device)
+	if err != nil {
+		return nil, time.Time{}, err
 	}
 	var told map[device.CommandID]bool
 	err = d.store.commands.do(func(ch *commandChange) error {
 		for _, r := range results {
 			ch.answered(d.device, r)
+		}
+		if known {
+			ch.announce(d.device, dev.Schema)
 		}
 		dc := ch.touch(d.device)
 		if d.fresh {

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
 const (
@@ -94,11 +96,8 @@ func (c *Command) answerBy() time.Time {
 // forgetCommands gives up what still waits for a device that is removed, and what it was to be set to.
 func (s *Store) forgetCommands(id string) error {
 	return s.commands.do(func(ch *commandChange) error {
-		d := s.commands.devices[id]
-		if d == nil {
-			return nil
-		}
-		d = ch.touch(id)
+		ch.announced[id] = device.Hash{}
+		d := ch.touch(id)
 		for _, c := range append(append([]*Command(nil), d.queued...), d.sent...) {
 			event := eventCancel
 			if c.State == CommandSent {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -610,6 +611,31 @@ func TestArgumentsFromText(t *testing.T) {
 	}
 }
 
+// What a device can be told is known after a crash, before it is back.
+func TestSchemaIsKnownAfterACrash(t *testing.T) {
+	r := newCommandRig(t, "a")
+	r.exchange(r.Delivery("a", 1))
+	reopen := func() {
+		t.Helper()
+		if err := r.Close(); err != nil { // without a checkpoint
+			t.Fatal(err)
+		}
+		var err error
+		if r.Store, err = Open(Options{Dir: r.dir, Logger: slog.New(slog.DiscardHandler), Now: r.now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reopen()
+	r.send(NewCommand{Device: "a", Name: "blink"})
+	if err := r.forgetCommands("a"); err != nil {
+		t.Fatal(err)
+	}
+	reopen()
+	if _, err := r.SendCommand(NewCommand{Device: "a", Name: "blink"}); !errors.Is(err, ErrBadCommand) {
+		t.Errorf("after it was forgotten: %v", err)
+	}
+}
+
 // hub.db does not keep what was never there.
 func TestNothingIsWrittenForNothing(t *testing.T) {
 	r := newCommandRig(t, "a")
@@ -620,6 +646,7 @@ func TestNothingIsWrittenForNothing(t *testing.T) {
 		}
 		return info.ModTime().UnixNano()
 	}
+	r.exchange(r.Delivery("a", 1)) // says what the device can be told
 	before := size()
 	r.exchange(r.Delivery("a", 1))
 	r.exchange(r.Delivery("a", 1), &device.Result{ID: device.NewCommandID()})

@@ -12,6 +12,7 @@ import "encoding/binary"
 //	gaps          first position (8 bytes, big endian), then Gap.Tail → Gap as JSON
 //	commands      number (8 bytes, big endian) → commandRecord as CBOR
 //	desired       device id → its settings as CBOR
+//	announced     device id → hash of the schema it announced last (8 bytes)
 //	audit         number (8 bytes, big endian) → auditRecord as CBOR
 //	incidents     device id → incidentRecord as CBOR
 //	users         name → user as JSON
@@ -30,6 +31,7 @@ var (
 	bucketGaps        = []byte("gaps")
 	bucketCommands    = []byte("commands")
 	bucketDesired     = []byte("desired")
+	bucketAnnounced   = []byte("announced")
 	bucketAudit       = []byte("audit")
 	bucketIncidents   = []byte("incidents")
 	bucketUsers       = []byte("users")
@@ -39,7 +41,7 @@ var (
 
 	buckets = [][]byte{
 		bucketDevices, bucketSchemas, bucketBooks, bucketSources, bucketDeadLetters, bucketGaps,
-		bucketCommands, bucketDesired, bucketAudit, bucketIncidents, bucketUsers, bucketAPIKeys, bucketSessions, bucketMeta,
+		bucketCommands, bucketDesired, bucketAnnounced, bucketAudit, bucketIncidents, bucketUsers, bucketAPIKeys, bucketSessions, bucketMeta,
 	}
 
 	keyCursor   = []byte("cursor")

@@ -1,0 +1,86 @@
+package store
+
+import (
+	"maps"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+// What a device can be told has to be known after a crash, too, before the device is back: so it is recorded when the device
+// announces it, and not with the next checkpoint only.
+
+// announce has the schema of a device recorded unless it is.
+func (ch *commandChange) announce(id string, hash device.Hash) {
+	if ch.book.announced[id] != hash {
+		ch.announced[id] = hash
+	}
+}
+
+// writeAnnounced records schemas, and which devices have announced them.
+func (ch *commandChange) writeAnnounced(tx *bbolt.Tx) error {
+	schemas := tx.Bucket(bucketSchemas)
+	for id, hash := range ch.announced {
+		if hash == (device.Hash{}) {
+			if err := tx.Bucket(bucketAnnounced).Delete([]byte(id)); err != nil {
+				return err
+			}
+			continue
+		}
+		if schemas.Get(hash[:]) == nil {
+			a, ok := ch.book.store.announcedSchema(hash)
+			if !ok {
+				continue
+			}
+			if err := put(schemas, hash[:], a.message); err != nil {
+				return err
+			}
+		}
+		if err := put(tx.Bucket(bucketAnnounced), []byte(id), hash[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// announcedSchema returns a schema that is in memory.
+func (s *Store) announcedSchema(hash device.Hash) (announced, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.schemas[hash]
+	return a, ok
+}
+
+// loadAnnounced corrects what the registry knows of schemas: it may be older.
+func (b *commandBook) loadAnnounced(tx *bbolt.Tx) error {
+	b.announced = map[string]device.Hash{}
+	err := each(tx.Bucket(bucketAnnounced), func(k, v []byte) error {
+		if len(v) == device.HashSize {
+			b.announced[string(k)] = device.Hash(v)
+		}
+		return nil
+	})
+	b.store.registry.correctSchemas(b.announced)
+	return err
+}
+
+// correctSchemas sets the schemas that devices have announced.
+func (r *registry) correctSchemas(announced map[string]device.Hash) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, hash := range announced {
+		if d := r.devices[id]; d != nil && d.Schema != hash {
+			d = d.clone()
+			d.Schema = hash
+			r.devices[id] = d
+			r.noted[id] = true
+		}
+	}
+}
+
+// publishAnnounced takes note of what is recorded.
+func (ch *commandChange) publishAnnounced() {
+	maps.Copy(ch.book.announced, ch.announced)
+	maps.DeleteFunc(ch.book.announced, func(_ string, hash device.Hash) bool { return hash == (device.Hash{}) })
+}
