@@ -58,7 +58,7 @@ func benchProfile() Profile {
 			{ID: 1, Name: "humidity", Type: device.Int, Scale: -1, Unit: "%"},
 			{ID: 2, Name: "pressure", Type: device.Int, Unit: "Pa"},
 		}},
-		start: func(rng *rand.Rand) generator {
+		start: func(rng *rand.Rand, _ *controls) generator {
 			return func(at time.Time, d *device.Data) {
 				d.Times[0] = at.UnixMicro()
 				d.Columns[0].Bits[0] = uint64(1500 + rng.IntN(1000))

@@ -33,6 +33,7 @@ type DemoDevice struct {
 func DemoDevices() []DemoDevice {
 	return []DemoDevice{
 		{ID: "office", Kind: "climate", About: "real readings of an office, recorded in 2015, played at 60x as if they were of today"},
+		{ID: "room", Kind: "climate", profile: "office", About: "simulated: a room with a thermostat that follows its setpoint"},
 		{ID: "machine", Kind: "vibration", profile: "vibration", About: "simulated: a burst of 64 vibration samples every 5 s"},
 		{ID: "meter", Kind: "meter", profile: "meter", About: "simulated: a power meter with a 64-bit energy counter"},
 		{ID: "van", Kind: "tracker", profile: "tracker", About: "simulated: a tracker that leaves for 30 s and returns with a backlog"},

@@ -93,7 +93,11 @@ func (f *fleet) measure(ctx context.Context) error {
 	for _, r := range f.rotas {
 		g.Go(func() error { return r.run(ctx) })
 	}
-	return g.Wait()
+	err := g.Wait()
+	for _, m := range f.members {
+		m.endPace()
+	}
+	return err
 }
 
 // drainFor calls the wanderers home and waits until nothing is unacked. It is no error if that takes longer than d: the
@@ -103,7 +107,7 @@ func (f *fleet) drainFor(ctx context.Context, d time.Duration) error {
 	draining, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	for _, m := range f.members {
-		if err := m.client.Drain(draining); err != nil {
+		if err := m.drain(draining); err != nil {
 			return ctx.Err()
 		}
 	}
@@ -114,7 +118,7 @@ func (f *fleet) drainFor(ctx context.Context, d time.Duration) error {
 func (f *fleet) close() error {
 	var errs []error
 	for _, m := range f.members {
-		errs = append(errs, m.client.Close())
+		errs = append(errs, m.close())
 	}
 	return errors.Join(errs...)
 }

@@ -71,10 +71,10 @@ func TestWanderer(t *testing.T) {
 	g.Go(func() error { return f.run(ctx) })
 	ended := make(chan struct{})
 	g.Go(func() error { defer close(ended); return f.measure(measuring) })
-	await(t, "it has left and returned twice", func() bool { return f.members[0].client.Stats().Connects >= 3 })
+	await(t, "it has left and returned twice", func() bool { return f.members[0].stats().Connects >= 3 })
 	// Out of reach it goes on measuring.
 	await(t, "it is away with a backlog", func() bool {
-		s := f.members[0].client.Stats()
+		s := f.members[0].stats()
 		return !s.Connected && s.Unacked > 5
 	})
 	enough()

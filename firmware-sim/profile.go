@@ -21,9 +21,9 @@ type Profile struct {
 	// A device that wanders off: connected for Online, out of reach for Offline, and so on. Offline 0: always in reach.
 	Online, Offline time.Duration
 
-	// start gives one device its own world. What it makes depends on rng and on the times it is asked for, on nothing
-	// else: the same seed gives the same readings.
-	start func(rng *rand.Rand) generator
+	// start gives one device its own world. What it makes depends on rng, on the controls and on the times it is asked for, on
+	// nothing else: the same seed gives the same readings.
+	start func(rng *rand.Rand, c *controls) generator
 }
 
 // generator fills d with the frame of the moment at. The columns are those of newFrame and keep their memory between

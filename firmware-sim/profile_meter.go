@@ -20,12 +20,12 @@ func meterProfile() Profile {
 			{ID: 1, Name: "power", Type: device.Float64, Unit: "W"},
 			{ID: 2, Name: "voltage", Type: device.Float32, Unit: "V"},
 			{ID: 3, Name: "relay", Type: device.Bool},
-		}},
+		}, Commands: commandSpecs()},
 		start: startMeter,
 	}
 }
 
-func startMeter(rng *rand.Rand) generator {
+func startMeter(rng *rand.Rand, _ *controls) generator {
 	var (
 		// Beyond 2^53 a float64 would no longer count single watt-hours.
 		energy = int64(1)<<53 + rng.Int64N(1<<40)

@@ -20,12 +20,12 @@ func soilProfile() Profile {
 			{ID: 0, Name: "moisture", Type: device.Int, Scale: -1, Unit: "%"},
 			{ID: 1, Name: "temperature", Type: device.Float32, Unit: "Cel"},
 			{ID: 2, Name: "state", Type: device.String},
-		}},
+		}, Commands: commandSpecs()},
 		start: startSoil,
 	}
 }
 
-func startSoil(rng *rand.Rand) generator {
+func startSoil(rng *rand.Rand, _ *controls) generator {
 	var (
 		moisture    = 20 + 30*rng.Float64()
 		temperature = 8 + 6*rng.Float64()

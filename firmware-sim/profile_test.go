@@ -13,7 +13,7 @@ import (
 // play encodes what a profile makes in a while.
 func play(t *testing.T, p Profile, seed uint64) []byte {
 	t.Helper()
-	generate := p.start(rand.New(rand.NewPCG(seed, 0)))
+	generate := p.start(rand.New(rand.NewPCG(seed, 0)), &controls{})
 	d := newFrame(p.Schema, 1)
 	d.Clock = p.Clock
 	var out []byte
@@ -75,7 +75,7 @@ func TestProfilesAreListed(t *testing.T) {
 
 func TestMeterCountsExactly(t *testing.T) {
 	p := meterProfile()
-	generate := p.start(rand.New(rand.NewPCG(3, 0)))
+	generate := p.start(rand.New(rand.NewPCG(3, 0)), &controls{})
 	d := newFrame(p.Schema, 1)
 	at, last := time.Unix(0, 0), int64(0)
 	for range 1000 {

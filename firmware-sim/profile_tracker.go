@@ -21,14 +21,14 @@ func trackerProfile() Profile {
 			{ID: 2, Name: "speed", Type: device.Float32, Unit: "m/s"},
 			{ID: 3, Name: "fix", Type: device.Bool},
 			{ID: 4, Name: "battery", Type: device.Int, Unit: "%"},
-		}},
+		}, Commands: commandSpecs()},
 		Online:  30 * time.Second,
 		Offline: 30 * time.Second,
 		start:   startTracker,
 	}
 }
 
-func startTracker(rng *rand.Rand) generator {
+func startTracker(rng *rand.Rand, _ *controls) generator {
 	const metresPerDegree = 111_320
 	var (
 		latitude  = 50.45 + 0.05*rng.NormFloat64()

@@ -25,12 +25,12 @@ func vibrationProfile() Profile {
 			{ID: 1, Name: "y", Type: device.Float32, Unit: "m/s2"},
 			{ID: 2, Name: "z", Type: device.Float32, Unit: "m/s2"},
 			{ID: 3, Name: "temperature", Type: device.Int, Scale: -1, Unit: "Cel"},
-		}},
+		}, Commands: commandSpecs()},
 		start: startVibration,
 	}
 }
 
-func startVibration(rng *rand.Rand) generator {
+func startVibration(rng *rand.Rand, _ *controls) generator {
 	var (
 		shaft       = 24 + rng.Float64() // turns a second
 		wear        = 0.2 + rng.Float64()

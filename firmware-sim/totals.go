@@ -38,7 +38,7 @@ func (t *Totals) add(s client.Stats) {
 func (f *fleet) totals() Totals {
 	var t Totals
 	for _, m := range f.members {
-		t.add(m.client.Stats())
+		m.addTo(&t)
 	}
 	return t
 }

@@ -103,7 +103,7 @@ func (c *Client) takeCommand(ctx context.Context, cmd *device.Command, left time
 	cs := &c.commands
 	if k := cs.known[cmd.ID]; k != nil {
 		if k.result != nil {
-			cs.reply(k.result)
+			c.answer(k, k.result)
 		}
 		return // or it waits or is being carried out, and is answered then
 	}
@@ -237,7 +237,7 @@ func (c *Client) recordBegun(ctx context.Context, k *command) bool {
 // finish remembers the result of a command and queues its RESULT. The caller holds c.mu.
 func (c *Client) finish(k *command, r device.Result) {
 	message := encodeResult(k.ID, r)
-	c.commands.reply(message)
+	c.answer(k, message)
 	if len(message) > maxStoredResult {
 		r.Values = nil
 		message = encodeResult(k.ID, r)
@@ -245,6 +245,17 @@ func (c *Client) finish(k *command, r device.Result) {
 	c.commands.setResult(k, message)
 	if c.buf.log != nil {
 		c.buf.log.result(message)
+	}
+}
+
+// answer queues the RESULT of a command: once, unless the device is to misbehave. The caller holds c.mu.
+func (c *Client) answer(k *command, message []byte) {
+	times := 1
+	if c.cfg.Faults != nil && c.cfg.Faults.Answers != nil {
+		times = c.cfg.Faults.Answers(&k.Command)
+	}
+	for range times {
+		c.commands.reply(message)
 	}
 }
 

@@ -80,10 +80,12 @@ func (t *Trace) complete() *Trace {
 	return &full
 }
 
-// Faults makes a device misbehave on purpose, for tests of a hub. Either function may be nil.
+// Faults makes a device misbehave on purpose, for tests of a hub. Any of the functions may be nil.
 type Faults struct {
 	Duplicate func(seq uint64) bool // send this frame twice
 	Cut       func(seq uint64) bool // cut the TCP connection after sending this frame
+
+	Answers func(cmd *device.Command) int // how often the result of a command is sent each time
 }
 
 // Stats are the books of a client. Created = Acked + Rejected + Lost + Unacked at every moment; frames found in the buffer
