@@ -228,11 +228,14 @@ export class Client {
     if (this.wasLive && (phase === 'reconnecting' || phase === 'lost' || phase === 'expired')) {
       this.restored = { missing: t - this.silentSince, at: t }
     }
+    if (link.kind === 'socket') this.attempt = 0
+    else {
+      this.streamAttempt = 0
+      if (link.heard === 0 && !this.socket) this.nextAt = t // the hub is there: perhaps for a WebSocket too
+    }
     link.heard = this.silentSince = t
     this.wasLive = true
     this.closedAt = 0
-    if (link.kind === 'socket') this.attempt = 0
-    else this.streamAttempt = 0
     if (phase !== 'live' && phase !== 'fallback') this.publish()
   }
 

@@ -2,7 +2,7 @@
 import { h, replace, setText, svg } from './dom.js'
 import { duration, moment, t, time } from './i18n.js'
 import { help, togglePause } from './keys.js'
-import { connection, retryNow } from './live.js'
+import { connection, hub, retryNow } from './live.js'
 import { logout } from './session.js'
 
 /** @type {{path: string, key: string, icon: string, match: RegExp}[]} */
@@ -41,7 +41,9 @@ export function buildFrame() {
   const banner = h('section', { class: 'banner', hidden: true }, h('p', null, bannerText, ' ', bannerMore), bannerButton)
   // Only changes of state are spoken, not the seconds that pass.
   const spoken = h('p', { class: 'visually-hidden', role: 'status' })
-  document.body.replaceChildren(skip, header, banner, screen, spoken)
+  const news = h('p', { class: 'visually-hidden', role: 'status' })
+  document.body.replaceChildren(skip, header, banner, screen, spoken, news)
+  sayChanges(news)
 
   async function leave() {
     await logout()
@@ -137,6 +139,27 @@ export function buildFrame() {
       first = false
     },
   }
+}
+
+/**
+ * Has it said how many devices have fallen silent, at most every five seconds.
+ * @param {HTMLElement} element
+ */
+function sayChanges(element) {
+  /** @type {Record<string, number> | null} */
+  let said = null
+  let at = 0
+  hub.subscribe((state) => {
+    if (state === null || Date.now() - at < 5_000) return
+    at = Date.now()
+    const parts = []
+    for (const kind of ['offline', 'stale']) {
+      const more = state.counts[kind] - (said?.[kind] ?? state.counts[kind])
+      if (more > 0) parts.push(t('spoken.' + kind, { n: more }))
+    }
+    said = state.counts
+    if (parts.length > 0) setText(element, parts.join('. '))
+  })
 }
 
 /** @param {unknown} failed */

@@ -1,9 +1,9 @@
-// A line of a few minutes without axes. It draws at most four times a second, and only what is mounted.
+// A line of a few minutes without axes. It draws at most four times a second (once where motion is not wanted), and only what is mounted.
 import { now } from './clock.js'
 import { h } from './dom.js'
 
 const most = 600 // points kept
-const interval = 250 // ms between two drawings
+const interval = () => (matchMedia('(prefers-reduced-motion: reduce)').matches ? 1000 : 250) // ms between two drawings
 
 /** @typedef {{element: HTMLCanvasElement, load(points: [number, number][]): void, push(t: number, v: number): void, old(stale: boolean): void}} Spark */
 
@@ -25,7 +25,7 @@ export function spark(width) {
       pending = false
       drawn = performance.now()
       if (element.isConnected) draw(element, points, now() - width, now(), stale)
-    }), Math.max(0, drawn + interval - performance.now()))
+    }), Math.max(0, drawn + interval() - performance.now()))
   }
   return {
     element,

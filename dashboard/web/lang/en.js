@@ -62,6 +62,8 @@ export default {
   'reason.revoked': 'Its access was revoked',
 
   // Connection
+  'spoken.offline': '{n} {n:device|devices} went offline',
+  'spoken.stale': '{n} {n:device|devices} stopped sending',
   'live.region': 'Connection',
   'live.connecting': 'Connecting…',
   'live.live': 'Live',
@@ -384,7 +386,7 @@ export default {
   'add.snippets': 'Ways to connect',
   'add.copy.failed': 'Select and copy by hand',
   'add.tab.curl': 'Check',
-  'add.tab.curl.text': 'Tries the handshake with curl and prints what the hub answers: 101 means that address, certificate and token are right; 401, that the token is wrong.',
+  'add.tab.curl.text': 'Tries the handshake with curl and prints what the hub answers: 101, all is right; 401, the token is wrong; 000, it is not reachable or has another certificate.',
   'add.tab.sim': 'Simulator',
   'add.tab.sim.text': 'Plays an office sensor with the firmware-sim of this project.',
   'add.tab.python': 'Python',

@@ -62,6 +62,8 @@ export default {
   'reason.revoked': '접근 권한이 해지됨',
 
   // Connection
+  'spoken.offline': '장치 {n}대가 오프라인이 되었습니다',
+  'spoken.stale': '장치 {n}대가 데이터 전송을 멈췄습니다',
   'live.region': '연결 상태',
   'live.connecting': '연결 중…',
   'live.live': '실시간',
@@ -384,7 +386,7 @@ export default {
   'add.snippets': '연결 방법',
   'add.copy.failed': '직접 선택해 복사하십시오',
   'add.tab.curl': '확인',
-  'add.tab.curl.text': 'curl로 핸드셰이크를 시도하고 허브의 응답을 출력합니다. 101이면 주소, 인증서, 토큰이 맞고 401이면 토큰이 틀립니다.',
+  'add.tab.curl.text': 'curl로 핸드셰이크를 시도하고 허브의 응답을 출력합니다. 101이면 모두 맞고, 401이면 토큰이 틀리며, 000이면 연결할 수 없거나 인증서가 다릅니다.',
   'add.tab.sim': '시뮬레이터',
   'add.tab.sim.text': '이 프로젝트의 firmware-sim으로 사무실 센서를 흉내 냅니다.',
   'add.tab.python': 'Python',

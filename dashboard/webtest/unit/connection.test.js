@@ -162,6 +162,20 @@ test('without a WebSocket for five seconds, server-sent events do it until there
   assert.equal(s.subs.size, 1)
 })
 
+test('a hub that is back by server-sent events is asked for a WebSocket at once', () => {
+  connect().events.over(false)
+  while (streams.length === 0 || streams.at(-1).closed || !sockets.at(-1).closed) {
+    pass(250)
+    if (!sockets.at(-1).closed) sockets.at(-1).events.over(false)
+  }
+  const tries = sockets.length
+  streams.at(-1).events.opened()
+  streams.at(-1).hub()
+  assert.equal(phase(), 'fallback')
+  pass(250)
+  assert.equal(sockets.length, tries + 1)
+})
+
 test('an ended session asks for a login and then goes on', async () => {
   const s = connect()
   answer = 'login'
