@@ -40,7 +40,7 @@ export default {
   'state.late': '지연',
   'state.stale': '오래됨',
   'state.offline': '오프라인',
-  'state.never': '접속 이력 없음',
+  'state.never': '미접속',
   'state.revoked': '해지됨',
   'state.alarm': '경보',
   'state.warning': '주의',
