@@ -1,11 +1,13 @@
 package dashboard
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
 
 const (
@@ -112,6 +114,10 @@ func (d *Dashboard) replayDeadLetters(w http.ResponseWriter, r *http.Request, by
 		positions = nil
 	}
 	done, err := d.store.ReplayDeadLetters(r.Context(), positions)
+	if refusal, ok := errors.AsType[*influx.Refusal](err); ok {
+		fail(w, http.StatusBadGateway, refusal.Error(), "telemetry-hub influx check says what is wrong; what was accepted before is no longer on the shelf")
+		return
+	}
 	if err != nil {
 		d.failed(w, err)
 		return

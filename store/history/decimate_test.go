@@ -407,3 +407,41 @@ func TestMedian(t *testing.T) {
 		}
 	}
 }
+
+// TestExpired has blocks deleted at the limits, and others with their device.
+func TestExpired(t *testing.T) {
+	o := testOptions(t)
+	start := time.Unix(1_700_000_000, 0).UTC()
+	now := start
+	o.Now = func() time.Time { return now }
+	q := DecimateQuery{Device: "d", From: start, To: start.Add(time.Hour), Step: time.Minute}
+	h := mustOpen(t, o)
+	add := func(position uint64, device string) {
+		t.Helper()
+		f := one(position, now.UnixMicro())
+		f.Device, f.Received = device, now
+		if err := errors.Join(h.Add(f), h.Flush(true)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(1, "gone")
+	add(2, "d")
+	if err := h.Remove("gone"); err != nil {
+		t.Fatal(err)
+	}
+	if e := decimate(t, h, q).Expired; !e.IsZero() {
+		t.Errorf("the block of a removed device expired at %v", e)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.MaxAge = time.Hour
+	h = mustOpen(t, o)
+	defer h.Close()
+	now = start.Add(2 * time.Hour)
+	add(3, "d")
+	d := decimate(t, h, q)
+	if !d.Expired.Equal(start.Add(time.Hour)) || len(d.Gaps) != 1 {
+		t.Errorf("expired up to %v, gaps %v", d.Expired, d.Gaps)
+	}
+}
