@@ -138,6 +138,7 @@ func (s *Store) replaySource(position uint64, e *entry) {
 	}
 	src.position = position
 	s.sources.put(src)
+	s.schemas.put(src.hash, announced{src.schema, src.message})
 }
 
 // replayEntry does to the books what was done when the entry was handed in.
@@ -196,6 +197,7 @@ func (s *Store) replayFrame(position uint64, received time.Time, e *entry, d *de
 		a.reached(set, highest, d, e.offset)
 		a.newest(d, e.offset, received.UnixMicro())
 	}
+	s.registry.noteSchema(src.device, src.hash)
 }
 
 // enterDamage reports what the journal found at start: entries that are gone go into the books as a gap.

@@ -299,3 +299,19 @@ func TestLostHistory(t *testing.T) {
 		wantFrames(t, start(t, store.Options{Dir: dir}).Store, "a", numbers(1, 300))
 	}
 }
+
+// What a device measures is known after a crash, even if it announced it after the last checkpoint and has not returned.
+func TestSchemaSurvivesKill(t *testing.T) {
+	h := start(t, store.Options{})
+	if _, err := h.AddDevices([]store.NewDevice{{ID: "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, h.Store, "a", 1)
+	h.NoteDevice("a", &device.Hello{SchemaHash: device.HashSchema(schemaMessage)})
+	c.send(1)
+	c.await(1)
+	again := start(t, store.Options{Dir: copyDir(t, h.Dir())})
+	if got, ok := again.DeviceSchema("a"); !ok || len(got.Channels) != len(schema.Channels) {
+		t.Errorf("the schema is %v, %v", got, ok)
+	}
+}

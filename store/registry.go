@@ -293,6 +293,21 @@ func (s *Store) NoteDevice(id string, hello *device.Hello) {
 	r.version++
 }
 
+// noteSchema records the schema of a frame found in the journal: HELLO may have announced it after the last checkpoint.
+func (r *registry) noteSchema(id string, hash device.Hash) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d := r.devices[id]
+	if d == nil || d.Schema == hash {
+		return
+	}
+	d = d.clone()
+	d.Schema = hash
+	r.devices[id] = d
+	r.noted[id] = true
+	r.version++
+}
+
 // takeNotes returns the devices that were changed in RAM only.
 func (r *registry) takeNotes() []Device {
 	r.mu.Lock()
