@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,8 +80,9 @@ func TestTokensAtRest(t *testing.T) {
 }
 
 func TestRotateAndRevoke(t *testing.T) {
-	now := epoch
-	o := store.Options{Dir: t.TempDir(), Now: func() time.Time { return now }}
+	var elapsed atomic.Int64
+	later := func(d time.Duration) { elapsed.Add(int64(d)) }
+	o := store.Options{Dir: t.TempDir(), Now: func() time.Time { return epoch.Add(time.Duration(elapsed.Load())) }}
 	h := start(t, o)
 	first := add(t, h.Store, "a")[0]
 	rotate := func() string {
@@ -91,10 +93,10 @@ func TestRotateAndRevoke(t *testing.T) {
 		return token
 	}
 	second := rotate()
-	now = now.Add(1000 * time.Hour)
+	later(1000 * time.Hour)
 	wantToken(t, h.Store, first, "a", nil) // the new one was never used
 	wantToken(t, h.Store, second, "a", nil)
-	now = now.Add(23 * time.Hour)
+	later(23 * time.Hour)
 	wantToken(t, h.Store, first, "a", nil)
 	if err := h.Checkpoint(); err != nil {
 		t.Fatal(err)
@@ -104,7 +106,7 @@ func TestRotateAndRevoke(t *testing.T) {
 	}
 	h = start(t, o)
 	wantToken(t, h.Store, first, "a", nil)
-	now = now.Add(2 * time.Hour)
+	later(2 * time.Hour)
 	wantToken(t, h.Store, first, "", store.ErrUnknownToken)
 	wantToken(t, h.Store, second, "a", nil)
 
