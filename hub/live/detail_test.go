@@ -90,6 +90,31 @@ func TestDetailOfADevice(t *testing.T) {
 	}
 }
 
+// What comes between the end of a tick and Take is told with the next tick, and not twice.
+func TestPointsAreToldOnce(t *testing.T) {
+	r := newRig(t, "a")
+	d := r.connect("a", 1)
+	d.send(1)
+	r.ticks(4)
+	w := r.watcher()
+	w.subscribe("/topic/devices/a/readings")
+	w.one()
+	var got []float64
+	for i := range 5 {
+		r.clock.add(time.Millisecond)
+		d.send(100 * (2*i + 1))
+		r.ticks(1)
+		r.clock.add(time.Millisecond)
+		d.send(100 * (2*i + 2))
+		for _, p := range w.device().Points["1"] {
+			got = append(got, p.Value)
+		}
+	}
+	if !slices.Equal(got, []float64{1, 2, 3, 4, 5, 6, 7, 8, 9}) {
+		t.Errorf("%v", got)
+	}
+}
+
 // A device that is removed and comes again at once begins from nothing.
 func TestRemovedAndRegisteredAgain(t *testing.T) {
 	r := newRig(t, "a")
@@ -253,7 +278,10 @@ func TestRestart(t *testing.T) {
 	}
 	r.is("b", StateNever)
 	r.connect("a", 1).send(7)
-	r.learn(t.Context()) // late: nothing older comes back
+	before := r.clock.now().Add(-time.Hour)
+	if err := r.learnFrom(t.Context(), r.entries["a"], before, before); err != nil { // late: nothing older comes back
+		t.Fatal(err)
+	}
 	r.is("a", StateLive)
 	if v := r.valueOf("a", "temperature"); v.Text != "0.07" {
 		t.Errorf("%+v", v)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
 func TestRefusals(t *testing.T) {
@@ -108,6 +109,19 @@ func TestRejectsAreCounted(t *testing.T) {
 	r.pass(11 * time.Second)
 	got := r.Events("a", 0, 10)
 	if len(got) != 3 || got[0].Text != "malformed: 99 (99 more in 10 s)" || got[1].Text != "boot 5" || got[2].Text != "malformed: 0" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAlarmsAreEvents(t *testing.T) {
+	r := newRig(t)
+	r.mu.Lock()
+	r.compareAlarms([]store.Alarm{{Since: r.clock.now(), Text: "the disk is full"}}, r.micros())
+	r.compareAlarms([]store.Alarm{{Since: r.clock.now(), Text: "the disk is very full"}}, r.micros())
+	r.mu.Unlock()
+	r.ticks(4) // the store has none
+	got := r.Events("", 0, 10)
+	if len(got) != 2 || got[0].Text != "over: the disk is very full" || got[1].Text != "the disk is full" || got[0].Kind != "alarm" {
 		t.Errorf("%+v", got)
 	}
 }

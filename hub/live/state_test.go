@@ -108,6 +108,9 @@ func TestExpectationFollowsTheFrames(t *testing.T) {
 	for range 3 {
 		r.pass(60 * time.Second)
 		r.is("a", StateLive)
+		if v := r.valueOf("a", "temperature"); v.State != StateLive || v.Expect < 59_000 {
+			t.Errorf("%+v", v)
+		}
 		batch()
 	}
 	r.pass(100 * time.Second)
