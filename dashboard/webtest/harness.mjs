@@ -156,7 +156,7 @@ export class Browser {
 /** Logs in through the login page. */
 export async function login(page, hub, { name, password }) {
   await page.goto(hub.url + '/login')
-  await page.getByLabel(/user|name/i).first().fill(name)
+  await page.locator('input[autocomplete=username]').fill(name)
   await page.locator('input[type=password]').fill(password)
   await page.keyboard.press('Enter')
   await page.waitForURL((url) => !url.pathname.startsWith('/login'))

@@ -34,7 +34,8 @@ test('a killed hub makes the page look stale, and its return fills the gap', asy
   await page.getByText(/Not live — reconnecting/).first().waitFor({ state: 'hidden' })
   // Every second has its reading: what was measured while the hub was gone has been sent since, and loaded.
   const times = await until('the gap is filled', async () => {
-    const { channels } = await page.evaluate(async (from) => (await fetch(`/api/v1/devices/room-1/readings?from=${from}&to=${Date.now()}&channel=temperature&points=600`)).json(), killed - 5000)
+    const { channels, error } = await page.evaluate(async (from) => (await fetch(`/api/v1/devices/room-1/readings?from=${from}&to=${Date.now()}&channel=temperature&points=600`)).json(), killed - 5000)
+    assert.equal(error, undefined)
     const t = channels[0]?.t ?? []
     return t.at(-1) > killed + 5000 && t
   }, 60_000)
