@@ -203,3 +203,33 @@ func BenchmarkMemory(b *testing.B) {
 		runtime.KeepAlive(f)
 	}
 }
+
+// Learning the last values of a thousand devices from the history, as it happens once, in the background, after a start.
+func BenchmarkLearn(b *testing.B) {
+	r := newRig(b)
+	var ids []string
+	for i := range 1000 {
+		ids = append(ids, fmt.Sprintf("device-%05d", i))
+	}
+	r.add(ids...)
+	for _, id := range ids {
+		d := r.device(id)
+		for range 20 {
+			d.seq++
+			data := &device.Data{Seq: d.seq, Times: []int64{r.clock.ago(0) + int64(d.seq)*1e6}, Columns: []device.Column{{ID: 1, Type: device.Int, Bits: []uint64{d.seq}}}}
+			message, err := device.AppendData(nil, data, testSchema)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := d.in.Frame(b.Context(), message, data, store.Timing{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	if err := r.store.Checkpoint(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		r.learn(b.Context())
+	}
+}

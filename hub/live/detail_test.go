@@ -288,6 +288,15 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// After entries were overleapt, the books say what there is to know of everybody.
+func TestOverleap(t *testing.T) {
+	r := newRig(t, "a", "b")
+	r.committed(&store.Committed{Kind: store.CommittedOverleap})
+	if n := len(r.touched); n != 2 {
+		t.Errorf("%d books are to be read", n)
+	}
+}
+
 func TestHubState(t *testing.T) {
 	r := newRig(t, "a", "b")
 	d := r.connect("a", 1)
