@@ -17,6 +17,7 @@ type hubCommand struct {
 	Values     map[string]any `json:"values"`
 	Created    time.Time      `json:"created"`
 	Deadline   time.Time      `json:"deadline"`
+	Changed    time.Time      `json:"changed"`
 	Idempotent bool           `json:"idempotent"`
 }
 

@@ -1,6 +1,8 @@
 package firmwaresim
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"testing"
 
@@ -8,6 +10,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == RecruitCommand { // a device of a verification, which is this program
+		if err := Recruit(context.Background(), os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		if binaryDir != "" {
 			os.RemoveAll(binaryDir)

@@ -18,7 +18,7 @@ func TestHelp(t *testing.T) {
 		{"--help", []string{"run", "replay", "verify", "bench", "device add"}},
 		{"run --help", []string{"--hub", "--credentials", "--ca", "--insecure", "--devices", "--rate", "--profile", "--duration", "--seed"}},
 		{"replay --help", []string{"--device", "--time-column", "--time-layout", "--speed", "60x", "empty cell"}},
-		{"verify --help", []string{"--hub-binary", "--devices", "--duration", "--kill-every", "--seed", "--keep", "--influx", "kill -9"}},
+		{"verify --help", []string{"--hub-binary", "--devices", "--duration", "--kill-every", "--seed", "--keep", "--influx", "--commands", "kill -9"}},
 		{"bench --help", []string{"--hub-binary", "--devices", "--rate", "--duration", "--json"}},
 	} {
 		var out bytes.Buffer

@@ -13,6 +13,7 @@ import (
 
 func newVerify() *cobra.Command {
 	var o firmwaresim.VerifyOptions
+	var commands bool
 	cmd := &cobra.Command{
 		Use:   "verify --hub-binary PATH",
 		Short: "Kill a hub again and again, then prove that nothing was lost",
@@ -30,6 +31,12 @@ With --influx, the hub exports to an InfluxDB of its own, which is killed as wel
 In the end a Flux count and sum of every channel of every device have to agree
 with what the hub holds.
 
+With --commands, it is about commands instead: they are sent through the command
+line while hub and devices, each a process of its own, are ended with kill -9.
+Every command has to end once, nothing that is not idempotent may be carried out
+twice, nothing after its deadline, and what the devices have noted themselves
+has to agree with what the hub says.
+
 Prints the table, and exits with 1 unless everything agrees. The same seed sends
 the same and kills at the same times.`,
 		Example: `  go build -o telemetry-hub ./cmd/telemetry-hub
@@ -37,6 +44,12 @@ the same and kills at the same times.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Progress = firmwaresim.NewProgress(os.Stderr)
+			if commands {
+				if !cmd.Flags().Changed("devices") {
+					o.Devices = commandDevices
+				}
+				return verifyCommands(cmd, o)
+			}
 			report, err := firmwaresim.Verify(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -55,7 +68,34 @@ the same and kills at the same times.`,
 	flags.DurationVar(&o.KillEvery, "kill-every", 3*time.Second, "mean time between two kills")
 	flags.Uint64Var(&o.Seed, "seed", 1, "decides what is sent and when to kill")
 	flags.StringVar(&o.Influxd, "influx", "", "`PROGRAM` influxd 1.8: export to one, kill it too, and compare")
+	flags.BoolVar(&commands, "commands", false, "verify commands; 8 devices unless said otherwise")
 	flags.StringVar(&o.Keep, "keep", "", "`DIR` to keep the files in (default only on failure)")
 	_ = cmd.MarkFlagRequired("hub-binary")
 	return cmd
+}
+
+// commandDevices is how many devices a verification of commands has: each is a process.
+const commandDevices = 8
+
+func verifyCommands(cmd *cobra.Command, o firmwaresim.VerifyOptions) error {
+	report, err := firmwaresim.VerifyCommands(cmd.Context(), o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(cmd.OutOrStdout(), report)
+	if !report.Agrees() {
+		return errors.New("the hub and the devices do not agree about commands")
+	}
+	return nil
+}
+
+// newRecruit is how a verification of commands starts its devices.
+func newRecruit() *cobra.Command {
+	return &cobra.Command{
+		Use:    firmwaresim.RecruitCommand + " FILE",
+		Short:  "A device of verify --commands",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE:   func(cmd *cobra.Command, args []string) error { return firmwaresim.Recruit(cmd.Context(), args[0]) },
+	}
 }
