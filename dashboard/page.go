@@ -13,6 +13,10 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/tdewolff/minify/v2"
+	"github.com/tdewolff/minify/v2/css"
+	"github.com/tdewolff/minify/v2/js"
 )
 
 //go:embed web
@@ -55,6 +59,11 @@ func newPage(files fs.FS) (*page, error) {
 		}
 		fmt.Fprintf(sum, "%s %d\n", name, len(b))
 		sum.Write(b)
+		if !strings.HasPrefix(name, "vendor/") {
+			if b, err = minified(name, b); err != nil {
+				return fmt.Errorf("the dashboard's %s: %w", name, err)
+			}
+		}
 		p.assets[name], err = newAsset(name, b)
 		return err
 	})
@@ -70,6 +79,22 @@ func newPage(files fs.FS) (*page, error) {
 	delete(p.assets, indexName)
 	p.index, err = newAsset(indexName, bytes.ReplaceAll(index.plain, []byte(`"/a/`), []byte(`"/a/`+p.version+`/`)))
 	return p, err
+}
+
+// minified returns a script or stylesheet without what only its authors need; other files as they are.
+func minified(name string, b []byte) ([]byte, error) {
+	var out bytes.Buffer
+	m := minify.New()
+	switch path.Ext(name) {
+	case ".js":
+		err := js.Minify(m, &out, bytes.NewReader(b), nil)
+		return out.Bytes(), err
+	case ".css":
+		err := css.Minify(m, &out, bytes.NewReader(b), nil)
+		return out.Bytes(), err
+	default:
+		return b, nil
+	}
 }
 
 func newAsset(name string, b []byte) (asset, error) {

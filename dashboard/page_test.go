@@ -17,8 +17,11 @@ import (
 	"testing/fstest"
 )
 
-// mostScript is the promised size of all scripts and styles, compressed, in bytes.
+// mostScript is the promised size of all scripts and styles that one screen needs, compressed, in bytes.
 const mostScript = 80_000
+
+// imports finds what a module needs at once (1) and what it loads later (2).
+var imports = regexp.MustCompile(`(?m)^(?:import|export)(?:[^'"\n]* from)? ['"]([^'"\n]+)['"]|[^{]\bimport\('([^'\n]+)'\)`)
 
 func pageFiles(t *testing.T) fs.FS {
 	t.Helper()
@@ -29,29 +32,75 @@ func pageFiles(t *testing.T) fs.FS {
 	return files
 }
 
+// Every screen is counted with all it imports, the larger language, all styles and both libraries.
 func TestPageIsSmall(t *testing.T) {
-	p, err := newPage(pageFiles(t))
+	files := pageFiles(t)
+	p, err := newPage(files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	total := 0
+	screens, err := fs.Glob(files, "app/screens/*.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := 0
+	always := []string{"app/main.js", "app/theme.js"}
 	for name, a := range p.assets {
-		if ext := path.Ext(name); ext == ".js" || ext == ".css" {
-			total += len(a.zipped)
+		ext := path.Ext(name)
+		if ext == ".js" || ext == ".css" {
+			all += len(a.zipped)
+		}
+		if ext == ".css" || ext == ".js" && strings.HasPrefix(name, "vendor/") {
+			always = append(always, name)
 		}
 	}
-	t.Logf("scripts and styles: %d bytes compressed", total)
-	if total == 0 || total > mostScript {
-		t.Errorf("scripts and styles have %d bytes compressed, want 1 to %d", total, mostScript)
+	languages := max(len(p.assets["lang/en.js"].zipped), len(p.assets["lang/ko.js"].zipped))
+	for _, screen := range screens {
+		if strings.Contains(screen, "_") {
+			continue // a part of a screen
+		}
+		needed := map[string]bool{}
+		for _, name := range append(always, screen) {
+			need(t, files, name, needed)
+		}
+		size := languages
+		for name := range needed {
+			size += len(p.assets[name].zipped)
+		}
+		t.Logf("%s: %d files, %d bytes compressed", screen, len(needed), size)
+		if len(needed) < 10 || size > mostScript {
+			t.Errorf("%s needs %d bytes of script and style, want at most %d", screen, size, mostScript)
+		}
+	}
+	t.Logf("all screens and languages together: %d bytes", all)
+}
+
+// need adds a file and what it imports at once to needed.
+func need(t *testing.T, files fs.FS, name string, needed map[string]bool) {
+	t.Helper()
+	if needed[name] {
+		return
+	}
+	needed[name] = true
+	if strings.HasPrefix(name, "vendor/") {
+		return
+	}
+	b, err := fs.ReadFile(files, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range imports.FindAllStringSubmatch(string(b), -1) {
+		if m[1] != "" {
+			need(t, files, path.Join(path.Dir(name), m[1]), needed)
+		}
 	}
 }
 
 // A reference that leads nowhere would only be seen by whoever opens that part of the page.
 func TestPageRefersToItselfOnly(t *testing.T) {
 	files := pageFiles(t)
-	imports := regexp.MustCompile(`(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"]+)['"]`)
 	inIndex := regexp.MustCompile(`(?:href|src)="([^"]+)"`)
-	absolute := regexp.MustCompile(`https?://[^\s'"<>)]+`)
+	absolute := regexp.MustCompile(`https?://[a-z0-9][^\s'"<>)]*`)
 	// An XML namespace is a name, not an address.
 	const svg = "http://www.w3.org/2000/svg"
 	seen := 0
@@ -72,10 +121,11 @@ func TestPageRefersToItselfOnly(t *testing.T) {
 		case ".js":
 			for _, m := range imports.FindAllStringSubmatch(string(b), -1) {
 				seen++
-				if !strings.HasPrefix(m[1], ".") {
-					t.Errorf("%s imports %q: modules are imported by relative paths", name, m[1])
-				} else if _, err := fs.Stat(files, path.Join(path.Dir(name), m[1])); err != nil {
-					t.Errorf("%s imports %q: %v", name, m[1], err)
+				target := m[1] + m[2]
+				if !strings.HasPrefix(target, ".") {
+					t.Errorf("%s imports %q: modules are imported by relative paths", name, target)
+				} else if _, err := fs.Stat(files, path.Join(path.Dir(name), target)); err != nil {
+					t.Errorf("%s imports %q: %v", name, target, err)
 				}
 			}
 		case ".html":
@@ -135,7 +185,7 @@ func TestVendoredFilesAreAsPublished(t *testing.T) {
 func TestAssetsAreNamedByContent(t *testing.T) {
 	one := fstest.MapFS{
 		"index.html":  {Data: []byte(`<script src="/a/app/main.js"></script>`)},
-		"app/main.js": {Data: bytes.Repeat([]byte("export {}\n"), 100)},
+		"app/main.js": {Data: bytes.Repeat([]byte("import './other.js'\n"), 100)},
 	}
 	p, err := newPage(one)
 	if err != nil {
@@ -144,7 +194,7 @@ func TestAssetsAreNamedByContent(t *testing.T) {
 	if want := `"/a/` + p.version + `/app/main.js"`; !bytes.Contains(p.index.plain, []byte(want)) {
 		t.Errorf("index.html has %s, want %s", p.index.plain, want)
 	}
-	one["app/main.js"].Data = append(one["app/main.js"].Data, '\n')
+	one["app/main.js"].Data = one["app/main.js"].Data[20:]
 	if other, err := newPage(one); err != nil || other.version == p.version {
 		t.Errorf("another content has the same version %s (%v)", p.version, err)
 	}
@@ -164,7 +214,7 @@ func TestAssetsAreNamedByContent(t *testing.T) {
 	}
 	if r, err := gzip.NewReader(zipped.Body); err != nil {
 		t.Error(err)
-	} else if b, err := io.ReadAll(r); err != nil || !bytes.HasPrefix(b, []byte("export {}")) {
+	} else if b, err := io.ReadAll(r); err != nil || !bytes.HasPrefix(b, []byte("import")) {
 		t.Errorf("asset: %.20q, %v", b, err)
 	}
 	for _, accept := range []string{"", "gzip;q=0", "br"} {
