@@ -2,11 +2,13 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
 var sensorSchema = &device.Schema{Channels: []device.Channel{
@@ -244,21 +247,10 @@ func TestDownload(t *testing.T) {
 	}
 }
 
-// TestDownloadsEnd has readers that stop reading: they take no more than their places, and when the hub can't go on, they see
-// that they have not got everything.
-func TestDownloadsEnd(t *testing.T) {
+// TestDownloads has readers that stop reading: they take no more than their places.
+func TestDownloads(t *testing.T) {
 	a := newAPI(t, rigOptions{})
-	s := newSensor(a, "s")
-	d := &device.Data{Times: make([]int64, 1024), Columns: []device.Column{{ID: 1, Type: device.Int, Bits: make([]uint64, 1024)}}}
-	for range 400 { // 25 MB of CSV
-		for i := range d.Times {
-			d.Times[i] = noon.UnixMicro() + (int64(s.seq)*1024+int64(i))*1000
-		}
-		s.seq++
-		d.Seq = s.seq
-		s.frame(d)
-	}
-	a.commit()
+	fillDownload(a)
 	var readers []io.ReadCloser
 	get := func() *http.Response {
 		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+a.addr+"/api/v1/devices/s/readings?format=csv", nil)
@@ -297,11 +289,64 @@ func TestDownloadsEnd(t *testing.T) {
 	if rows := bytes.Count(b, []byte("\n")) - 1; err != nil || rows != 400*1024 {
 		t.Errorf("%d rows: %v", rows, err)
 	}
-	a.client.CloseIdleConnections()
-	a.stop()
-	for i, r := range readers[1:maxDownloads] {
-		if b, err := io.ReadAll(r); err == nil {
-			t.Errorf("download %d looks whole with %d bytes", i, len(b))
+}
+
+// fillDownload makes a device with 25 MB of readings as CSV.
+func fillDownload(a *api) {
+	s := newSensor(a, "s")
+	d := &device.Data{Times: make([]int64, 1024), Columns: []device.Column{{ID: 1, Type: device.Int, Bits: make([]uint64, 1024)}}}
+	for range 400 {
+		for i := range d.Times {
+			d.Times[i] = noon.UnixMicro() + (int64(s.seq)*1024+int64(i))*1000
 		}
+		s.seq++
+		d.Seq = s.seq
+		s.frame(d)
+	}
+	a.commit()
+}
+
+// endingWriter calls end with the third write.
+type endingWriter struct {
+	http.ResponseWriter
+	writes int
+	end    func()
+}
+
+func (w *endingWriter) Write(b []byte) (int, error) {
+	if w.writes++; w.writes == 3 {
+		w.end()
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// TestDownloadBreaksOff has readings fail in the middle of a download, and before it has begun: a part never looks like all.
+func TestDownloadBreaksOff(t *testing.T) {
+	a := newAPI(t, rigOptions{})
+	fillDownload(a)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancelCause(r.Context())
+		end := func() { cancel(store.ErrClosed) }
+		if r.URL.Path == "/early" {
+			end()
+		}
+		a.download(&endingWriter{ResponseWriter: w, end: end}, r.WithContext(ctx), history.Query{Device: "s"}, nil)
+	}))
+	defer server.Close()
+	resp, err := http.Get(server.URL + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err == nil || len(b) == 0 {
+		t.Errorf("%d bytes look like all", len(b))
+	}
+	early, err := http.Get(server.URL + "/early")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Body.Close()
+	if early.StatusCode != http.StatusServiceUnavailable || early.Header.Get("Content-Disposition") != "" {
+		t.Errorf("before it has begun: %s", early.Status)
 	}
 }

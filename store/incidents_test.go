@@ -156,13 +156,19 @@ func TestOffline(t *testing.T) {
 	g.measure(5)
 	want = append(want[:3], "195 to 226 offline", "230 to 261 unknown")
 	g.want(want...)
+	g.disconnect()
+	g.clock.Add(30)
+	g.connect()
+	g.measure(5) // to 300
+	want = append(want, "265 to 296 offline")
+	g.want(want...)
 
 	g.orderlyRestart(t, 60)
-	g.want(append(want, "265 to 325 hub_down")...)
+	g.want(append(want, "300 to 360 hub_down")...)
 	g.clock.Add(60)
 	g.connect()
 	g.measure(5)
-	want = append(want, "265 to 325 hub_down", "325 to 386 offline")
+	want = append(want, "300 to 360 hub_down", "360 to 421 offline")
 	g.want(want...)
 
 	g.orderlyRestart(t, 0) // again: nothing of it is forgotten
@@ -174,29 +180,40 @@ func TestOffline(t *testing.T) {
 // TestKilledHub is about what is still known after kill -9: nothing since the last checkpoint but what the journal has.
 func TestKilledHub(t *testing.T) {
 	g := newGateway(t)
+	g.clock.Add(20) // nobody is connected
+	if err := g.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	g.kill(t, 10)
+	want := []string{"0 to 20 offline", "20 to 30 hub_down"}
+	g.want(want...)
+	g.kill(t, 0) // before any checkpoint
+	g.want(want...)
+
 	g.connect()
 	g.measure(10)
 	if err := g.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
-	g.measure(20) // to 30
+	g.measure(20) // to 60
 	g.disconnect()
 	g.clock.Add(30)
-	g.connect() // at 60
+	g.connect() // at 90
 	g.measure(10)
-	g.disconnect() // at 70
+	g.disconnect() // at 100
 	g.clock.Add(30)
-	g.kill(t, 100) // from 100 to 200
-	g.want("30 to 61 unknown", "70 to 200 hub_down")
-	if s := g.silences()[1]; !strings.Contains(s.Text, "for the last time at 2026-03-01 12:01:10") {
+	g.kill(t, 100) // from 130 to 230
+	want = []string{"0 to 20 offline", "20 to 31 hub_down", "60 to 91 unknown", "100 to 230 hub_down"}
+	g.want(want...)
+	if s := g.silences()[3]; !strings.Contains(s.Text, "for the last time at 2026-03-01 12:01:40") {
 		t.Errorf("the text is %q", s.Text)
 	}
 	g.clock.Add(30)
 	g.connect()
 	g.measure(1)
-	g.want("30 to 61 unknown", "70 to 200 hub_down", "200 to 231 offline")
+	g.want(append(want, "230 to 261 offline")...)
 	g.kill(t, 0)
-	g.want("30 to 61 unknown", "70 to 200 hub_down", "200 to 231 unknown") // no checkpoint knows of the connection
+	g.want(append(want, "230 to 261 unknown")...) // no checkpoint knows of the connection
 }
 
 func TestDeclaredLost(t *testing.T) {
@@ -210,6 +227,13 @@ func TestDeclaredLost(t *testing.T) {
 	g.want("10 to 110 lost") // nothing newer is there yet
 	g.seq = 70
 	for at := int64(71); at <= 110; at++ {
+		if at <= 80 || at > 90 { // a moment of sleep, of which no frame was lost
+			g.frame(epoch.Add(time.Duration(at) * time.Second))
+		}
+	}
+	g.link.await(g.seq)
+	g.want("10 to 71 lost", "80 to 91 offline")
+	for at := int64(81); at <= 90; at++ {
 		g.frame(epoch.Add(time.Duration(at) * time.Second))
 	}
 	g.link.await(g.seq)

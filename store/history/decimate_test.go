@@ -395,6 +395,18 @@ func TestGapsBounded(t *testing.T) {
 	}
 }
 
+// TestGapsBackwards has a long backlog that comes newest first: it is no row of gaps while it comes.
+func TestGapsBackwards(t *testing.T) {
+	c := newCoverage(time.Second)
+	const n = 3 * maxStretches
+	for i := range int64(n) {
+		c.add((n - i) * 1_000_000)
+	}
+	if gaps, least, _ := c.gaps(time.Second, bounds{0, n * 1_000_000}); len(gaps) != 0 || least != 3*time.Second {
+		t.Errorf("%d gaps above %v", len(gaps), least)
+	}
+}
+
 func TestMedian(t *testing.T) {
 	for _, n := range []uint64{1, 7, 8, 15, 16, 17, 1000, 1_000_000, 123_456_789, math.MaxUint64 / 3, math.MaxUint64} {
 		var h histogram
