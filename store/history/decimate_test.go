@@ -402,6 +402,9 @@ func TestGapsBackwards(t *testing.T) {
 	for i := range int64(n) {
 		c.add((n - i) * 1_000_000)
 	}
+	if len(c.stretches) != 1 {
+		t.Errorf("%d stretches", len(c.stretches))
+	}
 	if gaps, least, _ := c.gaps(time.Second, bounds{0, n * 1_000_000}); len(gaps) != 0 || least != 3*time.Second {
 		t.Errorf("%d gaps above %v", len(gaps), least)
 	}
