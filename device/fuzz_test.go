@@ -77,3 +77,31 @@ func FuzzParseData(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCheckArgs: whatever a schema and a command are, arguments that are taken have the types described, and are taken again.
+func FuzzCheckArgs(f *testing.F) {
+	vectors := readVectors(f)
+	for _, name := range []string{"command", "command-args", "command-no-args", "command-set"} {
+		f.Add(vectors["schema-everything"].message, vectors[name].message)
+	}
+	f.Fuzz(func(t *testing.T, schema, command []byte) {
+		s, err := ParseControl(schema)
+		if err != nil || s.Type() != TypeSchema {
+			return
+		}
+		c, err := ParseControl(command)
+		if err != nil || c.Type() != TypeCommand {
+			return
+		}
+		specs := s.(*Schema).Commands
+		for i := range specs {
+			args, err := specs[i].CheckArgs(c.(*Command).Args)
+			if err != nil {
+				continue
+			}
+			if again, err := specs[i].CheckArgs(args); err != nil || !cmp.Equal(args, again, cmpopts.EquateNaNs()) {
+				t.Fatalf("%v, then %v, %v", args, again, err)
+			}
+		}
+	})
+}
