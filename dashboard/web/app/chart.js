@@ -1,10 +1,9 @@
 // One channel's chart: uPlot, a summary in words, a cursor for the keyboard, and the same as a table.
 import { breaks, isolated, summary, Trace } from './chartdata.js'
 import { digitsOf, timeLabels, valueRange } from './chartscale.js'
-import { gapWords } from './chartgap.js'
-import { table } from './charttable.js'
+import { table } from './charttext.js'
 import { h, setText } from './dom.js'
-import { dateTime, moment, number, t } from './i18n.js'
+import { dateTime, hasText, moment, number, t } from './i18n.js'
 import { unitText } from './units.js'
 
 /** @typedef {import('./chartdata.js').Gap} Gap */
@@ -45,6 +44,7 @@ export class Chart {
     this.gaps = []
     /** @type {number[]} */
     this.broken = []
+    this.spread = false
     this.limit = Infinity
     /** @type {[number, number]} */
     this.range = [0, 1]
@@ -106,6 +106,7 @@ export class Chart {
     this.trace.changed = false
     const data = /** @type {uPlot.AlignedData} */ (this.trace.points.views())
     this.broken = breaks(data[0], limit, gaps)
+    this.spread = this.trace.decimated
     const plot = this.plot ??= this.make(data)
     plot.batch(() => {
       plot.setData(data, false)
@@ -121,14 +122,16 @@ export class Chart {
   make(data) {
     this.recolour()
     const { colours, stage } = this
-    const stepped = this.channel.type === 'bool' ? { paths: uPlot.paths.stepped?.({ align: 1 }) } : {}
+    const { linear, stepped } = uPlot.paths
+    const paths = this.channel.type === 'bool' ? stepped?.({ align: 1 }) : linear?.()
     /** @type {uPlot.Series} */
     const common = {
-      ...stepped, spanGaps: false, pxAlign: 0,
+      spanGaps: false, pxAlign: 0,
       gaps: (u) => this.broken.map((i) => /** @type {[number, number]} */ ([
         Math.round(u.valToPos(/** @type {number} */ (u.data[0][i]), 'x', true)), Math.round(u.valToPos(/** @type {number} */ (u.data[0][i + 1]), 'x', true))])),
     }
-    const none = { show: false }
+    /** The edges of the band, where points stand for more than one value. @type {uPlot.Series} */
+    const edge = { ...common, stroke: () => colours.ink, alpha: 0.35, width: 1, points: { show: false }, paths: (...args) => this.spread ? paths?.(...args) ?? null : null }
     /** @type {uPlot.Axis} */
     const axis = { stroke: () => colours.text, grid: { stroke: () => colours.grid, width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' }
     return new uPlot({
@@ -144,10 +147,9 @@ export class Chart {
       },
       series: [
         {},
-        { ...common, stroke: () => colours.ink, alpha: 0.35, width: 1, points: none },
-        { ...common, stroke: () => colours.ink, alpha: 0.35, width: 1, points: none },
+        edge, { ...edge },
         {
-          ...common, stroke: () => colours.ink, width: 1.5,
+          ...common, ...(paths && { paths }), stroke: () => colours.ink, width: 1.5,
           points: { show: false, size: 5, width: 0, fill: () => colours.ink, filter: (u) => isolated(u.data[0].length, this.broken) },
         },
       ],
@@ -328,4 +330,15 @@ export class Chart {
     this.plot = null
     this.element.remove()
   }
+}
+
+/**
+ * Why there is nothing in a stretch of a chart.
+ * @param {Gap} gap
+ * @param {boolean} [full] with what the hub says about it
+ */
+export function gapWords(gap, full = false) {
+  const key = 'chart.gap.' + gap.cause
+  const words = hasText(key) ? t(key) : gap.cause
+  return full && gap.text ? `${words}: ${gap.text}` : words
 }

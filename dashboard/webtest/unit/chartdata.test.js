@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { breaks, isolated, summary, Trace, visibleGaps } from '../../web/app/chartdata.js'
+import { breaks, breaksAfter, isolated, summary, Trace, visibleGaps } from '../../web/app/chartdata.js'
 
 const drawn = (trace) => {
   const [t, min, max, last] = trace.points.views()
@@ -67,6 +67,12 @@ test('lines break at silence and at known gaps', () => {
   assert.deepEqual(breaks(t, 3000, [{ from: 10_100, to: 10_900, cause: 'lost' }]), [2, 4])
   assert.deepEqual(breaks(t, 3000, [{ from: 500, to: 1500, cause: 'lost' }]), [2], 'a reading lies in it')
   assert.deepEqual(breaks([], 3000, []), [])
+})
+
+test('a silence is what the device, the hub or the step makes one', () => {
+  assert.equal(breaksAfter(1000, 500, 100), 3000)
+  assert.equal(breaksAfter(0, 500, 100), 500)
+  assert.equal(breaksAfter(0, 500, 60_000), 150_000)
 })
 
 test('points alone are found', () => {

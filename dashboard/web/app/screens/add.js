@@ -8,7 +8,6 @@ import { t } from '../i18n.js'
 import { hub, subscribe } from '../live.js'
 import { attempt, failure, field } from '../loginform.js'
 import { can } from '../session.js'
-import { readLabels } from './add_labels.js'
 import { credentials } from './add_snippets.js'
 import { eventWord } from './device_events.js'
 
@@ -151,4 +150,19 @@ export function mount(root, { query }) {
       for (const end of ends) end()
     },
   }
+}
+
+/**
+ * Reads labels as people type them, "site=north, floor=2"; null if it is something else.
+ * @param {string} text
+ */
+export function readLabels(text) {
+  /** @type {Record<string, string>} */
+  const labels = {}
+  for (const part of text.split(',').map((p) => p.trim()).filter((p) => p !== '')) {
+    const [, name, value] = /^([A-Za-z0-9._-]{1,64})\s*=\s*(\S.*)$/.exec(part) ?? []
+    if (!name || !value) return null
+    labels[name] = value
+  }
+  return labels
 }

@@ -69,7 +69,7 @@ function certificateFile(c) {
  * @param {string} host
  */
 function curl(c, host) {
-  return certificateFile(c) + `curl --http1.1 --cacert hub.pem --max-time 3 --no-progress-meter --output /dev/null --write-out '%{http_code}\\n' \\
+  return certificateFile(c) + `curl --http1.1 --cacert hub.pem --max-time 2 --silent --output /dev/null --write-out '%{http_code}\\n' \\
   -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \\
   -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' -H 'Sec-WebSocket-Protocol: telemetry.v1' \\
   -H @- https://${host}/v1/device <<'EOF'

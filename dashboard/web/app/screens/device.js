@@ -5,11 +5,9 @@ import { t } from '../i18n.js'
 import { connection, subscribe } from '../live.js'
 import { empty, skeleton } from '../loading.js'
 import { failure } from '../loginform.js'
-import { booksPanel } from './device_books.js'
 import { chartsPanel } from './device_charts.js'
 import { eventsPanel } from './device_events.js'
-import { headerPanel } from './device_header.js'
-import { schemaPanel } from './device_schema.js'
+import { booksPanel, headerPanel, schemaPanel } from './device_facts.js'
 import { tilesPanel } from './device_tiles.js'
 import { tokensPanel } from './device_tokens.js'
 
@@ -130,7 +128,10 @@ export function mount(root, { params, query }) {
   }
 
   const timer = setInterval(() => void look(), refresh)
-  const unwatch = connection.subscribe((c) => charts.connection(c))
+  const unwatch = connection.subscribe((c) => {
+    charts.connection(c)
+    header.asOf(c.phase === 'reconnecting' || c.phase === 'lost' || c.phase === 'expired' ? c.asOf : 0)
+  })
   void look()
 
   function stop() {

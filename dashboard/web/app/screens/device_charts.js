@@ -1,7 +1,7 @@
 // The device's charts and what is chosen for them: which channels, which time. Both are in the address.
 import { address } from '../api.js'
+import { gapWords } from '../chart.js'
 import { Charts } from '../charts.js'
-import { gapWords } from '../chartgap.js'
 import { ends, formatView, parseView, windows } from '../chartscale.js'
 import { now } from '../clock.js'
 import { h, replace, setText } from '../dom.js'

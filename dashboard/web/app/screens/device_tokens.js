@@ -41,7 +41,9 @@ export function tokensPanel(id, changed) {
   const actions = h('div', { class: 'row' },
     button('rotate', async () => {
       const made = await post(`${path}/rotate`)
-      openDialog(t('device.token.new'), credentials(made), { must: false })
+      // It is shown once: a click beside it must not take it away.
+      const dialog = openDialog(t('device.token.new'), [credentials(made), h('div', { class: 'actions' },
+        h('button', { type: 'button', class: 'primary', text: t('app.close'), on: { click: () => dialog.close() } }))], { must: true })
     }), revoke, button('remove', async () => {
       await del(path)
       navigate('/devices')
