@@ -21,13 +21,17 @@ func (b *commandBook) run(ctx context.Context) {
 	defer timer.Stop()
 	old := time.NewTicker(pruneEvery)
 	defer old.Stop()
+	soon := true // the timer is about to fire: it must not be put off by what keeps happening
 	for {
 		prune := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.due:
-			timer.Reset(expireSoonest)
+			if !soon {
+				soon = true
+				timer.Reset(expireSoonest)
+			}
 			continue
 		case <-old.C:
 			prune = true
@@ -45,6 +49,7 @@ func (b *commandBook) run(ctx context.Context) {
 		if wait > 0 {
 			timer.Reset(wait)
 		}
+		soon = false
 	}
 }
 

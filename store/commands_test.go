@@ -611,6 +611,40 @@ func TestArgumentsFromText(t *testing.T) {
 	}
 }
 
+// While the store runs, deadlines are kept by themselves, however much happens meanwhile.
+func TestDeadlinesAreKeptUnderLoad(t *testing.T) {
+	s := openForCommands(t, t.TempDir(), nil, "a", "b")
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- s.Run(ctx) }()
+	c, err := s.SendCommand(NewCommand{Device: "a", Name: "blink", TTL: minCommandTTL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); c.State == CommandQueued; {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not expire")
+		}
+		busy, err := s.SendCommand(NewCommand{Device: "b", Name: "blink"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.CancelCommand(busy.ID, "ada", ""); err != nil {
+			t.Fatal(err)
+		}
+		if c, err = s.Command(c.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.State != CommandExpired || c.Changed.Before(c.Deadline) {
+		t.Errorf("%+v", c)
+	}
+	stop()
+	if err := errors.Join(<-ran, s.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 // What a device can be told is known after a crash, before it is back.
 func TestSchemaIsKnownAfterACrash(t *testing.T) {
 	r := newCommandRig(t, "a")
