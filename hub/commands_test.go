@@ -305,6 +305,32 @@ func BenchmarkThousandQueuedCommands(b *testing.B) {
 	}
 }
 
+// BenchmarkCommandRoundTrip measures from the moment a command is given to the hub until its result is on disk, one at a time.
+func BenchmarkCommandRoundTrip(b *testing.B) {
+	r := newRig(b, rigOptions{}, "a")
+	d := r.joinCommanded("a", 1)
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		for range b.N {
+			d.control(&device.Result{ID: expect[*device.Command](d).ID})
+		}
+	}()
+	var took []time.Duration
+	for i := range int64(b.N) {
+		began := time.Now()
+		c := r.count("a", i)
+		if c, err := r.store.AwaitCommand(b.Context(), c.ID); err != nil || c.State != store.CommandSucceeded {
+			b.Fatal(c.State, err)
+		}
+		took = append(took, time.Since(began))
+	}
+	<-answered
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+}
+
 // measureAcks sends frames and answers commands while more wants it, and returns how long each ACK took.
 func (d *testDevice) measureAcks(seq *uint64, more func(commands int) bool) (took []time.Duration) {
 	d.t.Helper()
