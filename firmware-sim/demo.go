@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -26,7 +27,8 @@ type DemoDevice struct {
 	Kind  string // for the registry
 	About string // one line for people
 
-	profile string // empty: plays the office recording
+	profile string        // empty: plays the office recording
+	hangs   time.Duration // after which it stays connected and measures nothing any more; 0: never
 }
 
 // DemoDevices returns the devices that Demo plays.
@@ -38,6 +40,7 @@ func DemoDevices() []DemoDevice {
 		{ID: "meter", Kind: "meter", profile: "meter", About: "simulated: a power meter with a 64-bit energy counter"},
 		{ID: "van", Kind: "tracker", profile: "tracker", About: "simulated: a tracker that leaves for 30 s and returns with a backlog"},
 		{ID: "field", Kind: "soil", profile: "soil", About: "simulated: a soil probe that knows no wall clock"},
+		{ID: "freezer", Kind: "climate", profile: "office", hangs: 15 * time.Second, About: "simulated: hangs after 15 s, connected but silent"},
 	}
 }
 
@@ -55,16 +58,16 @@ func Demo(ctx context.Context, url string, tlsConfig *tls.Config, credentials []
 			case d.profile == "":
 				return demoOffice(ctx, target, credential, logger)
 			default:
-				return demoProfile(ctx, target, credential, d.profile, logger)
+				return demoProfile(ctx, target, credential, d, logger)
 			}
 		})
 	}
 	return g.Wait()
 }
 
-// demoProfile lets one device of a profile measure until ctx ends.
-func demoProfile(ctx context.Context, target Target, credential Credential, profile string, logger *slog.Logger) error {
-	profiles, err := profilesNamed(profile)
+// demoProfile lets one device of a profile measure until it hangs or ctx ends.
+func demoProfile(ctx context.Context, target Target, credential Credential, d DemoDevice, logger *slog.Logger) error {
+	profiles, err := profilesNamed(d.profile)
 	if err != nil {
 		return err
 	}
@@ -76,7 +79,14 @@ func demoProfile(ctx context.Context, target Target, credential Credential, prof
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return f.run(ctx) })
-	g.Go(func() error { return f.measure(ctx) })
+	g.Go(func() error {
+		if d.hangs > 0 {
+			working, cancel := context.WithTimeout(ctx, d.hangs)
+			defer cancel()
+			return f.measure(working)
+		}
+		return f.measure(ctx)
+	})
 	return errors.Join(g.Wait(), f.close())
 }
 

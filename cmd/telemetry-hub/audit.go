@@ -20,9 +20,9 @@ func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit [--device ID] [--since 1d] [--limit N] [--format json]",
 		Short: "Show who did what, and what came of it",
-		Long: `audit prints the audit trail, the newest entry first: each step of every command,
-desired values, and what was done to devices and users, with who did it and from
-where. The hub has no way to change an entry; the oldest of 50,000 go.`,
+		Long: `audit prints the audit trail, the newest entry first: each step of every
+command, desired values, and what was done to devices and users, with who did it
+and from where. The hub has no way to change an entry; the oldest of 50,000 go.`,
 		Example: `  telemetry-hub audit --device room-1 --since 7d
   telemetry-hub audit --limit 50000 --format json > audit.json`,
 		Args: func(cmd *cobra.Command, args []string) (err error) {

@@ -67,7 +67,7 @@ that does not succeed ends it: no more are sent, and those still queued are
 cancelled.`,
 		Example: `  telemetry-hub command send room-1 set_setpoint celsius=21.5 --wait
   telemetry-hub command send --label site=north reboot --dry-run
-  telemetry-hub command send --label site=north reboot --rate 2 --stop-on-failure`,
+  telemetry-hub command send --label site=a reboot --rate 2 --stop-on-failure`,
 		Args: func(cmd *cobra.Command, args []string) error { return s.parse(cmd, args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {

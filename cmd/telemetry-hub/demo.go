@@ -34,8 +34,8 @@ func newDemo() *cobra.Command {
 		Short: "See it work: a hub and simulated devices in one process",
 		Long: `demo runs a hub on a free port of 127.0.0.1 with a temporary data directory, and
 lets devices send to it: one replays real readings of an office, the others are
-simulated. It prints a link that opens the dashboard, and commands to look at them
-from another terminal. Ctrl-C ends it and removes the directory.`,
+simulated. It prints a link that opens the dashboard, and commands to look at
+them from another terminal. Ctrl-C ends it and removes the directory.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo(cmd.Context(), cmd.OutOrStdout(), newLogger(cmd.ErrOrStderr(), slog.LevelWarn))
@@ -171,7 +171,7 @@ func (s *server) newest(ctx context.Context, id string, now time.Time) string {
 		sample = append(sample, r)
 	}
 	if len(sample) == 0 {
-		return id + ": offline, it keeps its readings for later"
+		return id + ": silent lately"
 	}
 	text := id + ":"
 	for _, r := range sample[:min(len(sample), 2)] {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var arrived = regexp.MustCompile(`5/5 connected  [1-9][0-9,]* frames  [1-9][0-9,]* readings`)
+var arrived = regexp.MustCompile(`7/7 connected  [1-9][0-9,]* frames  [1-9][0-9,]* readings`)
 
 func TestDemo(t *testing.T) {
 	tmp := t.TempDir()

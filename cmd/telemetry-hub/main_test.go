@@ -123,9 +123,14 @@ type process struct {
 
 	rest chan string // what came on stdout after the ready line
 	err  chan error  // how it ended
+
+	setup string // the line with the link for the first user, known once it has ended
 }
 
 var readyLine = regexp.MustCompile(`^telemetry-hub ready: https://(127\.0\.0\.1:\d+) \(certificate sha256 ([0-9a-f]{64})\)$`)
+
+// setupLine is what a hub without users prints besides.
+var setupLine = regexp.MustCompile(`^nobody can log in yet; make the first user: https://127\.0\.0\.1:\d+/setup#\S+\n`)
 
 // start runs a hub on dir and returns when it is ready.
 func start(t *testing.T, dir string, environ []string, args ...string) *process {
@@ -183,7 +188,8 @@ func (p *process) stop(t *testing.T, sig syscall.Signal) error {
 	}
 	select {
 	case err := <-p.err:
-		if rest := <-p.rest; rest != "" {
+		rest := <-p.rest
+		if p.setup = setupLine.FindString(rest); p.setup != rest {
 			t.Errorf("after the ready line came %q", rest)
 		}
 		return err

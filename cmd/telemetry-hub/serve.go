@@ -28,11 +28,11 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve --data-dir DIR [--listen HOST:PORT]",
 		Short: "Run the hub",
-		Long: `serve accepts devices at https://HOST:PORT/v1/device, and shows the dashboard at
-https://HOST:PORT, until it is told to stop by SIGTERM or Ctrl-C. When it is ready,
-it prints one line with its address and the fingerprint of its certificate. While
-nobody can log in yet, it also prints a link that makes the first user; telemetry-hub
-user add does the same.
+		Long: `serve accepts devices at https://HOST:PORT/v1/device, and shows the dashboard
+at https://HOST:PORT, until it is told to stop by SIGTERM or Ctrl-C. When it is
+ready, it prints one line with its address and the fingerprint of its
+certificate. While nobody can log in yet, it also prints a link that makes the
+first user, as telemetry-hub user add does.
 
 Without --tls-cert and --tls-key, a self-signed certificate is made in the data
 directory on the first start; give DIR/tls/certificate.pem to the devices.

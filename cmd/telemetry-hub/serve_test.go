@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -215,5 +216,24 @@ func TestPrecedence(t *testing.T) {
 	}
 	if !strings.Contains(p.stderr.String(), "level=INFO") {
 		t.Errorf("the log level of the file was used:\n%s", p.stderr)
+	}
+}
+
+func TestSetupLink(t *testing.T) {
+	dir := t.TempDir()
+	hub := start(t, dir, nil)
+	if err := hub.stop(t, syscall.SIGTERM); err != nil || hub.setup == "" {
+		t.Errorf("without users, the hub printed no link (%v)", err)
+	}
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("correct horse battery\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(program("telemetry-hub"), "user", "add", "ada", "--role", "admin", "--password-file", password, "--data-dir", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	hub = start(t, dir, nil)
+	if err := hub.stop(t, syscall.SIGTERM); err != nil || hub.setup != "" {
+		t.Errorf("with a user, the hub printed %q (%v)", hub.setup, err)
 	}
 }
