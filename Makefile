@@ -19,12 +19,13 @@ build:
 	$(STATIC) -o bin/ ./cmd/telemetry-hub ./cmd/firmware-sim
 
 .PHONY: test
-test: needs format vet staticcheck unit fuzz size units
+test: needs format vet staticcheck unit fuzz size units page
 
-# What a fresh machine with Go may lack: a C compiler for the race detector, and systemd's own checker of units.
+# What a fresh machine with Go may lack: a C compiler for the race detector, systemd's own checker of units, and a browser
+# with what drives it.
 .PHONY: missing
 missing:
-	@for need in gcc:gcc git:git systemd-analyze:systemd; do \
+	@for need in gcc:gcc git:git systemd-analyze:systemd node:nodejs npm:npm chromium:chromium; do \
 		command -v "$${need%%:*}" >/dev/null || echo "$${need##*:}"; \
 	done
 
@@ -36,6 +37,11 @@ needs:
 		echo "hint: sudo apt-get install" $$missing >&2; \
 		exit 1; \
 	fi
+	@node --eval 'process.exit(parseInt(process.versions.node) < 20)' || { \
+		echo "error: the tests of the page need Node.js 20 or newer, and this is $$(node --version)" >&2; \
+		echo "hint: sudo npm install --global node@20" >&2; \
+		exit 1; \
+	}
 
 .PHONY: format
 format:
@@ -73,6 +79,14 @@ size: build
 .PHONY: units
 units: build
 	.ci/check-units
+
+# The dashboard's page: types, its modules by themselves, and in a real browser with a real hub. Pictures are kept in
+# dashboard/webtest/screenshots.
+.PHONY: page
+page: build
+	cd dashboard/webtest && npm ci --no-audit --no-fund && npm run --silent types
+	cd dashboard/webtest && node --test unit/*.test.js
+	cd dashboard/webtest && node --test browser/*.test.mjs
 
 .PHONY: install
 install:

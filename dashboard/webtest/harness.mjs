@@ -6,10 +6,11 @@ import { createRequire } from 'node:module'
 import { readFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { chromium } from 'playwright-core'
 
-const root = path.resolve(import.meta.dirname ?? '.', '../..')
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const programs = {
   hub: process.env.TELEMETRY_HUB ?? path.join(root, 'bin/telemetry-hub'),
   sim: process.env.FIRMWARE_SIM ?? path.join(root, 'bin/firmware-sim'),
