@@ -37,7 +37,7 @@ needs:
 		echo "hint: sudo apt-get install" $$missing >&2; \
 		exit 1; \
 	fi
-	@node --eval 'process.exit(parseInt(process.versions.node) < 20)' || { \
+	@node --eval 'process.exit(Number(parseInt(process.versions.node) < 20))' || { \
 		echo "error: the tests of the page need Node.js 20 or newer, and this is $$(node --version)" >&2; \
 		echo "hint: sudo npm install --global node@20" >&2; \
 		exit 1; \
