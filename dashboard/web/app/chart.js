@@ -59,7 +59,7 @@ export class Chart {
     this.line = h('p', { class: 'chart-summary' })
     this.area = h('div', {
       class: 'chart-area', role: 'slider', tabindex: 0, 'aria-label': t('chart.cursor', { name: channel.name }), 'aria-valuemin': 0,
-      'aria-valuemax': 100, 'aria-valuenow': 100, 'aria-valuetext': '–', on: { keydown: (/** @type {KeyboardEvent} */ e) => this.key(e), blur: () => this.stage.point(null) },
+      'aria-valuemax': 100, 'aria-valuenow': 100, 'aria-valuetext': '–', on: { keydown: (/** @type {KeyboardEvent} */ e) => this.key(e), blur: () => this.stage.point(null), focus: () => this.area.setAttribute('aria-valuetext', this.reading.textContent ?? '') },
     })
     this.table = table(() => ({ trace: this.trace, range: this.range, channel, unit: this.unit, digits: this.digits() }))
     this.element = h('figure', { class: 'chart' },

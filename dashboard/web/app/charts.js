@@ -180,10 +180,12 @@ export class Charts {
    * @param {number} now
    */
   gaps(now) {
-    const open = this.open
-    if (!open || open.from >= now) return this.known
-    const from = Math.max(open.from, ...this.known.map((g) => g.to))
-    return from < now ? [...this.known, { ...open, from, to: now }] : this.known
+    const { open, known, view } = this
+    if (!open || open.from >= (view.span > 0 ? now : view.to)) return known
+    const last = known.at(-1)
+    if (last && last.cause === open.cause && last.to >= open.from) return [...known.slice(0, -1), { ...last, to: now }]
+    const from = Math.max(open.from, last?.to ?? 0)
+    return from < now ? [...known, { ...open, from, to: now }] : known
   }
 
   /** ms until the next picture. */

@@ -22,8 +22,10 @@ const shown = 5
 export function mount(root, { query }) {
   /** @type {(() => void)[]} */
   const ends = []
-  const steps = [1, 2, 3].map(() => h('li', { class: 'panel stack' }))
-  const [first, second, third] = /** @type {[HTMLElement, HTMLElement, HTMLElement]} */ (/** @type {unknown} */ (steps))
+  const first = h('li', { class: 'panel stack' })
+  const second = h('li', { class: 'panel stack' })
+  const third = h('li', { class: 'panel stack' })
+  const steps = [first, second, third]
   root.append(h('div', { class: 'stack add' }, h('h1', { text: t('add.title') }), h('ol', { class: 'stack steps' }, steps)))
 
   /** @param {number} n the step that is due, from 0 */

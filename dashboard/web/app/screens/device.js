@@ -102,7 +102,7 @@ export function mount(root, { params, query }) {
   let looking = false
   /** Asks for what does not come by itself. */
   async function look() {
-    if (looking || document.hidden) return
+    if (looking || document.hidden || connection.get().paused) return
     looking = true
     try {
       const detail = await get(path, { signal: ended.signal })

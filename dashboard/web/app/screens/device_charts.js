@@ -59,7 +59,7 @@ export function chartsPanel(device, query, charted) {
       h('button', { type: 'submit', text: t('chart.apply') }), wrong))
   const status = h('p', { class: 'chart-status muted', role: 'status' })
   const slow = h('span', { class: 'chip limited' })
-  const csv = h('a', { class: 'button', download: true, text: t('chart.csv'), href: '#', on: { click: link, focus: link } })
+  const csv = h('a', { class: 'button', download: true, text: t('chart.csv'), href: '#', on: { click: link, focus: link, pointerenter: link } })
   const gaps = h('div', { class: 'chart-gaps' })
   const oldText = h('span')
   const old = h('p', { class: 'row notice', hidden: true }, oldText, h('button', {
