@@ -94,6 +94,20 @@ func (q *query) moment(name string) time.Time {
 	return t
 }
 
+// duration returns a time given like 5s or 1m30s, or 0 if it is not given.
+func (q *query) duration(name string, most time.Duration) time.Duration {
+	text := q.text(name)
+	if text == "" {
+		return 0
+	}
+	t, err := time.ParseDuration(text)
+	if err != nil || t < 0 || t > most {
+		q.bad("%s is a time like 5s, at most %v", name, most)
+		return 0
+	}
+	return t
+}
+
 // yes returns a parameter that is true or false, and false if it is not given.
 func (q *query) yes(name string) bool {
 	switch q.text(name) {

@@ -174,6 +174,9 @@ func (d *Dashboard) failed(w http.ResponseWriter, err error) {
 			break
 		}
 	}
+	if s, h := commandProblem(err); s != 0 {
+		status, hint = s, h
+	}
 	if status == http.StatusInternalServerError {
 		d.log.Error("a request failed", "error", err)
 	}

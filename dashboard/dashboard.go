@@ -41,6 +41,10 @@ type Dashboard struct {
 	throttle    *throttle
 	sums        places // for requests that sum up readings
 	downloads   places // of raw readings
+	waits       places // for commands to be settled
+	commanders  *throttle
+	ending      context.Context // ends with Run
+	end         context.CancelFunc
 	mux         *http.ServeMux
 
 	// viewers
@@ -62,7 +66,9 @@ func New(c Config) (*Dashboard, error) {
 		store: c.Store, hub: c.Hub, feed: c.Feed, certificate: c.Certificate, version: c.Version, log: c.Logger, now: c.Now,
 		names: ownNames(c.Names), throttle: newThrottle(c.Now), mux: http.NewServeMux(),
 		sums: make(places, maxSums), downloads: make(places, maxDownloads),
+		waits: make(places, maxWaits), commanders: newThrottle(c.Now),
 	}
+	d.ending, d.end = context.WithCancel(context.Background())
 	files, err := fs.Sub(webFiles, "web")
 	if err != nil {
 		return nil, err
@@ -73,6 +79,7 @@ func New(c Config) (*Dashboard, error) {
 	d.pageRoutes()
 	d.accountRoutes()
 	d.apiRoutes()
+	d.commandRoutes()
 	d.socketRoutes()
 	return d, nil
 }
@@ -82,6 +89,7 @@ func (d *Dashboard) Handler() http.Handler { return protect(d.guard(d.mux)) }
 
 // Run serves the viewers' sockets until ctx ends; then all of them are closed.
 func (d *Dashboard) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, d.end)()
 	d.room.run(ctx, d.livePace.look)
 	return nil
 }
