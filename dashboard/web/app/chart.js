@@ -53,7 +53,7 @@ export class Chart {
     /** @type {number | null} the keyboard's cursor */
     this.pinned = null
     this.summarized = 0
-    this.colours = { ink: '', text: '', grid: '', gap: '' }
+    this.colours = { ink: '', text: '', ground: '', grid: '', gap: '' }
     this.swatch = h('span', { class: `ink ink-${ink % inks}`, 'aria-hidden': 'true' })
     this.reading = h('output', { class: 'chart-reading', 'aria-live': 'off' })
     this.line = h('p', { class: 'chart-summary' })
@@ -135,7 +135,7 @@ export class Chart {
     /** @type {uPlot.Axis} */
     const axis = { stroke: () => colours.text, grid: { stroke: () => colours.grid, width: 1 }, ticks: { show: false }, font: '11px system-ui, sans-serif' }
     return new uPlot({
-      width: this.area.clientWidth, height: tall, ms: 1, pxAlign: false, legend: { show: false }, padding: [8, 8, 0, 0],
+      width: this.area.clientWidth, height: tall, ms: 1, pxAlign: false, legend: { show: false }, padding: [8, 18, 0, 0],
       cursor: {
         y: false, drag: { x: true, y: false, setScale: false }, focus: { prox: -1 },
         sync: { key: stage.sync, scales: ['x', null], filters: { pub: (type) => type === 'mousemove' || type === 'mouseleave' } },
@@ -184,6 +184,7 @@ export class Chart {
     const style = getComputedStyle(this.element)
     this.colours.ink = getComputedStyle(this.swatch).color
     this.colours.text = style.color
+    this.colours.ground = style.backgroundColor
     this.colours.grid = style.borderTopColor
     this.colours.gap = style.outlineColor
   }
@@ -223,7 +224,10 @@ export class Chart {
       ctx.stroke()
       ctx.font = `${11 * scale}px system-ui, sans-serif`
       const words = gapWords(gap)
-      if (ctx.measureText(words).width + 8 * scale < right - left) {
+      const { width } = ctx.measureText(words)
+      if (width + 8 * scale < right - left) {
+        ctx.fillStyle = this.colours.ground
+        ctx.fillRect(left, bbox.top, width + 8 * scale, 18 * scale)
         ctx.fillStyle = this.colours.text
         ctx.textBaseline = 'top'
         ctx.textAlign = 'left'
@@ -252,8 +256,9 @@ export class Chart {
   /** @param {number} i */
   describe(i) {
     const { points } = this.trace
-    const [min, max] = [points.at(1, i), points.at(2, i)]
-    const spread = min !== max ? ` (${t('chart.between', { min: this.write(min), max: this.write(max) })})` : ''
+    const min = this.write(points.at(1, i))
+    const max = this.write(points.at(2, i))
+    const spread = min !== max ? ` (${t('chart.between', { min, max })})` : ''
     return `${moment(points.at(0, i))}: ${this.write(points.at(3, i))}${spread}`
   }
 

@@ -3,11 +3,10 @@ import { ago } from '../ages.js'
 import { del, post } from '../api.js'
 import { confirm, openDialog } from '../dialog.js'
 import { h, replace } from '../dom.js'
+import { failure } from '../form.js'
 import { dateTime, t } from '../i18n.js'
-import { failure } from '../loginform.js'
 import { navigate } from '../router.js'
 import { can } from '../session.js'
-import { credentials } from './add_snippets.js'
 
 /**
  * @param {string} id
@@ -40,6 +39,7 @@ export function tokensPanel(id, changed) {
   const revoke = button('revoke', () => post(`${path}/revoke`))
   const actions = h('div', { class: 'row' },
     button('rotate', async () => {
+      const { credentials } = await import('./add_snippets.js')
       const made = await post(`${path}/rotate`)
       // It is shown once: a click beside it must not take it away.
       const dialog = openDialog(t('device.token.new'), [credentials(made), h('div', { class: 'actions' },
