@@ -67,6 +67,22 @@ func TestEveryOperation(t *testing.T) {
 	a.call("admin", "POST", "/dead-letters/replay", map[string]any{"all": true}).wants(409, nil) // nothing is exported
 	a.call("admin", "DELETE", "/dead-letters?all=true", nil).wants(200, nil)
 
+	obeying := &device.Schema{
+		Channels: []device.Channel{{ID: 1, Name: "setpoint", Type: device.Int, Writable: true}}, Commands: []device.CommandSpec{{Name: "blink"}},
+	}
+	message := device.AppendControl(nil, obeying)
+	a.store.Ingest("a", 2, func() {}).Schema(message, obeying)
+	a.store.NoteDevice("a", &device.Hello{SchemaHash: device.HashSchema(message)})
+	const command = "0b7f1f0e-5a3c-4d6e-9f10-2a3b4c5d6e7f"
+	a.call("operator", "POST", "/devices/a/commands", map[string]any{"id": command, "name": "blink"}).wants(200, nil)
+	a.get("/commands", nil)
+	a.get("/commands/"+command, nil)
+	a.call("operator", "DELETE", "/commands/"+command, nil).wants(200, nil)
+	a.call("operator", "PUT", "/devices/a/settings/setpoint", map[string]any{"value": 21}).wants(200, nil)
+	a.get("/devices/a/settings", nil)
+	a.call("operator", "DELETE", "/devices/a/settings/setpoint", nil).wants(204, nil)
+	a.call("admin", "GET", "/audit", nil).wants(200, nil)
+
 	a.contract.operations(func(path, method string, op map[string]any) {
 		for status := range op["responses"].(map[string]any) {
 			if a.contract.tried[method+" "+path+" "+status] && (status < "300" || path == "/dead-letters/replay") {
