@@ -128,6 +128,8 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 
 // save writes a checkpoint in one transaction.
 func (s *Store) save(cp *checkpoint) error {
+	s.registry.writing.Lock()
+	defer s.registry.writing.Unlock()
 	notes := s.registry.takeNotes()
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		books := tx.Bucket(bucketBooks)

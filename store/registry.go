@@ -56,6 +56,10 @@ type registry struct {
 	dir string
 	now func() time.Time
 
+	// writing is held, and taken before mu, while devices are written to hub.db: what a checkpoint writes of them must not
+	// be older than what another wrote meanwhile.
+	writing sync.Mutex
+
 	mu      sync.RWMutex
 	devices map[string]*Device
 	tokens  map[TokenHash]string // hash → device id; those of revoked devices too
@@ -118,6 +122,17 @@ func (r *registry) index(d *Device) {
 	for _, t := range d.Tokens {
 		r.tokens[t.Hash] = d.ID
 	}
+}
+
+// lock is for whoever calls change.
+func (r *registry) lock() {
+	r.writing.Lock()
+	r.mu.Lock()
+}
+
+func (r *registry) unlock() {
+	r.mu.Unlock()
+	r.writing.Unlock()
 }
 
 // change replaces devices in hub.db, then in RAM, then in the copy. A nil device is removed.
@@ -215,8 +230,8 @@ func (s *Store) Devices() []Device {
 
 // AddDevices registers all of them or, on an error, none. Errors wrap ErrExists or ErrBadName.
 func (s *Store) AddDevices(devices []NewDevice) ([]Credential, error) {
-	s.registry.mu.Lock()
-	defer s.registry.mu.Unlock()
+	s.registry.lock()
+	defer s.registry.unlock()
 	changed := make(map[string]*Device, len(devices))
 	credentials := make([]Credential, 0, len(devices))
 	for _, n := range devices {
@@ -243,13 +258,13 @@ func (s *Store) AddDevices(devices []NewDevice) ([]Credential, error) {
 
 // RemoveDevice forgets the device with its tokens, books and local readings. Run must be running.
 func (s *Store) RemoveDevice(id string) error {
-	s.registry.mu.Lock()
+	s.registry.lock()
 	if s.registry.devices[id] == nil {
-		s.registry.mu.Unlock()
+		s.registry.unlock()
 		return fmt.Errorf("%w: %s", ErrNoDevice, id)
 	}
 	err := s.registry.change(map[string]*Device{id: nil})
-	s.registry.mu.Unlock()
+	s.registry.unlock()
 	if err != nil {
 		return err
 	}

@@ -107,8 +107,8 @@ func (r *registry) used(id string, hash TokenHash, now time.Time) {
 // next rotation. A revoked device is admitted again, with the new token only.
 func (s *Store) RotateToken(id string) (token string, err error) {
 	r := &s.registry
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
 	if r.devices[id] == nil {
 		return "", fmt.Errorf("%w: %s", ErrNoDevice, id)
 	}
@@ -124,8 +124,8 @@ func (s *Store) RotateToken(id string) (token string, err error) {
 // RevokeDevice makes all tokens of the device invalid; its data stays.
 func (s *Store) RevokeDevice(id string) error {
 	r := &s.registry
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
 	if r.devices[id] == nil {
 		return fmt.Errorf("%w: %s", ErrNoDevice, id)
 	}
