@@ -102,6 +102,13 @@ export const patch = (path, body, options = {}) => request('PATCH', path, body, 
 
 /**
  * @param {string} path
+ * @param {any} body
+ * @param {Options} [options]
+ */
+export const put = (path, body, options = {}) => request('PUT', path, body, options)
+
+/**
+ * @param {string} path
  * @param {Options} [options]
  */
 export const del = (path, options = {}) => request('DELETE', path, undefined, options)

@@ -18,8 +18,10 @@ import { signal } from './signal.js'
 
 /**
  * A way to the hub. It tells its events: opened once it can take subscriptions, each message, and once that it is over; then
- * whether it was refused, and the id of the subscription that the hub would not take, if that was why.
- * @typedef {{subscribe(id: string, destination: string, params: Record<string, string>): void, unsubscribe(id: string): void, close(): void}} Transport
+ * whether it was refused, and the id of the subscription that the hub would not take, if that was why. One that can send returns
+ * a promise that is kept when the hub has dealt with what was sent; it may never be.
+ * @typedef {{subscribe(id: string, destination: string, params: Record<string, string>): void, unsubscribe(id: string): void, close(): void,
+ *   send?(destination: string, body: string, receipt: string): Promise<void>}} Transport
  * @typedef {{opened(): void, message(id: string, headers: Record<string, string>, body: string): void, over(refused: boolean, culprit?: string): void}} TransportEvents
  */
 
@@ -30,6 +32,7 @@ import { signal } from './signal.js'
  * @property {Record<string, string>} params
  * @property {(body: any, meta: Meta) => void} deliver
  * @property {Position | null} position of the newest message received
+ * @property {boolean} urgent comes while the reader pauses, too
  */
 
 /** @typedef {{kind: 'socket' | 'stream', transport: Transport, open: boolean, heard: number, at: number}} Link */
@@ -106,10 +109,11 @@ export class Client {
    * @param {string} destination
    * @param {Record<string, string | number | undefined | null>} params empty ones are left out
    * @param {(body: any, meta: Meta) => void} deliver
+   * @param {boolean} [urgent] also while the reader pauses
    */
-  subscribe(destination, params, deliver) {
+  subscribe(destination, params, deliver, urgent = false) {
     /** @type {Subscription} */
-    const s = { id: String(++this.number), destination, params: clean(params), deliver, position: null }
+    const s = { id: String(++this.number), destination, params: clean(params), deliver, position: null, urgent }
     this.subscriptions.set(s.id, s)
     this.request(s)
     return {
@@ -207,7 +211,7 @@ export class Client {
     }
     if (s.destination === liveness) this.alive(link)
     const p = this.paused
-    if (p === null) return s.deliver(body, meta)
+    if (p === null || s.urgent) return s.deliver(body, meta)
     p.count++
     p.size += text.length
     if (p.size > mostWaiting) {
@@ -324,6 +328,16 @@ export class Client {
       degraded: Date.now() - this.droppedAt < 10_000, restored: this.restored,
     }
     if (JSON.stringify(next) !== JSON.stringify(old)) this.connection.set(next)
+  }
+
+  /**
+   * Sends something, where the present connection can; else null.
+   * @param {string} destination
+   * @param {any} body
+   * @param {string} receipt a name for it
+   */
+  send(destination, body, receipt) {
+    return this.active?.transport.send?.(destination, JSON.stringify(body), receipt) ?? null
   }
 
   /** Tries at once, at most once a second. */

@@ -9,6 +9,7 @@ import { logout } from './session.js'
 const places = [
   { path: '/', key: 'overview', icon: 'M2 8l6-5.5L14 8M4 7v6.5h8V7', match: /^\/$/ },
   { path: '/devices', key: 'devices', icon: 'M2 3h12v4H2zM2 9.5h12v4H2zM4.5 5h.1M4.5 11.5h.1', match: /^\/devices/ },
+  { path: '/commands', key: 'commands', icon: 'M2 4l4 4-4 4M8 12.5h6', match: /^\/commands/ },
   { path: '/add', key: 'add', icon: 'M8 3v10M3 8h10', match: /^\/add/ },
   { path: '/hub', key: 'hub', icon: 'M1.5 8.5H5l2-5 3 9 1.6-4h3', match: /^\/hub/ },
   { path: '/settings', key: 'settings', icon: 'M2 4.5h6M12 4.5h2M10 2.7v3.6M2 11.5h2M8 11.5h6M6 9.7v3.6', match: /^\/settings/ },

@@ -17,7 +17,7 @@ export function togglePause() {
  */
 export function listenToKeys(navigate) {
   /** @type {Record<string, string>} */
-  const places = { o: '/', d: '/devices', h: '/hub' }
+  const places = { o: '/', d: '/devices', c: '/commands', h: '/hub' }
   let gone = 0 // when g was pressed
   document.addEventListener('keydown', (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || setting('keys') === 'off' || current.get() === null) return
@@ -58,6 +58,7 @@ export function help() {
     ['help.search', kbd('/')],
     ['help.overview', [kbd('g'), then(), kbd('o')]],
     ['help.devices', [kbd('g'), then(), kbd('d')]],
+    ['help.commands', [kbd('g'), then(), kbd('c')]],
     ['help.hub', [kbd('g'), then(), kbd('h')]],
     ['help.pause', [kbd('p'), or(), kbd('Space')]],
     ['help.rows', [kbd('j'), or(), kbd('k')]],

@@ -47,6 +47,26 @@ export function subscribe(destination, params, onMessage) {
   return client.subscribe(destination, params, onMessage)
 }
 
+/**
+ * As subscribe, and a pause does not hold it back.
+ * @param {string} destination
+ * @param {(body: any, meta: Meta) => void} onMessage
+ */
+export function follow(destination, onMessage) {
+  return client.subscribe(destination, {}, onMessage, true)
+}
+
+/**
+ * Sends something over the WebSocket. The promise is kept when the hub has dealt with it, and never if it does not; null: there is
+ * no WebSocket at present.
+ * @param {string} destination
+ * @param {any} body
+ * @param {string} receipt a name for it
+ */
+export function send(destination, body, receipt) {
+  return client.send(destination, body, receipt)
+}
+
 /** Tries to connect at once, at most once a second. */
 export function retryNow() {
   client.retryNow()

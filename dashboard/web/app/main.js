@@ -11,6 +11,7 @@ import { settings } from './settings.js'
 route('/', () => import('./screens/overview.js'))
 route('/devices', () => import('./screens/devices.js'))
 route('/devices/{id}', () => import('./screens/device.js'))
+route('/commands', () => import('./screens/commands.js'))
 route('/add', () => import('./screens/add.js'))
 route('/hub', () => import('./screens/hub.js'))
 route('/settings', () => import('./screens/settings.js'))

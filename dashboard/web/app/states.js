@@ -17,21 +17,24 @@ const shapes = {
   revoked: ['M8 2a6 6 0 1 0 .01 0z', 'M3.8 3.8l8.4 8.4'],
   alarm: ['+M8 1.5l7 12.5H1z', 'bang'],
   warning: ['M8 2.2l6.2 11.3H1.8z', 'M8 6.5v3.2M8 11.6v.2'],
+  sent: ['M2 8h11M9 4l4 4-4 4'],
+  unknown: ['M8 2a6 6 0 1 0 .01 0z', 'M6.2 6.4a1.8 1.8 0 1 1 2.6 1.6q-.8.4-.8 1.3M8 11.4v.1'],
 }
 /** Drawn over a filled shape, in the colour of the ground. @type {Record<string, string>} */
 const over = { check: 'M5.2 8.2l2 2 3.6-4', cross: 'M5.8 5.8l4.4 4.4M10.2 5.8l-4.4 4.4', bang: 'M8 6v4M8 11.8v.4' }
 
 /**
  * @param {string} state of a device or channel, or a severity
+ * @param {string} [colour] of which state, if not its own
  */
-export function stateIcon(state) {
+export function stateIcon(state, colour = state) {
   const paths = (shapes[state] ?? shapes.never ?? []).map((d) => {
     if (d === 'dashed') return svg('circle', { cx: 8, cy: 8, r: 6, 'stroke-dasharray': '2.6 2.1' })
     const onTop = over[d]
     if (onTop) return svg('path', { d: onTop, class: 'over' })
     return d.startsWith('+') ? svg('path', { d: d.slice(1), class: 'full' }) : svg('path', { d })
   })
-  return svg('svg', { class: `icon state-icon state-${state}`, viewBox: '0 0 16 16', 'aria-hidden': 'true' }, paths)
+  return svg('svg', { class: `icon state-icon state-${colour}`, viewBox: '0 0 16 16', 'aria-hidden': 'true' }, paths)
 }
 
 /**

@@ -34,6 +34,10 @@ export function socket(events) {
     unsubscribe(id) {
       if (client.connected) client.unsubscribe(id)
     },
+    send: (destination, body, receipt) => new Promise((resolve) => {
+      client.watchForReceipt(receipt, () => resolve())
+      client.publish({ destination, body, headers: { receipt, 'content-type': 'application/json' } })
+    }),
     close() {
       over = true
       void client.deactivate({ force: true })

@@ -1,10 +1,10 @@
 // One device: what it is, its newest values, its charts, what happened to it, and its books.
 import { ApiError, get } from '../api.js'
 import { h, replace } from '../dom.js'
+import { failure } from '../form.js'
 import { t } from '../i18n.js'
 import { connection, subscribe } from '../live.js'
 import { empty, skeleton } from '../loading.js'
-import { failure } from '../loginform.js'
 import { chartsPanel } from './device_charts.js'
 import { eventsPanel } from './device_events.js'
 import { booksPanel, headerPanel, schemaPanel } from './device_facts.js'
@@ -15,8 +15,7 @@ import { tokensPanel } from './device_tokens.js'
  * @typedef {{id: number, name: string, unit?: string, type: string, v: unknown, text: string, t: number, state: string, expect: number}} Value
  * @typedef {{id: string, kind: string, labels?: Record<string, string>, state: string, since: number, connected: boolean, seen?: number,
  *   skew_ms?: number, firmware?: string, model?: string, rejected?: number, holes?: number, lost?: number, values?: Value[]}} Row
- * @typedef {{name: string, confirm: string, supersedes?: boolean, idempotent?: boolean, args?: {name: string, type: string, unit?: string}[]}} Command
- * @typedef {{hash: string, channels: import('../chart.js').Channel[], commands?: Command[]}} Schema
+ * @typedef {{hash: string, channels: import('../chart.js').Channel[], commands?: import('./device_controls.js').Spec[]}} Schema
  * @typedef {{created: number, revoked: boolean, tokens: {created: number, first_used?: number, expires?: number}[],
  *   presence: {address?: string, since?: number}, books: Record<string, number>}} Detail
  */
@@ -40,12 +39,15 @@ export function mount(root, { params, query }) {
   const tiles = tilesPanel((name, on) => charts.toggle(name, on))
   const charts = chartsPanel(id, query, (shown) => tiles.charted(shown))
   const events = eventsPanel(id)
+  const place = h('div', { hidden: true })
+  /** @type {ReturnType<typeof import('./device_commands.js').commandsPanel> | null} */
+  let commands = null
   const books = booksPanel()
   const schemas = schemaPanel()
   const tokens = tokensPanel(id, () => void look())
   const waiting = skeleton(6, () => location.reload())
   const never = h('section', { class: 'panel', hidden: true })
-  const data = h('div', { class: 'stack', hidden: true }, never, tiles.element, charts.element,
+  const data = h('div', { class: 'stack', hidden: true }, never, tiles.element, charts.element, place,
     h('div', { class: 'columns' }, events.element, h('div', { class: 'stack' }, books.element, tokens.element)), schemas.element)
   root.append(h('div', { class: 'stack device' }, header.element, waiting, data))
 
@@ -82,6 +84,23 @@ export function mount(root, { params, query }) {
     schemas.show(next)
     tiles.setChannels(next.channels)
     charts.setChannels(next.channels)
+    if (next.commands?.length || next.channels.some((c) => c.writable)) void control()
+    else commands?.setSchema(next)
+  }
+
+  /** Only a device that can be told something needs what tells it. */
+  async function control() {
+    try {
+      const { commandsPanel } = await import('./device_commands.js')
+      if (ended.signal.aborted || !schema) return
+      commands ??= commandsPanel(id)
+      commands.setSchema(schema)
+      if (row) commands.show(row)
+      replace(place, commands.element)
+    } catch (error) {
+      replace(place, h('p', { class: 'error', role: 'alert', text: failure(error) }))
+    }
+    place.hidden = false
   }
 
   function show() {
@@ -97,6 +116,7 @@ export function mount(root, { params, query }) {
     header.show(row)
     tiles.show(row)
     charts.show(row)
+    commands?.show(row)
   }
 
   let looking = false
@@ -140,6 +160,7 @@ export function mount(root, { params, query }) {
     unwatch()
     feed.close()
     charts.destroy()
+    commands?.destroy()
     events.destroy()
   }
 

@@ -3,8 +3,8 @@ import { ago } from '../ages.js'
 import { del, get, post } from '../api.js'
 import { confirm } from '../dialog.js'
 import { h, replace, setText } from '../dom.js'
+import { failure } from '../form.js'
 import { number, t } from '../i18n.js'
-import { failure } from '../loginform.js'
 import { can } from '../session.js'
 
 /** @typedef {{position: number, device: string, received: number, seq: number, code: number, reason?: string, text: string, lines?: number}} Letter */

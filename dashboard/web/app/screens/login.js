@@ -1,8 +1,9 @@
 // Log in, by password or by a one-time link (/login#CODE).
 import { ApiError } from '../api.js'
 import { h } from '../dom.js'
+import { failure } from '../form.js'
 import { t } from '../i18n.js'
-import { failure, loginForm, title } from '../loginform.js'
+import { loginForm, title } from '../loginform.js'
 import { navigate } from '../router.js'
 import { login } from '../session.js'
 

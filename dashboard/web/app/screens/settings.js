@@ -1,8 +1,8 @@
 // What the reader chooses for this browser, the own password, and for administrators users and API keys.
 import { post } from '../api.js'
 import { h } from '../dom.js'
+import { attempt, failure, field } from '../form.js'
 import { hasText, language, languages, setLanguage, t, zoneOfHub } from '../i18n.js'
-import { attempt, failure, field } from '../loginform.js'
 import { ApiError } from '../api.js'
 import { can, current } from '../session.js'
 import { choose, setting } from '../settings.js'

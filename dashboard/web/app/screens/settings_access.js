@@ -3,9 +3,9 @@ import { del, get, patch, post } from '../api.js'
 import { ago } from '../ages.js'
 import { confirm, openDialog } from '../dialog.js'
 import { h, replace } from '../dom.js'
+import { attempt, failure, field } from '../form.js'
 import { dateTime, t } from '../i18n.js'
 import { skeleton } from '../loading.js'
-import { attempt, failure, field } from '../loginform.js'
 import { current } from '../session.js'
 
 const roles = ['viewer', 'operator', 'admin']

@@ -1,8 +1,9 @@
 // The first administrator, made with the link that the hub printed (/setup#CODE).
 import { ApiError, post } from '../api.js'
 import { h } from '../dom.js'
+import { attempt, failure, field } from '../form.js'
 import { t } from '../i18n.js'
-import { attempt, failure, field, title } from '../loginform.js'
+import { title } from '../loginform.js'
 import { navigate } from '../router.js'
 import { current, load } from '../session.js'
 
