@@ -100,6 +100,7 @@ func newLiveConn(d *Dashboard, conn *socket.Conn, p *place, r *http.Request) *li
 // known notes who it is.
 func (c *liveConn) known(id store.Identity) {
 	hub.Admit(c.request, sendBuffer)
+	c.feed.Is(actorName(id))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.identity = &id

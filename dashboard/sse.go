@@ -42,6 +42,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	s := &eventStream{d: d, w: w, rc: http.NewResponseController(w), identity: *id, over: make(chan struct{}), subs: map[string]*eventSub{}}
 	s.feed = d.feed.Viewer()
+	s.feed.Is(actorName(*id))
 	defer func() {
 		s.feed.Close()
 		place.leave()

@@ -111,6 +111,9 @@ func (s *Store) forgetCommands(id string) error {
 			ch.apply(c, event, theHub, func(c *Command) { c.Text = "the device was removed" })
 		}
 		if len(d.settings) > 0 {
+			for _, old := range d.settings {
+				ch.settings = append(ch.settings, cleared(old, theHub, ch.now))
+			}
 			clear(d.settings)
 			ch.set[id] = true
 		}

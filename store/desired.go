@@ -16,6 +16,7 @@ const (
 	SettingInSync  SettingStatus = "in_sync" // the newest reading is the desired value
 	SettingPending SettingStatus = "pending" // it is not, and the hub sends the desired value whenever it can
 	SettingRefused SettingStatus = "refused" // the device has rejected the desired value: it is not sent again
+	SettingCleared SettingStatus = "cleared" // nothing is desired any more: only watchers are told
 )
 
 // Setting is the desired value of a writable channel beside what the device reports.
@@ -89,6 +90,7 @@ func (s *Store) ClearDesired(deviceID, channel, by, from string) error {
 		}
 		delete(d.settings, channel)
 		c.set[deviceID] = true
+		c.settings = append(c.settings, cleared(old, who{by, from}, c.now))
 		c.enter(AuditEntry{By: by, From: from, Action: "setting cleared", Device: deviceID, Text: channel})
 		for _, open := range slices.Clone(d.queued) {
 			if open.Name == device.CommandSet && len(open.Args) == 1 && hasKey(open.Args, channel) {
@@ -97,6 +99,14 @@ func (s *Store) ClearDesired(deviceID, channel, by, from string) error {
 		}
 		return nil
 	})
+}
+
+// cleared is what watchers are told when nothing is desired any more.
+func cleared(old *Setting, by who, now time.Time) Setting {
+	return Setting{
+		Device: old.Device, Channel: old.Channel, By: printable(by.by), From: printable(by.from), Set: now.UTC(),
+		Status: SettingCleared, Since: now.UTC(), Reported: old.Reported, ReportedAt: old.ReportedAt,
+	}
 }
 
 func hasKey(args map[string]any, name string) bool {

@@ -61,7 +61,7 @@ func FuzzFind(f *testing.F) {
 	feed := &Feed{}
 	f.Fuzz(func(t *testing.T, destination, q, state, sort, label, first, count string) {
 		params := map[string]string{"q": q, "state": state, "sort": sort, "label": label, "first": first, "count": count}
-		key, open, err := feed.find(destination, params)
+		key, open, err := feed.find("", destination, params)
 		if (err == nil) != (open != nil) || err == nil && key == "" || err != nil && !errors.Is(err, ErrNoTopic) && !errors.Is(err, ErrBadList) {
 			t.Errorf("%q, %v", key, err)
 		}

@@ -46,6 +46,8 @@ type Feed struct {
 	epoch   string
 	started Millis
 
+	unwatchCommands func()
+
 	cut atomic.Uint64 // the last tick that is over
 
 	books []entryBooks // scratch of look
@@ -65,6 +67,7 @@ type Feed struct {
 	watchAll  int      // topics that watch every device in detail
 	points    int      // kept for topics, in all
 	removedIn uint64   // tick in which a device was last removed
+	commands  map[commandKey]*commandTopic
 
 	// guarded by watching
 	watching sync.Mutex
@@ -90,7 +93,9 @@ func New(c Config) *Feed {
 		store: c.Store, log: c.Logger, now: c.Now, tick: c.Tick, second: uint64(time.Second / c.Tick), version: c.Version,
 		epoch: hex.EncodeToString(epoch[:]), started: Millis(c.Now().UnixMilli()),
 		entries: map[string]*entry{}, topics: map[string]*topic{}, viewers: map[*Viewer]struct{}{},
+		commands: map[commandKey]*commandTopic{},
 	}
+	f.unwatchCommands = f.watchCommands()
 	f.sync()
 	f.look()
 	return f
@@ -98,6 +103,7 @@ func New(c Config) *Feed {
 
 // Run follows the journal and the clock until ctx ends. The store's Run must be running, and Run is called once.
 func (f *Feed) Run(ctx context.Context) error {
+	defer f.unwatchCommands()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return f.store.Follow(ctx, f.committed) })
 	g.Go(func() error { f.learn(ctx); return nil })

@@ -110,8 +110,8 @@ func (t *topic) covers(since uint64) bool {
 }
 
 // join returns the topic of a destination and counts one more who watches it.
-func (f *Feed) join(destination string, params map[string]string) (*topic, error) {
-	key, open, err := f.find(destination, params)
+func (f *Feed) join(user, destination string, params map[string]string) (*topic, error) {
+	key, open, err := f.find(user, destination, params)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (f *Feed) join(destination string, params map[string]string) (*topic, error
 }
 
 // find says what makes the topic of a destination, and by which key it is shared.
-func (f *Feed) find(destination string, params map[string]string) (key string, open func(cut uint64) content, err error) {
+func (f *Feed) find(user, destination string, params map[string]string) (key string, open func(cut uint64) content, err error) {
 	switch destination {
 	case hubDestination:
 		return destination, f.newHubTopic, nil
@@ -139,12 +139,23 @@ func (f *Feed) find(destination string, params map[string]string) (key string, o
 			return "", nil, err
 		}
 		return destination + " " + list.key(), func(cut uint64) content { return f.newWindow(list, cut) }, nil
+	case queueDestination:
+		if user == "" {
+			return "", nil, fmt.Errorf("%w: it is not known who watches", ErrNoTopic)
+		}
+		return destination + " " + user, func(cut uint64) content { return f.newCommandTopic(commandKey{user: user}, cut) }, nil
 	}
 	id, ok := strings.CutPrefix(destination, devicePrefix)
-	id, ok2 := strings.CutSuffix(id, readingsSuffix)
+	id, commands := strings.CutSuffix(id, commandsSuffix)
+	id, readings := strings.CutSuffix(id, readingsSuffix)
 	switch {
-	case !ok || !ok2 || id == "" || len(id) > device.MaxName || strings.Contains(id, "/"):
-		return "", nil, fmt.Errorf("%w: there are %s, %s and %s{id or *}%s", ErrNoTopic, hubDestination, listDestination, devicePrefix, readingsSuffix)
+	case !ok || commands == readings || id == "" || len(id) > device.MaxName || strings.Contains(id, "/"):
+		return "", nil, fmt.Errorf("%w: there are %s, %s, %[4]s{id or *}%s, %[4]s{id}%s and %s", ErrNoTopic,
+			hubDestination, listDestination, devicePrefix, readingsSuffix, commandsSuffix, queueDestination)
+	case commands && id == "*":
+		return "", nil, fmt.Errorf("%w: commands are told of one device, or of one user", ErrNoTopic)
+	case commands:
+		return destination, func(cut uint64) content { return f.newCommandTopic(commandKey{device: id}, cut) }, nil
 	case id == "*":
 		return destination, f.newFleet, nil
 	default:

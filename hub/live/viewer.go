@@ -38,6 +38,7 @@ type Viewer struct {
 	due  chan struct{} // capacity 1
 
 	mu     sync.Mutex
+	user   string
 	subs   []*subscription
 	closed bool
 }
@@ -68,6 +69,13 @@ func (f *Feed) Viewer() *Viewer {
 	return v
 }
 
+// Is says who watches: /user/queue/commands is about what they have sent. It is called before Subscribe.
+func (v *Viewer) Is(user string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.user = user
+}
+
 // C is signalled when there may be something to take, at most once a tick.
 func (v *Viewer) C() <-chan struct{} { return v.due }
 
@@ -89,7 +97,7 @@ func (v *Viewer) Subscribe(id, destination string, params map[string]string, res
 	if v.index(id) >= 0 {
 		return ErrDuplicate
 	}
-	t, err := v.feed.join(destination, params)
+	t, err := v.feed.join(v.user, destination, params)
 	if err != nil {
 		return err
 	}
