@@ -152,6 +152,7 @@ func (d *Dashboard) serveCommands(w http.ResponseWriter, r *http.Request, _ stor
 	states := store.CommandStates()
 	for _, text := range q.texts("state", len(states)+1) {
 		switch state := store.CommandState(text); {
+		case text == "":
 		case text == "pending":
 			f.States = append(f.States, store.CommandQueued, store.CommandSent)
 		case slices.Contains(states, state):

@@ -136,7 +136,7 @@ func (c *liveConn) send(f *stomp.Frame) error {
 	if !who.Role.Allows(store.RoleOperator) {
 		return denied("commands need the role operator")
 	}
-	return c.d.takeCommand(c.ctx, who, id, f)
+	return c.takeCommand(who, id, f)
 }
 
 // present returns who it is, with the role of this moment.

@@ -9,8 +9,10 @@ import (
 )
 
 const (
-	commandsSuffix   = "/commands"
-	queueDestination = "/user/queue/commands"
+	commandsSuffix = "/commands"
+
+	// QueueDestination tells viewers of the commands that they have sent.
+	QueueDestination = "/user/queue/commands"
 )
 
 // What a topic of commands holds and tells.

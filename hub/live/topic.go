@@ -139,7 +139,7 @@ func (f *Feed) find(user, destination string, params map[string]string) (key str
 			return "", nil, err
 		}
 		return destination + " " + list.key(), func(cut uint64) content { return f.newWindow(list, cut) }, nil
-	case queueDestination:
+	case QueueDestination:
 		if user == "" {
 			return "", nil, fmt.Errorf("%w: it is not known who watches", ErrNoTopic)
 		}
@@ -151,7 +151,7 @@ func (f *Feed) find(user, destination string, params map[string]string) (key str
 	switch {
 	case !ok || commands == readings || id == "" || len(id) > device.MaxName || strings.Contains(id, "/"):
 		return "", nil, fmt.Errorf("%w: there are %s, %s, %[4]s{id or *}%s, %[4]s{id}%s and %s", ErrNoTopic,
-			hubDestination, listDestination, devicePrefix, readingsSuffix, commandsSuffix, queueDestination)
+			hubDestination, listDestination, devicePrefix, readingsSuffix, commandsSuffix, QueueDestination)
 	case commands && id == "*":
 		return "", nil, fmt.Errorf("%w: commands are told of one device, or of one user", ErrNoTopic)
 	case commands:
