@@ -25,7 +25,7 @@ test: needs format vet staticcheck unit fuzz size units page
 # with what drives it.
 .PHONY: missing
 missing:
-	@for need in gcc:gcc git:git systemd-analyze:systemd node:nodejs npm:npm chromium:chromium; do \
+	@for need in gcc:gcc git:git systemd-analyze:systemd curl:curl node:nodejs npm:npm chromium:chromium; do \
 		command -v "$${need%%:*}" >/dev/null || echo "$${need##*:}"; \
 	done
 

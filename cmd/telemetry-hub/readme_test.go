@@ -32,10 +32,10 @@ func shellBlocks(t *testing.T, path string) (blocks []string) {
 // tests have their own places in CI.
 func TestREADME(t *testing.T) {
 	blocks := shellBlocks(t, "../../README.md")
-	if len(blocks) != 5 || blocks[0] != "go run ./cmd/telemetry-hub demo\nmake test\n" || !strings.HasPrefix(blocks[1], "make build\n") {
+	if len(blocks) != 7 || blocks[0] != "go run ./cmd/telemetry-hub demo\nmake test\n" || !strings.HasPrefix(blocks[1], "make build\n") {
 		t.Fatalf("the README has other commands than this test knows: %q", blocks)
 	}
-	serve, use, proofs := blocks[2], blocks[3], blocks[4]
+	serve, use, proofs := blocks[2], blocks[3]+blocks[4]+blocks[5], blocks[6]
 
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -66,6 +66,9 @@ func TestREADME(t *testing.T) {
 	waitFor(t, "the hub", func() bool { return strings.Contains(log.String(), "telemetry-hub ready: ") })
 	if out, err := run(use).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+	if users, err := run("telemetry-hub user list --data-dir data").CombinedOutput(); err != nil || !strings.Contains(string(users), "ada") {
+		t.Errorf("users: %v\n%s", err, users)
 	}
 	csv, err := os.ReadFile(filepath.Join(dir, "sim-0001.csv"))
 	if err != nil || strings.Count(string(csv), "\n") < 10 {
