@@ -142,6 +142,7 @@ func (d *Dashboard) addDevice(w http.ResponseWriter, r *http.Request, by store.I
 		return
 	}
 	d.log.Info("device added", "device", in.ID, "by", by.Name)
+	d.audit(actorOf(by, r), "device added", in.ID, "")
 	w.Header().Set("Location", "/api/v1/devices/"+url.PathEscape(in.ID))
 	answer(w, http.StatusCreated, d.credentials(r, made[0].Device, made[0].Token))
 }
@@ -162,6 +163,7 @@ func (d *Dashboard) rotateToken(w http.ResponseWriter, r *http.Request, by store
 		return
 	}
 	d.log.Info("token rotated", "device", id, "by", by.Name)
+	d.audit(actorOf(by, r), "device token rotated", id, "")
 	// A device that had two tokens has lost one, and may be connected with it. It comes back at once if it has the other.
 	if len(before.Tokens) > 1 {
 		d.hub.Disconnect(id, device.CloseRestart, "a token was replaced; connect again")
@@ -179,6 +181,7 @@ func (d *Dashboard) revokeDevice(w http.ResponseWriter, r *http.Request, by stor
 		return
 	}
 	d.log.Info("device revoked", "device", id, "by", by.Name)
+	d.audit(actorOf(by, r), "device revoked", id, "")
 	d.hub.Disconnect(id, device.CloseRevoked, "the device was revoked")
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -193,6 +196,7 @@ func (d *Dashboard) removeDevice(w http.ResponseWriter, r *http.Request, by stor
 		return
 	}
 	d.log.Info("device removed", "device", id, "by", by.Name)
+	d.audit(actorOf(by, r), "device removed", id, "")
 	d.hub.Disconnect(id, device.CloseRevoked, "the device was removed")
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -87,6 +88,7 @@ func (d *Dashboard) dropDeadLetters(w http.ResponseWriter, r *http.Request, by s
 		return
 	}
 	d.log.Info("dead letters dropped", "letters", n, "by", by.Name)
+	d.audit(actorOf(by, r), "dead letters dropped", "", strconv.Itoa(n))
 	answer(w, http.StatusOK, droppedAnswer{n})
 }
 
@@ -114,6 +116,9 @@ func (d *Dashboard) replayDeadLetters(w http.ResponseWriter, r *http.Request, by
 		positions = nil
 	}
 	done, err := d.store.ReplayDeadLetters(r.Context(), positions)
+	if err == nil || done.Accepted+done.Refused > 0 {
+		d.audit(actorOf(by, r), "dead letters replayed", "", fmt.Sprintf("%d accepted, %d refused", done.Accepted, done.Refused))
+	}
 	if refusal, ok := errors.AsType[*influx.Refusal](err); ok {
 		fail(w, http.StatusBadGateway, refusal.Error(), "telemetry-hub influx check says what is wrong; what was accepted before is no longer on the shelf")
 		return

@@ -59,6 +59,7 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 			d.refuseLogin(w, r, "", err, "this login link is not valid any more", "log in with a user name and a password")
 			return
 		}
+		d.audit(actorOf(id, r), "logged in", "", "with a link")
 		d.enter(w, r, secret, id)
 		return
 	}
@@ -73,6 +74,7 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		d.refuseLogin(w, r, in.User, err, "wrong user name or password", "an admin can set a new password, or telemetry-hub user passwd")
 	default:
+		d.audit(actorOf(id, r), "logged in", "", "")
 		d.enter(w, r, secret, id)
 	}
 }
@@ -169,6 +171,7 @@ func (d *Dashboard) setup(w http.ResponseWriter, r *http.Request) {
 			"take the one that the hub printed when it started last, or use telemetry-hub user add NAME --role admin")
 		return
 	}
+	d.audit(actorOf(id, r), "user added", "", id.Name+", "+string(id.Role)+", with the setup link")
 	d.enter(w, r, secret, id)
 }
 
@@ -199,6 +202,7 @@ func (d *Dashboard) changePassword(w http.ResponseWriter, r *http.Request, id st
 		d.failed(w, err)
 		return
 	}
+	d.audit(actorOf(id, r), "user password set", "", id.Name)
 	secret, id, err := d.store.OpenSession(id.Name)
 	if err != nil {
 		d.failed(w, err)

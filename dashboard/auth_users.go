@@ -51,6 +51,7 @@ func (d *Dashboard) addUser(w http.ResponseWriter, r *http.Request, by store.Ide
 		return
 	}
 	d.log.Info("user added", "user", store.UserName(in.Name), "role", in.Role, "by", by.Name)
+	d.audit(actorOf(by, r), "user added", "", store.UserName(in.Name)+", "+string(in.Role))
 	d.answerUser(w, http.StatusCreated, in.Name)
 }
 
@@ -87,6 +88,7 @@ func (d *Dashboard) changeUser(w http.ResponseWriter, r *http.Request, by store.
 			return
 		}
 		d.log.Info("role changed", "user", name, "role", in.Role, "by", by.Name)
+		d.audit(actorOf(by, r), "user role changed", "", name+", "+string(in.Role))
 	}
 	if in.Password != "" {
 		if err := d.store.SetPassword(name, in.Password); err != nil {
@@ -94,6 +96,7 @@ func (d *Dashboard) changeUser(w http.ResponseWriter, r *http.Request, by store.
 			return
 		}
 		d.log.Info("password set", "user", name, "by", by.Name)
+		d.audit(actorOf(by, r), "user password set", "", name)
 	}
 	d.answerUser(w, http.StatusOK, name)
 }
@@ -105,6 +108,7 @@ func (d *Dashboard) removeUser(w http.ResponseWriter, r *http.Request, by store.
 		return
 	}
 	d.log.Info("user removed", "user", store.UserName(name), "by", by.Name)
+	d.audit(actorOf(by, r), "user removed", "", store.UserName(name))
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -130,6 +134,7 @@ func (d *Dashboard) addAPIKey(w http.ResponseWriter, r *http.Request, by store.I
 		return
 	}
 	d.log.Info("API key added", "key", in.Name, "role", in.Role, "by", by.Name)
+	d.audit(actorOf(by, r), "API key added", "", in.Name+", "+string(in.Role))
 	answer(w, http.StatusCreated, apiKeyAnswer{Name: in.Name, Role: in.Role, Created: millis(d.now()), Key: key})
 }
 
@@ -140,6 +145,7 @@ func (d *Dashboard) removeAPIKey(w http.ResponseWriter, r *http.Request, by stor
 		return
 	}
 	d.log.Info("API key removed", "key", name, "by", by.Name)
+	d.audit(actorOf(by, r), "API key removed", "", name)
 	w.WriteHeader(http.StatusNoContent)
 }
 
