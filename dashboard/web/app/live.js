@@ -16,6 +16,12 @@ const client = new Client({ socket, stream, probe: load, expired })
 /** How far what the page shows can be trusted. */
 export const connection = client.connection
 
+/**
+ * Whether nothing comes from the hub, and nothing can go to it.
+ * @param {Connection} c
+ */
+export const isDown = ({ phase }) => phase === 'reconnecting' || phase === 'lost' || phase === 'expired' || phase === 'connecting'
+
 /** The hub's newest state; null before the first. @type {import('./signal.js').Signal<any>} */
 export const hub = signal(/** @type {any} */ (null))
 

@@ -4,7 +4,7 @@ import { get } from '../api.js'
 import { argsText, cancelButton, commandBadge, commandStates, explanation, isOpen, stateWords, times } from '../commands.js'
 import { h, replace } from '../dom.js'
 import { failure } from '../form.js'
-import { t } from '../i18n.js'
+import { dateTime, t } from '../i18n.js'
 import { connection, follow } from '../live.js'
 import { skeleton } from '../loading.js'
 import { setQuery } from '../router.js'
@@ -52,9 +52,9 @@ export function mount(root, where) {
     h('thead', null, h('tr', null, heads.map(({ text }) => h('th', { scope: 'col' }, text || h('span', { class: 'visually-hidden', text: t('access.actions') }))))), body)
   const more = h('button', { type: 'button', class: 'quiet', hidden: true, text: t('hub.letters.more'), on: { click: () => void load(true) } })
   const waiting = skeleton(6, () => void load(false))
-  const trail = h('div', { hidden: true })
+  const audit = can('admin') ? auditPanel() : null
   root.append(h('div', { class: 'stack' }, h('h1', { text: t('nav.commands') }), h('div', { class: 'row toolbar' }, device, state),
-    waiting, h('section', { class: 'panel stack', 'aria-label': t('nav.commands') }, none, table, message, h('div', null, more)), trail))
+    waiting, h('section', { class: 'panel stack', 'aria-label': t('nav.commands') }, none, table, message, h('div', null, more)), audit?.element))
 
   /** @param {boolean} further the page behind those that are here */
   async function load(further) {
@@ -108,16 +108,7 @@ export function mount(root, where) {
 
   // Own commands are told at once; those of others are seen at the next look.
   const own = follow('/user/queue/commands', () => void load(false))
-  /** @type {{show(device: string): void, end(): void} | null} */
-  let audit = null
-  if (can('admin')) {
-    import('./commands_audit.js').then((m) => {
-      if (signal.aborted) return
-      audit = m.auditPanel(trail)
-      audit.show(query.device)
-      trail.hidden = false
-    }, (error) => replace(message, failure(error)))
-  }
+  audit?.show(query.device)
   state.value = query.state
   void load(false)
 
@@ -149,4 +140,52 @@ export function mount(root, where) {
  */
 function sound({ device = '', state = '' }) {
   return { device: device.slice(0, 80), state: state === 'pending' || commandStates.some((s) => s === state) ? state : '' }
+}
+
+/** @typedef {{number: number, at: number, by: string, from?: string, action: string, device?: string, command?: string, text?: string}} Entry */
+
+/** Who did what, from where and when. Nobody can change it through the hub. */
+function auditPanel() {
+  const ended = new AbortController()
+  /** @type {Entry[]} */
+  let entries = []
+  let device = ''
+  let next = 0
+  let turn = 0
+  const heads = ['at', 'by', 'from', 'action', 'device', 'text'].map((key) => t('audit.' + key))
+  const body = h('tbody')
+  const table = h('table', { class: 'access' }, h('thead', null, h('tr', null, heads.map((text) => h('th', { scope: 'col', text })))), body)
+  const message = h('p', { class: 'error', role: 'alert' })
+  const more = h('button', { type: 'button', class: 'quiet', text: t('hub.letters.more'), on: { click: () => void load(next) } })
+  const element = h('section', { class: 'panel stack' },
+    h('header', { class: 'row spread' }, h('h2', { text: t('audit') }), h('button', { type: 'button', class: 'quiet', text: t('audit.refresh'), on: { click: () => void load(0) } })),
+    h('p', { class: 'hint', text: t('audit.hint') }), table, message, h('div', null, more))
+
+  /** @param {number} before 0: the newest */
+  async function load(before) {
+    const mine = ++turn
+    try {
+      const answer = await get('/audit', { signal: ended.signal, query: { device, limit: page, before: before || undefined } })
+      if (mine !== turn) return
+      entries = before ? [...entries, ...answer.entries] : answer.entries
+      next = answer.next ?? 0
+      more.hidden = next === 0
+      replace(message)
+      replace(body, entries.map((e) => h('tr', null, [dateTime(e.at), e.by, e.from ?? '', e.action,
+        e.device && h('a', { href: `/devices/${encodeURIComponent(e.device)}`, text: e.device }), h('span', { text: e.text ?? '', title: e.command ?? '' }),
+      ].map((cell, i) => h('td', { dataset: { head: heads[i] ?? '' } }, cell)))))
+    } catch (error) {
+      if (!ended.signal.aborted && mine === turn) replace(message, failure(error))
+    }
+  }
+
+  return {
+    element,
+    /** @param {string} of a device; empty for everything */
+    show(of) {
+      device = of
+      void load(0)
+    },
+    end: () => ended.abort(),
+  }
 }

@@ -4,11 +4,11 @@ import { argsText, cancelButton, commandBadge, explanation, isFailure, isOpen, s
 import { h, replace, setText } from '../dom.js'
 import { failure } from '../form.js'
 import { duration, t, time } from '../i18n.js'
-import { connection, follow, now } from '../live.js'
+import { connection, follow, isDown, now } from '../live.js'
 import { can, current } from '../session.js'
 import { signal } from '../signal.js'
 import { unitText } from '../units.js'
-import { commandControl, settingControl, unitOf } from './device_controls.js'
+import { ask, commandControl, settingControl, unitOf } from './device_controls.js'
 
 /** @typedef {import('../commands.js').Command} Command */
 /** @typedef {import('./device_controls.js').Spec} Spec */
@@ -187,27 +187,11 @@ export function commandsPanel(device) {
     replace(message)
     const ttl_ms = Number(life.value)
     if (spec.confirm !== 'none' || !row.get()?.connected) {
-      const yes = await question(`${spec.name} ${argsText(args, unitOf(spec, schema.channels))}`.trim(), () => presently(spec.name, args), spec.confirm === 'typed', ttl_ms)
-      if (!yes) return
+      const what = `${spec.name} ${argsText(args, unitOf(spec, schema.channels))}`.trim()
+      if (!await ask({ device, what, present: () => presently(spec.name, args), typed: spec.confirm === 'typed', ttl: ttl_ms, row })) return
     }
     life.value = String(usual) // a long life is for one command
     await give({ id: crypto.randomUUID(), name: spec.name, args, ttl_ms })
-  }
-
-  /**
-   * @param {string} what
-   * @param {() => string} present
-   * @param {boolean} typed
-   * @param {number} ttl
-   */
-  async function question(what, present, typed, ttl) {
-    try {
-      const { ask } = await import('./device_confirm.js')
-      return await ask({ device, what, present, typed, ttl, row })
-    } catch (error) {
-      complain(error)
-      return false
-    }
   }
 
   /**
@@ -247,7 +231,7 @@ export function commandsPanel(device) {
       const v = row.get()?.values?.find((v) => v.id === channel.id)
       return v ? `${v.text} ${unit}`.trim() : ''
     }
-    if (!await question(`${channel.name} = ${valueText(value, unit)}`, present, false, 0)) return
+    if (!await ask({ device, what: `${channel.name} = ${valueText(value, unit)}`, present, typed: false, ttl: 0, row })) return
     try {
       settings.set(channel.name, await put(`${path}/settings/${encodeURIComponent(channel.name)}`, { value }))
       drawKnobs()
@@ -270,10 +254,9 @@ export function commandsPanel(device) {
 
   /** Says why nothing can be sent, if so. */
   function allow() {
-    const { phase } = connection.get()
     const r = row.get()
     const reason = !can('operator') ? 'command.no.role' : r?.state === 'revoked' ? 'command.no.revoked'
-      : phase === 'reconnecting' || phase === 'lost' || phase === 'expired' || phase === 'connecting' ? 'command.no.hub' : ''
+      : isDown(connection.get()) ? 'command.no.hub' : ''
     setText(why, reason && t(reason))
     why.hidden = !reason
     away.hidden = reason !== '' || !r || r.connected
