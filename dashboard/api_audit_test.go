@@ -58,9 +58,9 @@ func TestAuditTrail(t *testing.T) {
 	if len(trail.Entries) != 3 || trail.Entries[0].Action != "device removed" || trail.Entries[0].Device != "b" || trail.Next != trail.Entries[2].Number {
 		t.Errorf("%+v", trail)
 	}
-	newest := trail.Entries[0]
+	newest, next := trail.Entries[0], trail.Next
 	trail = auditAnswer{}
-	a.call("admin", "GET", fmt.Sprintf("/audit?device=b&limit=3&before=%d", trail.Next), nil).wants(200, &trail)
+	a.call("admin", "GET", fmt.Sprintf("/audit?device=b&limit=3&before=%d", next), nil).wants(200, &trail)
 	if len(trail.Entries) != 1 || trail.Entries[0].Action != "device added" || trail.Next != 0 {
 		t.Errorf("%+v", trail)
 	}
