@@ -1,9 +1,10 @@
 // The form for user name and password, on the login page and in the dialog over a page whose session has ended.
 import { ApiError } from './api.js'
+import { openDialog } from './dialog.js'
 import { h } from './dom.js'
 import { attempt, failure, field } from './form.js'
 import { t } from './i18n.js'
-import { login } from './session.js'
+import { current, login } from './session.js'
 
 /**
  * The heading of a page that stands alone, with the name of the hub it is of.
@@ -33,4 +34,21 @@ export function loginForm(user, done) {
     password.input.focus()
   }
   return { form, focus: () => (user ? password : name).input.focus() }
+}
+
+/**
+ * Returns when somebody has logged in again. If that is somebody else, the page begins anew: it showed what the other may see.
+ * @param {string} user
+ * @returns {Promise<void>}
+ */
+export function ask(user) {
+  return new Promise((resolve) => {
+    const { form, focus } = loginForm(user, () => {
+      dialog.close()
+      if (user && current.get()?.user !== user) location.reload()
+      else resolve()
+    })
+    const dialog = openDialog(t('login.again'), [h('p', { text: t('login.again.text') }), form], { must: true })
+    focus()
+  })
 }

@@ -57,6 +57,6 @@ export async function logout() {
  * @returns {Promise<void>}
  */
 export function expired() {
-  renewal ??= import('./relogin.js').then((dialog) => dialog.ask(current.get()?.user ?? '')).finally(() => { renewal = null })
+  renewal ??= import('./loginform.js').then((dialog) => dialog.ask(current.get()?.user ?? '')).finally(() => { renewal = null })
   return renewal
 }

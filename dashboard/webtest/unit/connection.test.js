@@ -223,6 +223,26 @@ test('paused: what comes waits, and then comes in order', () => {
   assert.equal(phase(), 'live')
 })
 
+test('paused: what is urgent comes all the same', () => {
+  const got = []
+  client.subscribe('/topic/devices/a/commands', {}, (body) => got.push(body.n), true)
+  const s = connect()
+  client.pause()
+  s.say('/topic/devices/a/commands', { n: 1 })
+  assert.deepEqual(got, [1])
+  assert.equal(client.connection.get().paused.count, 0)
+})
+
+test('what is sent goes over the present connection, if that can', async () => {
+  assert.equal(client.send('/app/a', { n: 1 }, 'r'), null, 'there is none')
+  const sent = []
+  const s = connect()
+  assert.equal(client.send('/app/a', { n: 1 }, 'r'), null, 'it can only receive')
+  s.send = async (...args) => { sent.push(args) }
+  await client.send('/app/a', { n: 1 }, 'r')
+  assert.deepEqual(sent, [['/app/a', '{"n":1}', 'r']])
+})
+
 test('paused for too long: the present state is asked for instead', () => {
   const got = []
   client.subscribe('/topic/devices', {}, (body) => got.push(body.n))

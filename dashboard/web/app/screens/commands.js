@@ -74,7 +74,15 @@ export function mount(root, where) {
       waiting.hidden = true
       replace(message, failure(error))
     }
-    timer = setTimeout(() => { if (!document.hidden && !connection.get().paused) void load(false) }, commands.some((c) => isOpen(c.state)) ? soon : later)
+    plan()
+  }
+
+  function plan() {
+    clearTimeout(timer)
+    timer = setTimeout(() => {
+      if (document.hidden || connection.get().paused) plan()
+      else void load(false)
+    }, commands.some((c) => isOpen(c.state)) ? soon : later)
   }
 
   /** @type {Map<string, {text: string, element: HTMLTableRowElement}>} */
@@ -97,7 +105,7 @@ export function mount(root, where) {
   function row(c) {
     const cells = [
       ago(c.created),
-      h('a', { href: `/devices/${encodeURIComponent(c.device)}`, text: c.device }),
+      h('a', { class: 'nowrap', href: `/devices/${encodeURIComponent(c.device)}`, text: c.device }),
       h('span', null, h('strong', { text: c.name }), ' ', argsText(c.args)),
       h('div', null, h('div', { class: 'row' }, commandBadge(c.state), times(c)), h('p', { class: 'hint', text: explanation(c) })),
       h('span', null, c.by, c.from && h('span', { class: 'muted', text: ` ${c.from}` })),
@@ -107,7 +115,7 @@ export function mount(root, where) {
   }
 
   // Own commands are told at once; those of others are seen at the next look.
-  const own = follow('/user/queue/commands', () => void load(false))
+  const own = follow('/user/queue/commands', (body) => { if (body.kind === 'update' && body.commands.length > 0) void load(false) })
   audit?.show(query.device)
   state.value = query.state
   void load(false)
@@ -171,8 +179,8 @@ function auditPanel() {
       next = answer.next ?? 0
       more.hidden = next === 0
       replace(message)
-      replace(body, entries.map((e) => h('tr', null, [dateTime(e.at), e.by, e.from ?? '', e.action,
-        e.device && h('a', { href: `/devices/${encodeURIComponent(e.device)}`, text: e.device }), h('span', { text: e.text ?? '', title: e.command ?? '' }),
+      replace(body, entries.map((e) => h('tr', null, [h('span', { class: 'nowrap', text: dateTime(e.at) }), e.by, e.from ?? '', e.action,
+        e.device && h('a', { class: 'nowrap', href: `/devices/${encodeURIComponent(e.device)}`, text: e.device }), h('span', { text: e.text ?? '', title: e.command ?? '' }),
       ].map((cell, i) => h('td', { dataset: { head: heads[i] ?? '' } }, cell)))))
     } catch (error) {
       if (!ended.signal.aborted && mine === turn) replace(message, failure(error))

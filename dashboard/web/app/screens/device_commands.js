@@ -100,8 +100,7 @@ export function commandsPanel(device) {
     let settled = 0
     for (const c of newest) {
       if (isOpen(c.state) || c.state === 'not_accepted' || ++settled <= kept) continue
-      commands.delete(c.id)
-      items.delete(c.id)
+      forgotten(c.id)
     }
     const shown = newest.filter((c) => commands.has(c.id))
     none.hidden = shown.length > 0
@@ -109,6 +108,12 @@ export function commandsPanel(device) {
     if (wanted.length !== list.childElementCount || wanted.some((e, i) => e !== list.children[i])) list.replaceChildren(...wanted)
     for (const [name, one] of controls) one.mark(shown.find((c) => c.name === name))
     drawKnobs()
+  }
+
+  /** @param {string} id of a command that is not to be seen here any longer */
+  function forgotten(id) {
+    commands.delete(id)
+    items.delete(id)
   }
 
   function drawKnobs() {
@@ -191,7 +196,10 @@ export function commandsPanel(device) {
       if (!await ask({ device, what, present: () => presently(spec.name, args), typed: spec.confirm === 'typed', ttl: ttl_ms, row })) return
     }
     life.value = String(usual) // a long life is for one command
-    await give({ id: crypto.randomUUID(), name: spec.name, args, ttl_ms })
+    // What nobody has confirmed may have arrived: it is the same one that is meant.
+    const text = JSON.stringify(args)
+    const lost = [...orders.values()].find((o) => o.name === spec.name && JSON.stringify(o.args) === text && commands.get(o.id)?.state === 'not_accepted')
+    await give(lost ?? { id: crypto.randomUUID(), name: spec.name, args, ttl_ms })
   }
 
   /**
@@ -268,8 +276,8 @@ export function commandsPanel(device) {
 
   const feed = follow(`/topic/devices/${device}/commands`, (body) => {
     if (body.kind === 'snapshot') {
-      // What is not there any more is settled long ago, or never reached the hub.
-      for (const [id, c] of commands) if (c.number) { commands.delete(id); items.delete(id) }
+      const here = new Set(body.commands.map((/** @type {Command} */ c) => c.id))
+      for (const [id, c] of commands) if (c.number && !here.has(id)) forgotten(id)
       settings.clear()
     }
     for (const c of body.commands ?? []) take(c)
@@ -277,16 +285,19 @@ export function commandsPanel(device) {
       if (s.status === 'cleared') settings.delete(s.channel)
       else settings.set(s.channel, s)
     }
-    known = true
-    draw()
+    if (!known || body.commands?.length || body.settings?.length) {
+      known = true
+      draw()
+    }
   })
   // A refusal comes to whoever has sent it.
   const own = follow('/user/queue/commands', (body) => {
-    for (const c of body.commands ?? [body]) {
+    for (const c of body.commands ?? []) {
       const mine = commands.get(c.id)
-      if (c.state === 'refused' && mine && !mine.number) take({ ...mine, state: 'refused', text: c.text, hint: c.hint, changed: now() })
+      if (c.state !== 'refused' || !mine || mine.number) continue
+      take({ ...mine, state: 'refused', text: c.text, hint: c.hint, changed: now() })
+      draw()
     }
-    draw()
   })
   const unwatch = [connection.subscribe(allow), current.subscribe(allow), row.subscribe(allow)]
 
