@@ -65,6 +65,9 @@ func (f *Feed) watchCommands() (stop func()) {
 		for _, key := range []commandKey{{device: c.Device}, {user: c.By}} {
 			if t := f.commands[key]; t != nil {
 				t.command(&c, f.open())
+				if !c.State.Open() {
+					f.hurryUp()
+				}
 			}
 		}
 	})
@@ -77,6 +80,14 @@ func (f *Feed) watchCommands() (stop func()) {
 		}
 	})
 	return func() { commands(); settings() }
+}
+
+// hurryUp lets the tick under way end early: somebody may be waiting for what has just happened.
+func (f *Feed) hurryUp() {
+	select {
+	case f.hurry <- struct{}{}:
+	default:
+	}
 }
 
 func (f *Feed) newCommandTopic(key commandKey, cut uint64) content {

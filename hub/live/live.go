@@ -28,7 +28,7 @@ type Config struct {
 	Store   *store.Store
 	Logger  *slog.Logger     // nil: slog.Default
 	Now     func() time.Time // wall clock; nil: time.Now
-	Tick    time.Duration    // between two messages to a viewer at least; 0: 250 ms; at most a second
+	Tick    time.Duration    // between two messages to a viewer, which only results of commands shorten; 0: 250 ms; at most a second
 	Version string           // of the hub, as it is shown
 }
 
@@ -48,9 +48,12 @@ type Feed struct {
 
 	unwatchCommands func()
 
-	cut atomic.Uint64 // the last tick that is over
+	cut   atomic.Uint64 // the last tick that is over
+	hurry chan struct{} // capacity 1: the tick under way may end early
 
-	books []entryBooks // scratch of look
+	// owned by beat
+	regular uint64       // ticks that have ended at their time
+	books   []entryBooks // scratch of look
 
 	// guarded by mu
 	mu        sync.Mutex
@@ -93,7 +96,7 @@ func New(c Config) *Feed {
 		store: c.Store, log: c.Logger, now: c.Now, tick: c.Tick, second: uint64(time.Second / c.Tick), version: c.Version,
 		epoch: hex.EncodeToString(epoch[:]), started: Millis(c.Now().UnixMilli()),
 		entries: map[string]*entry{}, topics: map[string]*topic{}, viewers: map[*Viewer]struct{}{},
-		commands: map[commandKey]*commandTopic{},
+		commands: map[commandKey]*commandTopic{}, hurry: make(chan struct{}, 1),
 	}
 	f.unwatchCommands = f.watchCommands()
 	f.sync()
@@ -114,23 +117,40 @@ func (f *Feed) Run(ctx context.Context) error {
 // Epoch names this run of the hub; offsets of another one mean nothing in it.
 func (f *Feed) Epoch() string { return f.epoch }
 
-// beat ends one tick after the other.
+// beat ends one tick after the other. What somebody waits for ends the tick under way early, but not in its first part: so
+// viewers get a bounded number of messages, whatever happens.
 func (f *Feed) beat(ctx context.Context) {
 	ticker := time.NewTicker(f.tick)
 	defer ticker.Stop()
+	early := time.NewTimer(f.tick)
+	defer early.Stop()
+	early.Stop()
+	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-f.hurry:
+			early.Reset(f.tick*2/5 - time.Since(last))
+			continue
 		case <-ticker.C:
+			early.Stop()
 			f.advance()
+		case <-early.C:
+			f.endTick(false)
 		}
+		last = time.Now()
 	}
 }
 
-// advance ends the tick under way and wakes the viewers for whom there is something.
+// advance ends the tick under way at its time.
 func (f *Feed) advance() {
-	second := f.open()%f.second == 0
+	f.regular++
+	f.endTick(f.regular%f.second == 0)
+}
+
+// endTick ends the tick under way and wakes the viewers for whom there is something.
+func (f *Feed) endTick(second bool) {
 	if second {
 		f.sync()
 		f.look()

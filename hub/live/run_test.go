@@ -107,3 +107,52 @@ func TestRun(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The result of a command does not wait for the end of a tick.
+func TestResultsComeEarly(t *testing.T) {
+	s, err := store.Open(store.Options{Dir: t.TempDir(), CommitWindow: 5 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &clock{}
+	c.at.Store(time.Now().UnixMicro())
+	r := &rig{Feed: New(Config{Store: s, Logger: slog.New(slog.DiscardHandler), Tick: time.Second, Now: c.now}), t: t, clock: c, devices: map[string]*testDevice{}}
+	r.add("a")
+	r.device("a")
+	w := r.watcher()
+	w.subscribe("/topic/devices/a/commands")
+	w.one()
+	ctx, cancel := context.WithCancel(t.Context())
+	var tasks sync.WaitGroup
+	tasks.Go(func() { r.beat(ctx) })
+	wake := func() CommandsUpdate {
+		t.Helper()
+		select {
+		case <-w.C():
+		case <-time.After(patience):
+			t.Fatal("nothing comes")
+		}
+		list := w.Take(nil)
+		if len(list) != 1 {
+			t.Fatalf("%d messages", len(list))
+		}
+		return decode[CommandsUpdate](t, list[0].Body)
+	}
+	for n := range uint64(3) {
+		o := r.order("a", "anna")
+		if _, err := r.store.CancelCommand(o.ID, "anna", ""); err != nil {
+			t.Fatal(err)
+		}
+		for u := wake(); len(u.Commands) == 0 || u.Commands[0].Number != n+1; u = wake() {
+		}
+	}
+	cancel()
+	tasks.Wait()
+	if r.regular >= r.cut.Load() {
+		t.Errorf("all %d ticks ended at their time", r.regular)
+	}
+	r.unwatchCommands()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
