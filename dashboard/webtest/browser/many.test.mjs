@@ -25,6 +25,15 @@ test('ten thousand devices are listed, scrolled, searched and sorted', async () 
   await shown(id(1)).waitFor()
   await picture(page, 'ten-thousand')
 
+  await page.mouse.move(600, 500)
+  await page.mouse.wheel(0, 600)
+  await page.waitForFunction(() => scrollY > 0)
+  const scrolled = await page.evaluate(async () => {
+    for (let i = 0; i < 60; i++) await new Promise(requestAnimationFrame)
+    return scrollY
+  })
+  assert.equal(scrolled, 600, 'the list scrolls by itself')
+
   await page.evaluate(() => {
     const scroller = [...document.querySelectorAll('*')].find((e) => e.scrollHeight > 100_000 && e.clientHeight < 2000 && getComputedStyle(e).overflowY !== 'visible') ?? document.scrollingElement
     scroller.scrollTo({ top: scroller.scrollHeight })

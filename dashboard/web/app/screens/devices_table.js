@@ -10,6 +10,7 @@ import { deviceRow, pendingRow } from './devices_row.js'
 export const sorts = ['id', 'state', '-seen', 'seen', 'kind']
 
 const margin = 4 // rows kept ready above and below what is in sight
+const step = 4 // rows by which what is kept ready moves: most frames of a scroll change nothing
 const ahead = 15 // rows asked for above and below
 
 /** Columns: key, and by what the column sorts, at first and when pressed again. @type {[string, string, string][]} */
@@ -44,13 +45,17 @@ export function deviceTable(outside) {
   const mounted = new Map()
   let wanted = -1 // the row that is to be focused once it is there
   let asked = { first: 0, count: 0 }
+  let built = { start: 0, end: 0 } // rows in the document
+  let stale = true // those rows may have to look otherwise than they do
+  let height = 0 // of a row, px, unless stale
   let frame = 0
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer
 
   function rowHeight() {
+    if (!stale) return height
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize)
-    return Math.round(rem * (matchMedia('(max-width: 640px)').matches ? 6.6 : 3))
+    return height = Math.round(rem * (matchMedia('(max-width: 640px)').matches ? 6.6 : 3))
   }
 
   /** The rows in sight. */
@@ -58,14 +63,28 @@ export function deviceTable(outside) {
     const height = rowHeight()
     const top = above.element.getBoundingClientRect().top
     const from = Math.max(0, Math.floor(-top / height))
-    return { from: Math.min(from, Math.max(0, matched - 1)), count: Math.ceil(innerHeight / height) + 1, height }
+    return { from: Math.min(from, Math.max(0, matched - 1)), count: Math.ceil(innerHeight / height) + 1 }
   }
 
   function render() {
     frame = 0
-    const { from, count, height } = sight()
-    const start = paged ? first : Math.max(0, from - margin)
-    const end = paged ? first + order.length : Math.min(matched, from + count + margin)
+    const now = sight()
+    const start = paged ? first : Math.max(0, step * Math.floor((now.from - margin) / step))
+    const end = paged ? first + order.length : Math.min(matched, step * Math.ceil((now.from + now.count + margin) / step))
+    if (stale || start !== built.start || end !== built.end) build(start, end)
+    if (wanted >= 0) focus(wanted)
+    if (!paged) ask(false, now)
+  }
+
+  /**
+   * Puts the rows from start to end into the document.
+   * @param {number} start
+   * @param {number} end
+   */
+  function build(start, end) {
+    const height = rowHeight()
+    stale = false
+    built = { start, end }
     element.style.setProperty('--row', `${height}px`)
     element.setAttribute('aria-rowcount', String(matched + 1))
     above.set(paged ? 0 : start * height)
@@ -91,20 +110,23 @@ export function deviceTable(outside) {
       mounted.delete(key)
     }
     if (held && document.activeElement !== held && held.isConnected) held.focus({ preventScroll: true })
-    if (wanted >= 0) focus(wanted)
-    if (!paged) ask(false)
   }
 
   function soon() {
     if (frame === 0) frame = requestAnimationFrame(render)
   }
 
+  function changed() {
+    stale = true
+    soon()
+  }
+
   /**
    * Asks for the rows around those in sight if they are not on their way.
    * @param {boolean} anyway
+   * @param {{from: number, count: number}} [insight] the rows in sight
    */
-  function ask(anyway) {
-    const { from, count } = sight()
+  function ask(anyway, { from, count } = sight()) {
     const enough = asked.first <= Math.max(0, from - margin) && asked.first + asked.count >= Math.min(matched, from + count + margin)
     if (enough && !anyway) return
     clearTimeout(timer)
@@ -128,7 +150,7 @@ export function deviceTable(outside) {
     const id = order[index - first]
     const shown = id === undefined ? undefined : mounted.get(id)
     wanted = shown ? -1 : index
-    const { height } = sight()
+    const height = rowHeight()
     const y = above.element.getBoundingClientRect().top + scrollY + index * height
     const under = paged ? 0 : 140 // what is fixed at the top
     if (shown) shown.link?.focus({ preventScroll: !paged })
@@ -149,7 +171,7 @@ export function deviceTable(outside) {
   }
 
   addEventListener('scroll', soon, { passive: true })
-  addEventListener('resize', soon)
+  addEventListener('resize', changed)
   document.addEventListener('keydown', key)
   return {
     element,
@@ -170,7 +192,7 @@ export function deviceTable(outside) {
         const kept = new Set(order)
         for (const id of rows.keys()) if (!kept.has(id)) rows.delete(id)
       }
-      soon()
+      changed()
     },
     /** Another search begins; its rows are not those shown. */
     reset() {
@@ -185,13 +207,13 @@ export function deviceTable(outside) {
         if (sorted) th.setAttribute('aria-sort', sorted.startsWith('-') ? 'descending' : 'ascending')
         else th.removeAttribute('aria-sort')
       }
-      soon()
+      changed()
     },
     close() {
       clearTimeout(timer)
       cancelAnimationFrame(frame)
       removeEventListener('scroll', soon)
-      removeEventListener('resize', soon)
+      removeEventListener('resize', changed)
       document.removeEventListener('keydown', key)
       replace(body)
     },
