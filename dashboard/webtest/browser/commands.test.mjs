@@ -190,8 +190,19 @@ test('desired beside reported, until the device has it; a refusal is told', asyn
 
 test('an offline device: queued and said so, kept over a reload, cancelled, expired without being done, and done on return', async () => {
   const page = await open('room-1')
+  // A page that pauses does not see the device go: it looks again before it sends.
+  const paused = await open('room-1')
+  await paused.getByRole('button', { name: 'Pause' }).click()
+  await control(paused, 'set_interval').getByLabel('seconds').fill('2')
+  await send(paused, 'set_interval').click()
+  await paused.getByRole('alertdialog').getByText('Live', { exact: true }).waitFor()
   await sim.stop()
   await connected(page, false)
+  await paused.getByRole('alertdialog').getByRole('button', { name: 'Send' }).click()
+  await paused.getByText('The device has gone or come meanwhile. Look again before you send.').waitFor()
+  await paused.getByText(/will be queued until it reconnects/).waitFor()
+  await paused.getByRole('alertdialog').getByRole('button', { name: 'Cancel' }).click()
+  assert.deepEqual(await records('room-1', 'set_interval'), [])
   const dialog = page.getByRole('alertdialog')
   const press = async (name, ttl) => {
     await page.getByLabel('Valid for').selectOption(String(ttl))
