@@ -255,6 +255,23 @@ test('no answer in time is unknown, and a late one settles it', async () => {
   assert.deepEqual(browser.problems, [])
 })
 
+test('a device that hangs: unknown, to be sent again if that does no harm; the device drops what is too late', async () => {
+  const page = await open('room-2')
+  await page.getByLabel('Valid for').selectOption('10000')
+  sim.child.kill('SIGSTOP')
+  try {
+    await send(page, 'blink').click()
+    await state(page, 'blink', 'Sent')
+    await state(page, 'blink', 'Unknown', 30_000)
+    await sent(page, 'blink').getByRole('button', { name: 'Send again' }).waitFor()
+  } finally {
+    sim.child.kill('SIGCONT')
+  }
+  await state(page, 'blink', 'Expired', 30_000)
+  assert.equal((await records('room-2', 'blink'))[0].state, 'expired')
+  assert.deepEqual(browser.problems, [])
+})
+
 test('a viewer sees everything and can send nothing, whatever the page is made to do', async () => {
   const page = await open('room-1', {}, eve)
   await page.getByText('only operators can send commands').waitFor()
