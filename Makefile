@@ -102,3 +102,23 @@ install:
 uninstall:
 	rm -f '$(DESTDIR)$(PREFIX)/bin/telemetry-hub' '$(DESTDIR)/etc/sysusers.d/telemetry-hub.conf' \
 		'$(DESTDIR)/etc/systemd/system/telemetry-hub.service'
+
+# Measurements of the page, with Chromium and Node 20 or later. They take minutes, are only as good as the machine is idle,
+# and print what they measured; dashboard/webtest/bench/*.mjs says how, and takes other sizes.
+BENCH := cd dashboard/webtest && { test -d node_modules || npm ci --silent; } && node bench
+
+# From a frame's arrival at the hub to its changed text, with 200 devices at 1 Hz; and a new browser's first paint.
+.PHONY: bench-latency
+bench-latency: build
+	$(BENCH)/latency.mjs
+	$(BENCH)/paint.mjs
+
+# What a browser receives and needs while it scrolls through 10,000 devices at 0.2 frames/s, for ten minutes.
+.PHONY: bench-fleet
+bench-fleet: build
+	ulimit -n $$(ulimit -Hn); $(BENCH)/fleet.mjs
+
+# What 200 viewers, 20 of whom never read, change for 1,000 devices: ingest rate, acks, the hub's CPU and memory.
+.PHONY: bench-viewers
+bench-viewers: build
+	ulimit -n $$(ulimit -Hn); $(BENCH)/viewers.mjs

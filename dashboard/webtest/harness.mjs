@@ -11,7 +11,7 @@ import { promisify } from 'node:util'
 import { chromium } from 'playwright-core'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const programs = {
+export const programs = {
   hub: process.env.TELEMETRY_HUB ?? path.join(root, 'bin/telemetry-hub'),
   sim: process.env.FIRMWARE_SIM ?? path.join(root, 'bin/firmware-sim'),
   chromium: process.env.CHROMIUM ?? '/usr/bin/chromium',
