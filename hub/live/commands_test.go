@@ -264,6 +264,9 @@ func TestHeldCommands(t *testing.T) {
 	if topic.lost == 0 || topic.covers(topic.lost-1) {
 		t.Errorf("lost %d", topic.lost)
 	}
+	if few := (&commandTopic{feed: r.Feed, lost: 7}); few.covers(6) || !few.covers(7) {
+		t.Error("who has not seen what was dropped needs a snapshot")
+	}
 	for n := uint64(6000); n < 9000; n++ {
 		topic.command(&store.Command{Number: n, Device: "a", State: store.CommandQueued}, n)
 		if len(topic.commands) > heldCommands {
