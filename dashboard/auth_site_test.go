@@ -114,7 +114,6 @@ type caller struct {
 	client *http.Client
 	cookie string      // "" or the session's secret, kept like a browser does
 	header http.Header // sent with every request
-	from   string      // local address of the connections
 }
 
 func (s *site) caller() *caller { return s.callerFrom("127.0.0.1") }

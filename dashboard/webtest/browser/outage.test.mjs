@@ -32,15 +32,14 @@ test('a killed hub makes the page look stale, and its return fills the gap', asy
   await page.getByText(/Live again/).first().waitFor({ timeout: 60_000 })
   await picture(page, 'hub-back')
   await page.getByText(/Not live — reconnecting/).first().waitFor({ state: 'hidden' })
-  // Every second has its reading: what was measured while the hub was gone has been sent since, and loaded.
-  const times = await until('the gap is filled', async () => {
+  // Every second has its reading: what was measured while the hub was gone has been sent since, and can be loaded.
+  await until('the gap is filled', async () => {
     const { channels, error } = await page.evaluate(async (from) => (await fetch(`/api/v1/devices/room-1/readings?from=${from}&to=${Date.now()}&channel=temperature&points=600`)).json(), killed - 5000)
     assert.equal(error, undefined)
-    const t = channels[0]?.t ?? []
-    return t.at(-1) > killed + 5000 && t
+    const times = channels[0]?.t ?? []
+    const widest = Math.max(...times.slice(1).map((t, i) => t - times[i]))
+    return times.at(-1) > killed + 5000 && widest < 3000
   }, 60_000)
-  const widest = Math.max(...times.slice(1).map((t, i) => t - times[i]))
-  assert.ok(widest < 3000, `the history has a hole of ${widest} ms`)
   assert.deepEqual(browser.problems, [])
 })
 
