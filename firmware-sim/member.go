@@ -51,6 +51,7 @@ func newMember(c memberConfig) (*member, error) {
 		profile: c.profile,
 		frame:   newFrame(c.profile.Schema, 1),
 	}
+	m.controls = begin()
 	m.generate = c.profile.start(rng, &m.controls)
 	m.config = client.Config{
 		URL:       c.target.URL,

@@ -59,6 +59,9 @@ type controls struct {
 	setpoint float64 // °C, in steps of 0.1; 0: the heating is off
 }
 
+// begin is how a device's controls are when it has started.
+func begin() controls { return controls{setpoint: 20} }
+
 // obey carries out a command.
 func (m *member) obey(ctx context.Context, cmd device.Command) device.Result {
 	switch cmd.Name {
@@ -167,6 +170,6 @@ func (m *member) reboot() error {
 		return err
 	}
 	m.down = false
-	m.controls = controls{}
+	m.controls = begin()
 	return m.boot(time.Now())
 }
