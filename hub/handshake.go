@@ -25,21 +25,23 @@ const cookieName = "device_token"
 // Handler serves device.Path to devices, and any other path to people and programs, over HTTP/1.1.
 func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc(device.Path, h.serveDevice)
-	mux.HandleFunc("/", h.serveOther)
+	mux.Handle(device.Path, bodyWithin(h.limits.HandshakeTimeout, http.HandlerFunc(h.serveDevice)))
+	mux.Handle("/", bodyWithin(bodyTimeout, h.other))
 	return mux
 }
 
-// bodyTimeout is how long a request may take to send its body.
+// bodyTimeout is how long a request that is not a device's may take to send its body.
 const bodyTimeout = 30 * time.Second
 
-// serveOther serves what is not for devices.
-func (h *Hub) serveOther(w http.ResponseWriter, r *http.Request) {
-	if r.ContentLength != 0 {
-		// Only requests with a body: the deadline would end the others while they are being answered.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-	}
-	h.other.ServeHTTP(w, r)
+// bodyWithin ends connections whose request has a body that does not come in time: net/http waits without end even for one that the
+// handler leaves unread. Requests without a body get no deadline: it would end them while they are being answered.
+func bodyWithin(limit time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func nothingElse(w http.ResponseWriter, _ *http.Request) {

@@ -131,6 +131,11 @@ func TestSlowHandshakesEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	rawGone(t, headers)
+	body := r.dialTLS()
+	if _, err := body.Write([]byte("GET /v1/device HTTP/1.1\r\nHost: hub\r\nContent-Length: 100\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	rawGone(t, body)
 }
 
 // stalled is a connection whose reader stops in the middle of the TLS handshake.
