@@ -43,12 +43,18 @@ func (s *subscription) full() bool { return len(s.unacked) >= maxUnacked }
 func (c *liveConn) subscribe(f *stomp.Frame) error {
 	id, hasID := f.Headers.Get("id")
 	destination, ok := f.Headers.Get("destination")
-	if !hasID || !ok || len(destination) > maxDestination {
-		return wrong("SUBSCRIBE needs an id, and a destination of at most %d bytes", maxDestination)
+	if !hasID || !ok || len(id) > maxDestination || len(destination) > maxDestination {
+		return wrong("SUBSCRIBE needs an id and a destination of at most %d bytes", maxDestination)
 	}
 	s := &subscription{id: id, destination: destination, ack: "auto", params: map[string]string{}}
-	for _, h := range slices.Backward(f.Headers) {
-		s.params[h.Name] = h.Value // the first one stays
+	for _, name := range []string{"q", "state", "label", "sort", "first", "count", "epoch", "offset"} { // others must not stay in memory
+		value, ok := f.Headers.Get(name)
+		if len(value) > maxParameter {
+			return wrong("%s may have at most %d bytes", name, maxParameter)
+		}
+		if ok {
+			s.params[name] = value
+		}
 	}
 	if ack, ok := f.Headers.Get("ack"); ok {
 		s.ack = ack

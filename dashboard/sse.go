@@ -118,6 +118,9 @@ func (s *eventStream) run(gone <-chan struct{}) error {
 			updates = s.feed.Take(updates[:0])
 			for i := range updates {
 				s.update(&updates[i], i == len(updates)-1)
+				if err := s.flush(); err != nil { // each at once: they may be large
+					return err
+				}
 			}
 			clear(updates) // the bodies may be large
 		}
