@@ -100,7 +100,7 @@ func positionOf(params map[string]string) (*live.Position, error) {
 
 // subscribeText is what the client is told of an error of the feed.
 func subscribeText(err error) string {
-	if errors.Is(err, live.ErrNoTopic) || errors.Is(err, live.ErrBadList) {
+	if errors.Is(err, live.ErrNoTopic) || errors.Is(err, live.ErrBadList) || errors.Is(err, live.ErrTooManyLists) {
 		return err.Error()
 	}
 	return "the subscription failed"

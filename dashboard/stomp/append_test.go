@@ -104,3 +104,10 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Transactions are bounded by it: headers must not be had for nothing.
+func TestSizeCountsShortHeaders(t *testing.T) {
+	if n := (&Frame{Command: Send, Headers: make(Headers, 64)}).Size(); n < 64*32 {
+		t.Errorf("64 empty headers take %d bytes", n)
+	}
+}

@@ -63,9 +63,10 @@ type Frame struct {
 
 // Size is how many bytes the frame holds in memory, roughly.
 func (f *Frame) Size() int {
+	const header = 32 // bytes of a Header itself
 	n := len(f.Command) + len(f.Body)
 	for i := range f.Headers {
-		n += len(f.Headers[i].Name) + len(f.Headers[i].Value)
+		n += header + len(f.Headers[i].Name) + len(f.Headers[i].Value)
 	}
 	return n
 }

@@ -2,6 +2,7 @@ package live
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 )
@@ -11,7 +12,11 @@ var (
 	ErrDuplicate      = errors.New("there is a subscription with this id already")
 	ErrNoSubscription = errors.New("there is no subscription with this id")
 	ErrClosed         = errors.New("the viewer is closed")
+	ErrTooManyLists   = fmt.Errorf("a viewer may have at most %d lists of devices", maxLists)
 )
+
+// maxLists is how many subscriptions to /topic/devices a viewer may have: each list is put in order anew every second.
+const maxLists = 16
 
 // Position says up to where somebody has seen a topic, as told by an Update.
 type Position struct {
@@ -87,7 +92,7 @@ func (v *Viewer) signal() {
 }
 
 // Subscribe adds a subscription; what it brings, Take returns, the first at once. With a position it goes on from there if it
-// can. Errors are ErrDuplicate, ErrClosed, or wrap ErrNoTopic or ErrBadList.
+// can. Errors are ErrDuplicate, ErrTooManyLists, ErrClosed, or wrap ErrNoTopic or ErrBadList.
 func (v *Viewer) Subscribe(id, destination string, params map[string]string, resume *Position) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -96,6 +101,9 @@ func (v *Viewer) Subscribe(id, destination string, params map[string]string, res
 	}
 	if v.index(id) >= 0 {
 		return ErrDuplicate
+	}
+	if destination == listDestination && v.lists() >= maxLists {
+		return ErrTooManyLists
 	}
 	t, err := v.feed.join(v.user, destination, params)
 	if err != nil {
@@ -109,6 +117,16 @@ func (v *Viewer) Subscribe(id, destination string, params map[string]string, res
 	v.subs = append(v.subs, s)
 	v.signal()
 	return nil
+}
+
+// lists is how many lists of devices there are among the subscriptions.
+func (v *Viewer) lists() (n int) {
+	for _, s := range v.subs {
+		if s.destination == listDestination {
+			n++
+		}
+	}
+	return n
 }
 
 func (v *Viewer) index(id string) int {

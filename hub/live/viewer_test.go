@@ -349,3 +349,26 @@ func TestSubscriptions(t *testing.T) {
 		t.Errorf("%d topics are left", n)
 	}
 }
+
+// Each list costs work every second, whoever looks at it: one viewer must not make much of it.
+func TestListsOfAViewerAreBounded(t *testing.T) {
+	r := newRig(t)
+	w := r.watcher()
+	for i := range maxLists {
+		if err := w.Subscribe(fmt.Sprint(i), "/topic/devices", map[string]string{"first": fmt.Sprint(i)}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Subscribe("more", "/topic/devices", nil, nil); err != ErrTooManyLists {
+		t.Error(err)
+	}
+	if err := w.Subscribe("hub", "/topic/hub", nil, nil); err != nil {
+		t.Error(err)
+	}
+	if err := w.Unsubscribe("0"); err != nil {
+		t.Error(err)
+	}
+	if err := w.Subscribe("more", "/topic/devices", nil, nil); err != nil {
+		t.Error(err)
+	}
+}
