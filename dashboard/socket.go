@@ -55,12 +55,15 @@ func (d *Dashboard) socketRoutes() {
 	d.room = newRoom(defaultRoomLimits)
 	began := time.Now()
 	d.elapsed = func() time.Duration { return time.Since(began) }
-	d.upgrader = socket.NewUpgrader(socket.Options{
-		Protocol: liveProtocol, MaxReceived: maxReceived, MaxSent: maxSent, UTF8: true,
-		WriteTimeout: d.livePace.write, Elapsed: d.elapsed,
-	})
+	d.upgrader = newLiveUpgrader(d.livePace, d.elapsed)
 	d.mux.HandleFunc("GET /v1/live", d.serveLive)
 	d.mux.HandleFunc("GET /v1/events", d.serveEvents)
+}
+
+func newLiveUpgrader(p livePace, elapsed func() time.Duration) *socket.Upgrader {
+	return socket.NewUpgrader(socket.Options{
+		Protocol: liveProtocol, MaxReceived: maxReceived, MaxSent: maxSent, UTF8: true, WriteTimeout: p.write, Elapsed: elapsed,
+	})
 }
 
 // serveLive opens a STOMP connection. Who comes without credentials may still send them with CONNECT.
