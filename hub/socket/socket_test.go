@@ -274,14 +274,14 @@ func TestNothingIsSentAfterClose(t *testing.T) {
 // A peer that reads slowly gets a long message whole, even if that takes longer than the write timeout.
 func TestSlowPeerGetsALongMessage(t *testing.T) {
 	const size = 6 << 20 // more than the kernel holds
-	s := newServer(t, Options{WriteTimeout: time.Second}, func(c *Conn, _ bool, b []byte) {
+	s := newServer(t, Options{WriteTimeout: 2 * time.Second}, func(c *Conn, _ bool, b []byte) {
 		_ = c.Send(true, make([]byte, size/2), make([]byte, size/2))
 	})
 	p, _ := s.dial("")
 	_ = p.conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 	p.write(frame(0x81, []byte("x")))
 	began := time.Now()
-	got, pause := 0, time.NewTicker(30*time.Millisecond)
+	got, pause := 0, time.NewTicker(40*time.Millisecond)
 	defer pause.Stop()
 	b := make([]byte, 64<<10)
 	for got < size {
