@@ -51,20 +51,22 @@ func (c *handler) users(w http.ResponseWriter, _ *http.Request) { answer(w, c.st
 func (c *handler) addUser(w http.ResponseWriter, r *http.Request) {
 	var u NewUser
 	if readAccount(w, r, &u) {
-		done(w, c.store.AddUser(u.Name, u.Password, u.Role))
+		c.done(w, r, c.store.AddUser(u.Name, u.Password, u.Role), "user added", store.UserName(u.Name)+", "+string(u.Role))
 	}
 }
 
 func (c *handler) setPassword(w http.ResponseWriter, r *http.Request) {
 	var p newPassword
 	if readAccount(w, r, &p) {
-		done(w, c.store.SetPassword(r.PathValue("name"), p.Password))
+		name := r.PathValue("name")
+		c.done(w, r, c.store.SetPassword(name, p.Password), "user password set", store.UserName(name))
 	}
 }
 
 // removeUser removes the last admin, too: whoever has the machine can make another.
 func (c *handler) removeUser(w http.ResponseWriter, r *http.Request) {
-	done(w, c.store.RemoveUser(r.PathValue("name"), true))
+	name := r.PathValue("name")
+	c.done(w, r, c.store.RemoveUser(name, true), "user removed", store.UserName(name))
 }
 
 func (c *handler) apiKeys(w http.ResponseWriter, _ *http.Request) { answer(w, c.store.APIKeys()) }
@@ -79,11 +81,13 @@ func (c *handler) addAPIKey(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
+	c.auditAccount(r, "API key added", k.Name+", "+string(k.Role))
 	answer(w, MadeAPIKey{Name: k.Name, Key: key})
 }
 
 func (c *handler) removeAPIKey(w http.ResponseWriter, r *http.Request) {
-	done(w, c.store.RemoveAPIKey(r.PathValue("name")))
+	name := r.PathValue("name")
+	c.done(w, r, c.store.RemoveAPIKey(name), "API key removed", name)
 }
 
 func readAccount(w http.ResponseWriter, r *http.Request, v any) bool {
@@ -94,12 +98,19 @@ func readAccount(w http.ResponseWriter, r *http.Request, v any) bool {
 	return err == nil
 }
 
-// done answers a change that has no result.
-func done(w http.ResponseWriter, err error) {
+// auditAccount enters what was done to a user or a key.
+func (c *handler) auditAccount(r *http.Request, action, text string) {
+	by, from := callerOf(r)
+	_ = c.store.Audit(store.AuditEntry{By: by, From: from, Action: action, Text: text}) // the store raises an alarm
+}
+
+// done answers a change that has no result, and enters it into the audit trail.
+func (c *handler) done(w http.ResponseWriter, r *http.Request, err error, action, text string) {
 	if err != nil {
 		fail(w, err)
 		return
 	}
+	c.auditAccount(r, action, text)
 	w.WriteHeader(http.StatusNoContent)
 }
 

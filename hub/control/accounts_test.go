@@ -50,6 +50,26 @@ func TestUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, c.RemoveUser(ctx, "kim@example.com"), http.StatusNotFound, "no such user", "user list")
+	wantTrail(t, st, "user added kim@example.com, admin", "user password set kim@example.com", "user removed kim@example.com")
+}
+
+// wantTrail checks the audit trail, the oldest entry first.
+func wantTrail(t *testing.T, st *store.Store, want ...string) {
+	t.Helper()
+	entries, err := st.AuditTrail(store.AuditFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range slices.Backward(entries) {
+		if e.From != "command line" || e.By == "" {
+			t.Errorf("%s is by %q from %q", e.Action, e.By, e.From)
+		}
+		got = append(got, e.Action+" "+e.Text)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the audit trail has %q, want %q", got, want)
+	}
 }
 
 func TestAPIKeys(t *testing.T) {
