@@ -88,11 +88,6 @@ page: build
 	cd dashboard/webtest && node --test unit/*.test.js
 	cd dashboard/webtest && node --test browser/*.test.mjs
 
-# From a click that sends a command to its result on the page, through browser, hub and device.
-.PHONY: bench-commands
-bench-commands: build
-	$(BENCH)/commands.mjs
-
 .PHONY: install
 install:
 	@test -x bin/telemetry-hub || { echo "error: make build comes first, as an ordinary user" >&2; exit 1; }
@@ -127,3 +122,8 @@ bench-fleet: build
 .PHONY: bench-viewers
 bench-viewers: build
 	ulimit -n $$(ulimit -Hn); $(BENCH)/viewers.mjs
+
+# From a click that sends a command to its result on the page, through browser, hub and device.
+.PHONY: bench-commands
+bench-commands: build
+	$(BENCH)/commands.mjs

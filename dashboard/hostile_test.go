@@ -52,7 +52,6 @@ type onceWriter struct {
 	stream *eventStream
 	most   int // bytes that waited in the stream's buffer
 	wrote  int
-	enough chan struct{}
 }
 
 func (w *onceWriter) Write(b []byte) (int, error) {
