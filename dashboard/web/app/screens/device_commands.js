@@ -241,7 +241,10 @@ export function commandsPanel(device) {
     }
     if (!await ask({ device, what: `${channel.name} = ${valueText(value, unit)}`, present, typed: false, ttl: 0, row })) return
     try {
-      settings.set(channel.name, await put(`${path}/settings/${encodeURIComponent(channel.name)}`, { value }))
+      const answer = await put(`${path}/settings/${encodeURIComponent(channel.name)}`, { value })
+      const told = settings.get(channel.name)
+      if (told && (told.set ?? 0) >= answer.set) return // what became of it is known already
+      settings.set(channel.name, answer)
       drawKnobs()
     } catch (error) {
       complain(error)
