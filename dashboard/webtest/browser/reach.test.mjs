@@ -58,6 +58,7 @@ test('the keyboard alone leads from the login to a device and through its chart'
   await page.getByRole('heading', { name: 'Overview' }).waitFor()
   await page.keyboard.press('g')
   await page.keyboard.press('d')
+  await page.getByRole('searchbox').waitFor() // the overview has links to the devices, too
   await page.getByRole('link', { name: 'room-1' }).waitFor()
   await page.keyboard.press('/')
   await page.keyboard.type('room-2')
