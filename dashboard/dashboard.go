@@ -4,7 +4,6 @@ package dashboard
 
 import (
 	"context"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"time"
@@ -69,11 +68,8 @@ func New(c Config) (*Dashboard, error) {
 		waits: make(places, maxWaits), commanders: newThrottle(c.Now),
 	}
 	d.ending, d.end = context.WithCancel(context.Background())
-	files, err := fs.Sub(webFiles, "web")
-	if err != nil {
-		return nil, err
-	}
-	if d.page, err = newPage(files); err != nil {
+	var err error
+	if d.page, err = embedded(); err != nil {
 		return nil, err
 	}
 	d.pageRoutes()

@@ -14,6 +14,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/andybalholm/brotli"
 	"github.com/tdewolff/minify/v2"
@@ -51,6 +52,16 @@ type asset struct {
 	brotli    []byte // RFC 7932; nil if that saves nothing
 	gzip      []byte // likewise
 }
+
+// embedded is the page of this program. Compressing it takes a while on a small machine, and longer under the race detector:
+// it is done once.
+var embedded = sync.OnceValues(func() (*page, error) {
+	files, err := fs.Sub(webFiles, "web")
+	if err != nil {
+		return nil, err
+	}
+	return newPage(files)
+})
 
 func newPage(files fs.FS) (*page, error) {
 	p := &page{assets: map[string]asset{}}

@@ -35,7 +35,7 @@ func pageFiles(t *testing.T) fs.FS {
 // Every screen is counted with all it imports, the larger language, all styles and both libraries.
 func TestPageIsSmall(t *testing.T) {
 	files := pageFiles(t)
-	p, err := newPage(files)
+	p, err := embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
