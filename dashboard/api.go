@@ -98,13 +98,17 @@ type eventsAnswer struct {
 
 func (d *Dashboard) serveHubEvents(w http.ResponseWriter, r *http.Request, _ store.Identity) {
 	q := readQuery(r)
-	device, after := q.text("device"), q.number("after", 0, 0, 1<<53)
+	device, after := q.text("device"), q.number("after", -1, 0, 1<<53)
 	limit := q.number("limit", defaultEvents, 1, maxEvents)
 	if err := q.end(); err != nil {
 		d.failed(w, err)
 		return
 	}
-	answer(w, http.StatusOK, eventsAnswer{d.feed.Epoch(), d.feed.Events(device, uint64(after), int(limit))})
+	events := d.feed.Events(device, int(limit))
+	if after >= 0 {
+		events = d.feed.EventsAfter(device, uint64(after), int(limit))
+	}
+	answer(w, http.StatusOK, eventsAnswer{d.feed.Epoch(), events})
 }
 
 // noQuery answers with an error, and returns false, if the request has parameters.

@@ -18,7 +18,7 @@ import (
 func (r *rig) events(id string, kinds ...string) (list []live.Event) {
 	r.t.Helper()
 	eventually(r.t, fmt.Sprintf("%q has the events %v", id, kinds), func() bool {
-		list = r.feed.Events(id, 0, len(kinds))
+		list = r.feed.Events(id, len(kinds))
 		for i := range list {
 			if list[i].Kind != kinds[i] {
 				return false

@@ -147,13 +147,22 @@ func (l *eventLog) settle(f *Feed, now int64) {
 	}
 }
 
-// Events returns the newest events with a number above after, at most limit, newest first; of one device, or of all and of
-// the hub itself for "".
-func (f *Feed) Events(device string, after uint64, limit int) []Event {
+// Events returns the newest events, at most limit, newest first; of one device, or of all and of the hub itself for "".
+func (f *Feed) Events(device string, limit int) []Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.eventsLocked(limit, func(e *notedEvent) bool { return device == "" || e.Device == device },
+		func(*notedEvent) bool { return true })
+}
+
+// EventsAfter returns the oldest events with a number above after, at most limit, newest first: who asks again with the highest
+// number that came misses nothing that is still remembered.
+func (f *Feed) EventsAfter(device string, after uint64, limit int) []Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.eventsLocked(maxEvents+maxStrangers, func(e *notedEvent) bool { return device == "" || e.Device == device },
 		func(e *notedEvent) bool { return e.Number > after })
+	return all[max(0, len(all)-limit):]
 }
 
 // eventsBetween returns the newest events of the ticks after since up to cut.

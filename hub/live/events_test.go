@@ -18,7 +18,7 @@ func TestRefusals(t *testing.T) {
 	r.Refused("192.0.2.1:1", "", "429: too often")
 	r.TLSFailed("[2001:db8::1]:5", "remote error: tls: unknown certificate authority")
 	list := func() (texts []string) {
-		for _, e := range r.Events("", 0, 100) {
+		for _, e := range r.Events("", 100) {
 			texts = append(texts, e.Kind+" "+e.Address+" "+e.Text)
 		}
 		return texts
@@ -61,10 +61,10 @@ func TestStrangersDoNotFlood(t *testing.T) {
 	if n := len(r.events.repeats); n > maxStrangely {
 		t.Errorf("%d repeats", n)
 	}
-	if got := r.Events("a", 0, 10); len(got) != 1 || got[0].Kind != "connected" {
+	if got := r.Events("a", 10); len(got) != 1 || got[0].Kind != "connected" {
 		t.Errorf("%+v", got)
 	}
-	if got := r.Events("", 0, 1); len(got) != 1 || got[0].Text != fmt.Sprintf("too much to tell: %d events", 2000-maxStrangely) {
+	if got := r.Events("", 1); len(got) != 1 || got[0].Text != fmt.Sprintf("too much to tell: %d events", 2000-maxStrangely) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -78,14 +78,22 @@ func TestEventsAreBounded(t *testing.T) {
 	if n := len(r.events.known.events); n != maxEvents {
 		t.Errorf("%d events", n)
 	}
-	all := r.Events("", 0, 10_000)
+	all := r.Events("", 10_000)
 	if len(all) != maxEvents || all[0].Text != "2999" || all[0].Number != all[1].Number+1 || all[len(all)-1].Number != all[0].Number-maxEvents+1 {
 		t.Errorf("%d, %+v", len(all), all[0])
 	}
-	if got := r.Events("", all[3].Number, 10); len(got) != 3 || got[2].Number != all[2].Number {
+	if got := r.EventsAfter("", all[3].Number, 10); len(got) != 3 || got[2].Number != all[2].Number {
 		t.Errorf("%+v", got)
 	}
-	if got := r.Events("b", 0, 10); got == nil || len(got) != 0 {
+	// Who asks for what follows gets all of it, page by page.
+	for after, pages := all[maxEvents-1].Number, 0; after < all[0].Number; pages++ {
+		got := r.EventsAfter("", after, 1000)
+		if len(got) == 0 || got[len(got)-1].Number != after+1 || pages > maxEvents/1000 {
+			t.Fatalf("behind %d come %d events: %+v", after, len(got), got)
+		}
+		after = got[0].Number
+	}
+	if got := r.Events("b", 10); got == nil || len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -105,9 +113,9 @@ func TestRejectsAreCounted(t *testing.T) {
 	if err := d.in.Boot(t.Context(), 5, 0); err != nil {
 		t.Fatal(err)
 	}
-	r.eventually("the second boot is known", func() bool { e := r.Events("a", 0, 1); return len(e) == 1 && e[0].Kind == "boot" })
+	r.eventually("the second boot is known", func() bool { e := r.Events("a", 1); return len(e) == 1 && e[0].Kind == "boot" })
 	r.pass(11 * time.Second)
-	got := r.Events("a", 0, 10)
+	got := r.Events("a", 10)
 	if len(got) != 3 || got[0].Text != "malformed: 99 (99 more in 10 s)" || got[1].Text != "boot 5" || got[2].Text != "malformed: 0" {
 		t.Errorf("%+v", got)
 	}
@@ -120,7 +128,7 @@ func TestAlarmsAreEvents(t *testing.T) {
 	r.compareAlarms([]store.Alarm{{Since: r.clock.now(), Text: "the disk is very full"}}, r.micros())
 	r.mu.Unlock()
 	r.ticks(4) // the store has none
-	got := r.Events("", 0, 10)
+	got := r.Events("", 10)
 	if len(got) != 2 || got[0].Text != "over: the disk is very full" || got[1].Text != "the disk is full" || got[0].Kind != "alarm" {
 		t.Errorf("%+v", got)
 	}

@@ -32,7 +32,7 @@ func (h *hubTopic) body(since, cut uint64, snapshot bool) []byte {
 // Hub returns the state of the hub, with its newest events.
 func (f *Feed) Hub() HubState {
 	state := f.hubState()
-	state.Events = f.Events("", 0, hubEvents)
+	state.Events = f.Events("", hubEvents)
 	return state
 }
 

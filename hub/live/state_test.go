@@ -73,7 +73,7 @@ func TestOrderlyReconnects(t *testing.T) {
 	r.pass(5 * time.Second)
 	r.is("a", StateStale)
 	var kinds []string
-	for _, e := range r.Events("a", 0, 10) {
+	for _, e := range r.Events("a", 10) {
 		kinds = append(kinds, e.Kind)
 	}
 	if want := []string{"replaced", "connected", "disconnected", "connected"}; !equal(kinds, want) {
