@@ -67,7 +67,7 @@ type auditAnswer struct {
 func (d *Dashboard) serveAudit(w http.ResponseWriter, r *http.Request, _ store.Identity) {
 	q := readQuery(r)
 	f := store.AuditFilter{
-		Device: q.text("device"), Since: q.moment("since"), After: uint64(q.number("after", 0, 0, 1<<53)),
+		Device: q.text("device"), Since: q.moment("since", d.now()), After: uint64(q.number("after", 0, 0, 1<<53)),
 		Before: uint64(q.number("before", 0, 0, 1<<53)), Limit: int(q.number("limit", defaultAudit, 1, maxAudit)),
 	}
 	if err := q.end(); err != nil {

@@ -146,7 +146,7 @@ type commandsAnswer struct {
 func (d *Dashboard) serveCommands(w http.ResponseWriter, r *http.Request, _ store.Identity) {
 	q := readQuery(r)
 	f := store.CommandFilter{
-		Device: q.text("device"), Since: q.moment("since"), Before: uint64(q.number("before", 0, 0, 1<<53)),
+		Device: q.text("device"), Since: q.moment("since", d.now()), Before: uint64(q.number("before", 0, 0, 1<<53)),
 		Limit: int(q.number("limit", defaultCommands, 1, maxCommandList)),
 	}
 	states := store.CommandStates()

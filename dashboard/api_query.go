@@ -77,14 +77,22 @@ func (q *query) number(name string, fallback, least, most int64) int64 {
 	return n
 }
 
+// leastMillis is the lowest number but 0 that is taken for ms since 1970. Those below are times up to 1973, and as seconds up to
+// the year 5138. Who means those years writes RFC 3339; a hub whose own clock is there takes them.
+const leastMillis = 100_000_000_000
+
 // moment returns a time given in ms since 1970 or as RFC 3339, or zero if it is not given.
-func (q *query) moment(name string) time.Time {
+func (q *query) moment(name string, now time.Time) time.Time {
 	text := q.text(name)
 	if text == "" {
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if n, notNumber := strconv.ParseInt(text, 10, 64); notNumber == nil {
+		if 0 < n && n < leastMillis && now.UnixMilli() >= leastMillis {
+			q.bad("%s is in ms since 1970, and %d looks like seconds: write %d000, or %s", name, n, n, time.Unix(n, 0).UTC().Format(time.RFC3339))
+			return time.Time{}
+		}
 		t, err = time.UnixMilli(n).UTC(), nil
 	}
 	if err != nil || t.Before(time.Unix(0, 0)) || t.After(lastMoment) {

@@ -75,7 +75,7 @@ func (d *Dashboard) serveReadings(w http.ResponseWriter, r *http.Request, _ stor
 		return
 	}
 	q := readQuery(r)
-	from, to, wanted := q.moment("from"), q.moment("to"), q.texts("channel", device.MaxChannels)
+	from, to, wanted := q.moment("from", d.now()), q.moment("to", d.now()), q.texts("channel", device.MaxChannels)
 	raw := false
 	switch q.text("format") {
 	case "csv":
@@ -101,14 +101,18 @@ func (d *Dashboard) serveReadings(w http.ResponseWriter, r *http.Request, _ stor
 		d.failed(w, err)
 		return
 	}
-	channels, err := d.choose(dev.ID, wanted, raw)
+	schema, ok := d.store.DeviceSchema(dev.ID)
+	if !ok {
+		schema = &device.Schema{}
+	}
+	channels, err := choose(dev.ID, schema, wanted, raw)
 	switch {
 	case err != nil:
 		fail(w, http.StatusNotFound, err.Error(), "GET /api/v1/devices/"+dev.ID+" shows its channels")
 	case raw:
 		d.download(w, r, history.Query{Device: dev.ID, From: from, To: to}, channels)
 	default:
-		d.sumUp(w, r, history.DecimateQuery{Device: dev.ID, Channels: channels, From: from, To: to, Step: stepOf(to.Sub(from), points)})
+		d.sumUp(w, r, history.DecimateQuery{Device: dev.ID, Channels: channels, From: from, To: to, Step: stepOf(to.Sub(from), points), Present: schema})
 	}
 }
 
@@ -120,11 +124,7 @@ func stepOf(window time.Duration, points int64) time.Duration {
 
 // choose returns the channels that are wanted, by number or name, of those the device has announced; all of them for none. An
 // earlier schema may have had other names: with any, these are taken as they are.
-func (d *Dashboard) choose(id string, wanted []string, any bool) (channels []*device.Channel, err error) {
-	schema, ok := d.store.DeviceSchema(id)
-	if !ok {
-		schema = &device.Schema{}
-	}
+func choose(id string, schema *device.Schema, wanted []string, any bool) (channels []*device.Channel, err error) {
 	taken := map[string]bool{}
 	for _, name := range wanted {
 		ch := find(schema, name)

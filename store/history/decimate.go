@@ -28,6 +28,7 @@ type DecimateQuery struct {
 	To       time.Time         // first time no longer wanted
 	Step     time.Duration     // length of a bucket; buckets begin at its multiples since 1970
 	Expected time.Duration     // between two samples, as the device says; 0: it does not
+	Present  *device.Schema    // what the device has now, wanted or not, is nothing else it measured; nil: not known
 }
 
 // Decimated is a stretch of a device's history, summed up.
@@ -137,6 +138,7 @@ type decimation struct {
 	series   []series
 	byName   map[seriesKey]int // index in series
 	others   map[seriesKey]*Other
+	present  map[seriesKey]bool // no others, although not wanted
 	coverage coverage
 
 	// of the block at hand
@@ -160,7 +162,7 @@ func newDecimation(q DecimateQuery) (*decimation, error) {
 	}
 	d := &decimation{
 		query: q, bounds: b, step: step, origin: floor(b.low, step),
-		byName: map[seriesKey]int{}, others: map[seriesKey]*Other{}, coverage: newCoverage(q.Expected),
+		byName: map[seriesKey]int{}, others: map[seriesKey]*Other{}, present: map[seriesKey]bool{}, coverage: newCoverage(q.Expected),
 	}
 	// Not b.high-d.origin: that may not fit 64 bits.
 	buckets := b.high/step - d.origin/step
@@ -170,6 +172,11 @@ func newDecimation(q DecimateQuery) (*decimation, error) {
 	for i, ch := range q.Channels {
 		d.series = append(d.series, series{channel: ch, buckets: int(buckets) + 1})
 		d.byName[keyOf(ch)] = i
+	}
+	if q.Present != nil {
+		for i := range q.Present.Channels {
+			d.present[keyOf(&q.Present.Channels[i])] = true
+		}
 	}
 	return d, nil
 }
@@ -248,6 +255,9 @@ func (d *decimation) cut(c *contents) {
 // other counts the readings of a column that belongs to no series.
 func (d *decimation) other(ch *device.Channel, c *contents, column *device.Column) {
 	key := keyOf(ch)
+	if d.present[key] {
+		return
+	}
 	o := d.others[key]
 	for _, r := range d.runs {
 		for i := r.low; i < r.high; i++ {
