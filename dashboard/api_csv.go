@@ -27,12 +27,8 @@ func (d *Dashboard) download(w http.ResponseWriter, r *http.Request, q history.Q
 		tryLater(w, http.StatusServiceUnavailable, 10*time.Second, "too many downloads at this moment")
 		return
 	}
-	wanted := map[string]bool{}
 	for _, ch := range channels {
-		wanted[ch.Name] = true
-	}
-	if len(channels) == 1 {
-		q.Channel = channels[0].Name
+		q.Channels = append(q.Channels, ch.Name)
 	}
 	header := w.Header()
 	header.Set("Content-Type", "text/csv; charset=utf-8; header=present")
@@ -51,9 +47,6 @@ func (d *Dashboard) download(w http.ResponseWriter, r *http.Request, q history.Q
 		}
 		if err != nil || readErr != nil {
 			panic(http.ErrAbortHandler)
-		}
-		if len(wanted) > 0 && !wanted[reading.Channel.Name] {
-			continue
 		}
 		text = reading.Value.AppendText(text[:0])
 		value := string(text)

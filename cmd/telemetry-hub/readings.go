@@ -18,7 +18,7 @@ func newReadings() *cobra.Command {
 	var since, from, to string
 	var dir *string
 	cmd := &cobra.Command{
-		Use:   "readings DEVICE [--channel C] [--since 1h | --from T --to T] [--format F]",
+		Use:   "readings DEVICE [--channel C]... [--since 1h | --from T --to T] [--format F]",
 		Short: "Print the readings of a device",
 		Long: `readings prints the readings of a device in the order of their times, those with
 the same time in the order they came; without bounds, all there are. Times are
@@ -56,7 +56,7 @@ Formats:
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&q.Channel, "channel", "", "this channel only")
+	f.StringArrayVar(&q.Channels, "channel", nil, "only this `channel`; may be repeated")
 	f.StringVar(&since, "since", "", "no older than this: 90s, 1h, 7d")
 	f.StringVar(&from, "from", "", "from this time on")
 	f.StringVar(&to, "to", "", "before this time")

@@ -101,7 +101,7 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 // ReadingsQuery selects readings of one device. Zero values stand for everything.
 type ReadingsQuery struct {
 	Device   string
-	Channel  string
+	Channels []string
 	From, To time.Time // From is included, To is not
 	Format   string    // table, csv, json or lineprotocol
 }
@@ -109,8 +109,8 @@ type ReadingsQuery struct {
 // Readings writes the readings to w as they come.
 func (c *Client) Readings(ctx context.Context, q ReadingsQuery, w io.Writer) error {
 	v := url.Values{"format": {q.Format}}
-	if q.Channel != "" {
-		v.Set("channel", q.Channel)
+	for _, name := range q.Channels {
+		v.Add("channel", name)
 	}
 	if !q.From.IsZero() {
 		v.Set("from", q.From.UTC().Format(time.RFC3339Nano))

@@ -165,7 +165,7 @@ func TestReadings(t *testing.T) {
 		}
 	}
 
-	bounded, err := get(ReadingsQuery{Format: "csv", Channel: "temperature", From: at(10_000_000), To: at(12_000_000)})
+	bounded, err := get(ReadingsQuery{Format: "csv", Channels: []string{"temperature"}, From: at(10_000_000), To: at(12_000_000)})
 	if want := strings.Join([]string{lines[0], lines[11], lines[12], ""}, "\n"); bounded != want || err != nil {
 		t.Errorf("bounded: %v\n%s", err, bounded)
 	}
@@ -175,10 +175,15 @@ func TestReadings(t *testing.T) {
 		}
 	}
 
-	if _, err := get(ReadingsQuery{Format: "csv", Channel: "temperature", From: at(1e12)}); err != nil {
+	if _, err := get(ReadingsQuery{Format: "csv", Channels: []string{"temperature"}, From: at(1e12)}); err != nil {
 		t.Errorf("none in these bounds: %v", err)
 	}
-	_, err = get(ReadingsQuery{Format: "csv", Channel: "temprature"})
+	out, err := get(ReadingsQuery{Format: "csv", Channels: []string{"temperature", "temprature"}, To: at(2_000_000)})
+	wantError(t, err, http.StatusOK, `no channel "temprature"`, "temperature")
+	if strings.Count(out, ",temperature,") != 2 {
+		t.Errorf("the channel that is there: %s", out)
+	}
+	_, err = get(ReadingsQuery{Format: "csv", Channels: []string{"temprature"}})
 	wantError(t, err, http.StatusOK, `no channel "temprature"`, "temperature")
 	_, err = get(ReadingsQuery{Format: "xml"})
 	wantError(t, err, http.StatusBadRequest, `"xml"`, "csv")

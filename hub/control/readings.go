@@ -82,7 +82,7 @@ func sayError(w http.ResponseWriter, err error) {
 }
 
 func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query, render renderer, schema *device.Schema) error {
-	none := true
+	without := slices.Clone(q.Channels) // channels wanted of which there are no readings
 	buf := render.begin(make([]byte, 0, 2*renderBuffer))
 	for reading, err := range c.store.Readings(r.Context(), q) {
 		if err != nil {
@@ -90,7 +90,9 @@ func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query
 			_, _ = w.Write(buf)
 			return err
 		}
-		none = false
+		if len(without) > 0 {
+			without = slices.DeleteFunc(without, func(name string) bool { return name == reading.Channel.Name })
+		}
 		buf = render.reading(buf, &reading)
 		if len(buf) >= renderBuffer {
 			if _, err := w.Write(buf); err != nil {
@@ -102,23 +104,21 @@ func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query
 	if _, err := w.Write(render.end(buf)); err != nil {
 		return err
 	}
-	if none && q.Channel != "" {
-		return knownChannel(q, schema)
-	}
-	return nil
+	return knownChannels(q.Device, without, schema)
 }
 
-// knownChannel returns an error when the device has no such channel: asked for only when there are no readings of it,
-// because an earlier schema may have had it.
-func knownChannel(q history.Query, schema *device.Schema) error {
+// knownChannels returns an error when the device does not have one of these channels: asked for only when there are no
+// readings of it, because an earlier schema may have had it.
+func knownChannels(id string, wanted []string, schema *device.Schema) error {
 	var names []string
 	for i := range schema.Channels {
 		names = append(names, schema.Channels[i].Name)
 	}
-	if slices.Contains(names, q.Channel) {
+	unknown := slices.IndexFunc(wanted, func(name string) bool { return !slices.Contains(names, name) })
+	if unknown < 0 {
 		return nil
 	}
-	e := &Error{Status: http.StatusNotFound, Text: fmt.Sprintf("%s has no channel %q", q.Device, q.Channel)}
+	e := &Error{Status: http.StatusNotFound, Text: fmt.Sprintf("%s has no channel %q", id, wanted[unknown])}
 	if len(names) > 0 {
 		e.Hint = "its channels are " + strings.Join(names, ", ")
 	}
@@ -126,7 +126,7 @@ func knownChannel(q history.Query, schema *device.Schema) error {
 }
 
 func parseQuery(id string, v url.Values) (history.Query, error) {
-	q := history.Query{Device: id, Channel: v.Get("channel")}
+	q := history.Query{Device: id, Channels: v["channel"]}
 	for _, bound := range []struct {
 		name string
 		to   *time.Time

@@ -107,7 +107,7 @@ func blockHead(block []byte) (deviceID string, hash device.Hash, q Quality, part
 }
 
 // parse decodes c.raw, whose checksum has been found right or which never was in a file.
-func (c *contents) parse(s *device.Schema, channel string) error {
+func (c *contents) parse(s *device.Schema, channels []string) error {
 	_, _, quality, d := blockHead(c.raw)
 	c.quality = quality
 	count := d.uvarint()
@@ -136,7 +136,7 @@ func (c *contents) parse(s *device.Schema, channel string) error {
 		return fmt.Errorf("%d samples, the frames have %d", len(c.data.Times), len(c.partOf))
 	}
 	c.sort()
-	c.selectChannels(s, channel)
+	c.selectChannels(s, channels)
 	return nil
 }
 
@@ -161,12 +161,12 @@ func (c *contents) sort() {
 	})
 }
 
-// selectChannels finds each column's channel: nil if only another one is wanted.
-func (c *contents) selectChannels(s *device.Schema, name string) {
+// selectChannels finds each column's channel: nil if only others are wanted.
+func (c *contents) selectChannels(s *device.Schema, names []string) {
 	c.schema, c.channels = s, c.channels[:0]
 	for i := range c.data.Columns {
 		ch, _ := s.Channel(c.data.Columns[i].ID)
-		if name != "" && ch.Name != name {
+		if len(names) > 0 && !slices.Contains(names, ch.Name) {
 			ch = nil
 		}
 		c.channels = append(c.channels, ch)

@@ -74,10 +74,10 @@ type Reading struct {
 
 // Query selects readings of one device.
 type Query struct {
-	Device  string
-	Channel string    // name; empty: all channels
-	From    time.Time // first time wanted; zero: from the beginning
-	To      time.Time // first time no longer wanted; zero: to the end
+	Device   string
+	Channels []string  // names; empty: all channels
+	From     time.Time // first time wanted; zero: from the beginning
+	To       time.Time // first time no longer wanted; zero: to the end
 }
 
 // Stats describe a History.

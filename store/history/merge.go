@@ -94,7 +94,7 @@ func (s *scan) load(src *source) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if schema == nil || id != s.query.Device || c.parse(schema, s.query.Channel) != nil || c.data.Times[c.sample(0)] != src.first {
+	if schema == nil || id != s.query.Device || c.parse(schema, s.query.Channels) != nil || c.data.Times[c.sample(0)] != src.first {
 		s.damaged++
 		return false, nil
 	}

@@ -21,7 +21,7 @@ func TestUnknownDevice(t *testing.T) {
 			t.Errorf("%d readings of %q", len(got), id)
 		}
 	}
-	if got := read(t, h, Query{Device: "device", Channel: "none"}); len(got) != 0 {
+	if got := read(t, h, Query{Device: "device", Channels: []string{"none"}}); len(got) != 0 {
 		t.Errorf("%d readings of an unknown channel", len(got))
 	}
 	if err := h.Close(); err != nil {
@@ -273,7 +273,7 @@ func TestReadWhileWriting(t *testing.T) {
 				default:
 				}
 				n, last := 0, int64(0)
-				for r, err := range h.Readings(context.Background(), Query{Device: id, Channel: "co2"}) {
+				for r, err := range h.Readings(context.Background(), Query{Device: id, Channels: []string{"co2"}}) {
 					if err != nil {
 						t.Errorf("%s: %v", id, err)
 						return

@@ -223,7 +223,7 @@ func (w *world) expect(t testing.TB, q Query, end uint64) []flat {
 			for j := range d.Columns {
 				ch, _ := f.Schema.Channel(d.Columns[j].ID)
 				v, ok := d.Columns[j].Value(i, ch)
-				if !ok || q.Channel != "" && ch.Name != q.Channel ||
+				if !ok || len(q.Channels) > 0 && !slices.Contains(q.Channels, ch.Name) ||
 					!q.From.IsZero() && at.Before(q.From) || !q.To.IsZero() && !at.Before(q.To) {
 					continue
 				}
@@ -299,7 +299,7 @@ func (w *world) compareAll(t testing.TB, h *History, devices []string, end uint6
 	t.Helper()
 	for _, id := range devices {
 		compare(t, id, read(t, h, Query{Device: id}), w.expect(t, Query{Device: id}, end))
-		q := Query{Device: id, Channel: "temperature"}
+		q := Query{Device: id, Channels: []string{"temperature"}}
 		compare(t, id+" temperature", read(t, h, q), w.expect(t, q, end))
 		all := w.expect(t, Query{Device: id}, end)
 		if len(all) == 0 {
