@@ -148,7 +148,11 @@ func readConfig(flags *pflag.FlagSet, path string, environ []string) (*config, e
 			if !ok {
 				return nil, unknownKey(s.name, key, fields)
 			}
-			if err := setField(field, k.Get(key)); err != nil {
+			err := setField(field, k.Get(key))
+			if err == nil {
+				err = checkRange(key, field, k.Get(key))
+			}
+			if err != nil {
 				err = fmt.Errorf("%s: %s: %w", s.name, key, err)
 				if s.flags {
 					err = &usageError{err}

@@ -101,6 +101,17 @@ func TestConfigErrors(t *testing.T) {
 		{"[journal]\nmax_age = '-1d'", nil, "journal.max_age: -1d is below 0", ""},
 		{"[journal]\nmax_bytes = '3 parsecs'", nil, `"3 parsecs" is not a size`, ""},
 		{"[journal]\nmax_bytes = '0'", nil, `"0" is not a size`, ""},
+		{"[journal]\nmax_bytes = 12", nil, "journal.max_bytes: 12 is too little", "journal.max_bytes is at least 4MiB"},
+		{"[history]\nmax_bytes = '12'", nil, "history.max_bytes: 12 is too little", "at least 1MiB"},
+		{"[history]\nmax_age = '1ms'", nil, "history.max_age: 1ms is too little", `at least 1m, or "0s" for no limit`},
+		{"[journal]\ncommit_window = '2s'", nil, "journal.commit_window: 2s is too much", "at most 1s"},
+		{"[journal]\ncommit_window = '50us'", nil, "journal.commit_window: 50us is too little", "at least 5ms"},
+		{"[influx]\nbatch_bytes = 1", nil, "influx.batch_bytes: 1 is too little", "at least 4KiB"},
+		{"[influx]\ntimeout = '20us'", nil, "influx.timeout: 20us is too little", "at least 1s"},
+		{"[limits]\nidle = '60ms'", nil, "limits.idle: 60ms is too little", "at least 5s"},
+		{"[limits]\nwindow_bytes = 100", nil, "limits.window_bytes: 100 is too little", "at least 16384"},
+		{"[limits]\nhandshakes_per_second = 1e-9", nil, "limits.handshakes_per_second: 1e-09 is too little", "at least 0.1"},
+		{"", []string{"TELEMETRY_HUB_JOURNAL_MAX_BYTES=12"}, "the environment: journal.max_bytes: 12 is too little", "4MiB"},
 	} {
 		_, err := load(t, c.file, c.environ)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -174,5 +185,31 @@ func TestSampleConfiguration(t *testing.T) {
 	}
 	if got, want := c.hubLimits(), hub.DefaultLimits(); got != want {
 		t.Errorf("limits in the sample\n%+v\nand by default\n%+v", got, want)
+	}
+}
+
+// Every range is that of a setting, can be read, and "0s" passes where it stands for no limit. (checkRange panics otherwise.)
+func TestRanges(t *testing.T) {
+	fields := map[string]any{}
+	addFields(fields, "", reflect.ValueOf(&config{}).Elem())
+	for key, r := range ranges {
+		field, ok := fields[key]
+		if !ok {
+			t.Errorf("there is no setting %s", key)
+			continue
+		}
+		for _, edge := range []string{r.least, r.most} {
+			if edge == "" {
+				continue
+			}
+			if err := setField(field, edge); err != nil {
+				t.Errorf("%s: %v", key, err)
+			} else if err := checkRange(key, field, edge); err != nil {
+				t.Errorf("%s = %s is within its range: %v", key, edge, err)
+			}
+		}
+	}
+	if c, err := load(t, "data_dir = 'd'\n[history]\nmax_age = '0s'", nil); err != nil || c.History.MaxAge != 0 {
+		t.Errorf("no limit: %v", err)
 	}
 }
