@@ -40,6 +40,11 @@ func TestCommands(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 
+	both := must(t, "readings", "probe-1", "--channel", "open", "--channel", "temperature", "--format", "csv", "--data-dir", dir)
+	if both != wantCSV {
+		t.Errorf("two channels:\n%s", both)
+	}
+
 	d := show(t, dir, "probe-1")
 	if !d.Connected || d.ConnectedSince.IsZero() || d.Model != "probe" || d.Books.Frames != 100 || d.Books.Readings != 200 || len(d.Schema.Channels) != 2 {
 		t.Errorf("device show: %+v", d)
@@ -91,7 +96,11 @@ func TestCommands(t *testing.T) {
 	if n := show(t, dir, "probe-1").Books.Frames; n != 101 {
 		t.Errorf("%d frames after the restart", n)
 	}
-	must(t, "device", "remove", "probe-1", "--data-dir", dir)
+	cli(t, "device", "remove", "probe-1", "--data-dir", dir).wants(t, exitFailure, "all readings of probe-1 would be deleted", "hint: say --yes")
+	if d := show(t, dir, "probe-1"); d.Books.Frames == 0 {
+		t.Error("it was removed without --yes")
+	}
+	must(t, "device", "remove", "probe-1", "--yes", "--data-dir", dir)
 	cli(t, readings...).wants(t, exitFailure, "error: no such device", "hint: telemetry-hub device list")
 	if err := p.stop(t, syscall.SIGTERM); err != nil {
 		t.Errorf("SIGTERM: %v", err)

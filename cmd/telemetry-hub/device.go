@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
@@ -215,13 +217,44 @@ readings stay; "device rotate" admits it again with a new token.`,
 }
 
 func newDeviceRemove() *cobra.Command {
-	return deviceAction(&cobra.Command{
-		Use:   "remove ID",
+	var yes bool
+	cmd := deviceAction(&cobra.Command{
+		Use:   "remove ID [--yes]",
 		Short: "Forget a device and its readings",
-		Long: `remove forgets a device: its tokens, its books and its local readings. It closes
-its connection.`,
-		Example: "  telemetry-hub device remove pump-7",
+		Long: `remove forgets a device: its tokens, its books and all its local readings, which
+can't be had back. It closes its connection. On a terminal it asks first;
+scripts say --yes. "device revoke" shuts a device out and keeps its readings.`,
+		Example: `  telemetry-hub device remove pump-7
+  telemetry-hub device remove pump-7 --yes`,
 	}, "removed", (*control.Client).Remove)
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	remove := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !yes {
+			if err := confirm(cmd, args[0]); err != nil {
+				return err
+			}
+		}
+		return remove(cmd, args)
+	}
+	return cmd
+}
+
+// confirm asks on a terminal whether a device and its readings are to go, and returns an error unless they are.
+func confirm(cmd *cobra.Command, id string) error {
+	in, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return withHint(fmt.Errorf("all readings of %s would be deleted", id), "say --yes if that is meant; device revoke shuts it out and keeps them")
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "This deletes %s with all its readings. Type its id to go on: ", id)
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if strings.TrimSpace(line) != id {
+		return errors.New("nothing was removed")
+	}
+	return nil
 }
 
 // deviceAction completes a command that does one thing to one device.
