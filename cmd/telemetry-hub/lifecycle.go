@@ -34,7 +34,7 @@ func (s *server) obey(ctx context.Context, signals chan os.Signal) {
 // reload reads the certificate again; connections that are open keep theirs.
 func (s *server) reload() {
 	s.notify(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
-	status := "STATUS=Read the certificate again"
+	status := "STATUS=" + s.status()
 	if err := s.cert.Reload(); err != nil {
 		s.log.Error("the certificate could not be read again; the old one stays in use", "error", err)
 		status = "STATUS=Reload failed: " + err.Error()
@@ -68,8 +68,40 @@ func (s *server) feedWatchdog(ctx context.Context) error {
 			continue
 		}
 		seen = progress
-		s.notify(daemon.SdNotifyWatchdog, fmt.Sprintf("STATUS=%d devices connected", s.hub.Connected()))
+		s.notify(daemon.SdNotifyWatchdog)
 	}
+}
+
+// statusEvery is how often the text that systemctl status shows may change.
+const statusEvery = 2 * time.Second
+
+// tellStatus keeps the text that systemctl status shows true until ctx ends.
+func (s *server) tellStatus(ctx context.Context) {
+	tick := time.NewTicker(statusEvery)
+	defer tick.Stop()
+	for told := s.status(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if text := s.status(); text != told {
+			s.notify("STATUS=" + text)
+			told = text
+		}
+	}
+}
+
+// status is what the hub does, in a line.
+func (s *server) status() string {
+	text := "Waiting for devices on " + s.ln.Addr().String()
+	if n := s.hub.Connected(); n > 0 {
+		text = plural(n, "device") + " connected"
+	}
+	if n := len(s.store.Alarms()); n > 0 {
+		text += ", " + plural(n, "alarm") + ": see telemetry-hub status"
+	}
+	return text
 }
 
 // notify sends one datagram of assignments to systemd, if it started the hub.

@@ -89,13 +89,14 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	})
 	g.Go(func() error { return s.run(ctx) })
 	g.Go(func() error { return s.feedWatchdog(ctx) })
+	g.Go(func() error { s.tellStatus(ctx); return nil })
 	if _, err := fmt.Fprintf(stdout, "telemetry-hub ready: https://%s (certificate sha256 %s)\n", s.ln.Addr(), s.cert.Fingerprint()); err != nil {
 		log.Warn("the ready line could not be printed", "error", err)
 	}
 	if err := s.printSetup(stdout); err != nil {
 		log.Warn("no link to make the first user could be printed", "error", err)
 	}
-	s.notify("READY=1", "STATUS=Waiting for devices on "+s.ln.Addr().String())
+	s.notify("READY=1", "STATUS="+s.status())
 	return errors.Join(g.Wait(), s.close())
 }
 

@@ -36,8 +36,25 @@ func newSystemd(t *testing.T) *systemd {
 	return &systemd{conn: conn, env: "NOTIFY_SOCKET=" + path}
 }
 
-// next returns the assignments of the next datagram.
+// next returns the assignments of the next datagram that has more than a STATUS, which may come at any time.
 func (s *systemd) next(t *testing.T) map[string]string {
+	t.Helper()
+	for {
+		said := s.read(t)
+		if _, ok := said["STATUS"]; !ok || len(said) > 1 {
+			return said
+		}
+	}
+}
+
+// status waits until STATUS has this text in it.
+func (s *systemd) status(t *testing.T, text string) {
+	t.Helper()
+	for !strings.Contains(s.read(t)["STATUS"], text) {
+	}
+}
+
+func (s *systemd) read(t *testing.T) map[string]string {
 	t.Helper()
 	if err := s.conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
@@ -139,6 +156,19 @@ func TestReloadTakesANewCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, "the new certificate", func() bool { return p.servedFingerprint(t) == r.fingerprint })
+}
+
+// STATUS follows the devices without a watchdog, too.
+func TestStatusText(t *testing.T) {
+	sd := newSystemd(t)
+	dir := t.TempDir()
+	p := start(t, dir, []string{sd.env})
+	sd.status(t, "Waiting for devices on "+p.address)
+	c := p.connect(t, strings.TrimSpace(must(t, "device", "add", "probe-1", "--data-dir", dir)))
+	send(t, c, 1)
+	sd.status(t, "1 device connected")
+	must(t, "device", "revoke", "probe-1", "--data-dir", dir)
+	sd.status(t, "Waiting for devices on "+p.address)
 }
 
 func TestWatchdogIsFed(t *testing.T) {
