@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,19 @@ func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(device.Path, bodyWithin(h.limits.HandshakeTimeout, http.HandlerFunc(h.serveDevice)))
 	mux.Handle("/", bodyWithin(bodyTimeout, h.other))
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strayDevice(r) {
+			nothingElse(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// strayDevice tells whether a device has the wrong path. It is told so at once: a redirect, which is what a mux answers to
+// //v1/device, would take its token somewhere, and a page for people would tell it nothing.
+func strayDevice(r *http.Request) bool {
+	return r.URL.Path != device.Path && (path.Clean(r.URL.Path) == device.Path || socket.Offers(r, device.Subprotocol))
 }
 
 // bodyTimeout is how long a request that is not a device's may take to send its body.
@@ -120,8 +133,8 @@ func tokenOf(r *http.Request) (token string, fromCookie bool) {
 	return "", false
 }
 
-// ownOrigin tells whether a browser that sent this request showed a page of the hub itself. Programs send no Origin, or,
-// like some libraries for microcontrollers, one that no web page can have.
+// ownOrigin tells whether a browser that sent this request showed a page of the hub itself, which is always one by HTTPS.
+// Programs send no Origin, or, like some libraries for microcontrollers, one that no web page can have.
 func ownOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -131,7 +144,7 @@ func ownOrigin(r *http.Request) bool {
 	if err != nil || origin == "null" {
 		return false
 	}
-	return u.Scheme != "http" && u.Scheme != "https" || strings.EqualFold(u.Host, r.Host)
+	return u.Scheme != "http" && (u.Scheme != "https" || strings.EqualFold(u.Host, r.Host))
 }
 
 // reserve takes a place for one more connection of a device, or says why there is none. The rate of handshakes is checked

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"crypto/tls"
 	"io"
 	"net/http"
 	"slices"
@@ -52,6 +53,7 @@ func TestHandshakeAnswers(t *testing.T) {
 		{"right, by cookie from a program", append(without("Authorization"), "Origin: file://", "Cookie: device_token="+r.tokens["good"]), 101, ""},
 		{"right, compression is not negotiated", append(slices.Clone(lines), "Sec-WebSocket-Extensions: permessage-deflate"), 101, "Sec-Websocket-Extensions: "},
 		{"cookie from another page", append(without("Authorization"), "Origin: https://evil.example", "Cookie: device_token="+r.tokens["good"]), 403, ""},
+		{"cookie from a page of ours by plain HTTP", append(without("Authorization"), "Origin: http://"+r.addr, "Cookie: device_token="+r.tokens["good"]), 403, ""},
 		{"cookie from nowhere", append(without("Authorization"), "Origin: null", "Cookie: device_token="+r.tokens["good"]), 403, ""},
 		{"no token", without("Authorization"), 401, "Www-Authenticate: " + realm},
 		{"unknown token", with("Authorization: Bearer nonsense"), 401, "Www-Authenticate: " + realm + `, error="invalid_token"`},
@@ -101,6 +103,44 @@ func TestHandshakeAnswers(t *testing.T) {
 				t.Errorf("the answer is not one sentence: %q", body)
 			}
 		})
+	}
+}
+
+// A device that has the wrong path is told so, whatever else is served there, and never redirected.
+func TestDeviceOnAWrongPath(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("a page")) })
+	r := newRig(t, rigOptions{limits: Limits{HandshakeTimeout: time.Hour}, other: page}, "a")
+	for _, path := range []string{"/", "//v1/device", "/v1/device/", "/v1/./device", "/page", "/v2/device"} {
+		lines := r.upgradeLines(r.tokens["a"])
+		lines[0] = "GET " + path + " HTTP/1.1"
+		if res, body := r.get(lines...); res.StatusCode != 404 || !strings.Contains(body, device.Path) {
+			t.Errorf("%s: %v %q", path, res.Status, body)
+		}
+	}
+	if res, _ := r.get("GET //v1/device HTTP/1.1", "Host: "+r.addr); res.StatusCode != 404 {
+		t.Errorf("no handshake: %v %v", res.Status, res.Header)
+	}
+	if res, _ := r.ask(r.dialTLS(), "GET / HTTP/1.1", "Host: "+r.addr); res.StatusCode != 200 {
+		t.Errorf("a person: %v", res.Status)
+	}
+}
+
+// Cipher suites in CBC mode have a long record of attacks (RFC 9325 §4.2); a client that has only those fails.
+func TestOnlyAuthenticatedEncryption(t *testing.T) {
+	r := newRig(t, rigOptions{})
+	for _, suite := range tls.CipherSuites() {
+		if !slices.Contains(suite.SupportedVersions, tls.VersionTLS12) || strings.Contains(suite.Name, "_RSA_WITH") {
+			continue // of another version, or for another key
+		}
+		config := r.tls.Clone()
+		config.MaxVersion, config.CipherSuites = tls.VersionTLS12, []uint16{suite.ID}
+		conn, err := tls.Dial("tcp", r.addr, config)
+		if err == nil {
+			_ = conn.Close()
+		}
+		if strong := !strings.Contains(suite.Name, "CBC"); strong != (err == nil) {
+			t.Errorf("%s: %v", suite.Name, err)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func Check(w http.ResponseWriter, r *http.Request, protocol string, optional boo
 	}
 	header.Del("Sec-WebSocket-Version")
 	header.Del("Upgrade")
-	if len(offered) > 0 && !slices.Contains(tokens(offered), protocol) {
+	if len(offered) > 0 && !Offers(r, protocol) {
 		return Refuse(w, http.StatusBadRequest, "Offer the subprotocol "+protocol+": this hub speaks no other.")
 	}
 	keys := r.Header["Sec-Websocket-Key"]
@@ -55,6 +55,11 @@ func Check(w http.ResponseWriter, r *http.Request, protocol string, optional boo
 		r.Header.Set("Sec-WebSocket-Protocol", protocol)
 	}
 	return true
+}
+
+// Offers tells whether a client offers a subprotocol.
+func Offers(r *http.Request, protocol string) bool {
+	return slices.Contains(tokens(r.Header["Sec-Websocket-Protocol"]), protocol)
 }
 
 // Refuse answers with one sentence and closes the connection. It returns false, for the caller to return.
