@@ -72,6 +72,16 @@ func (d *Dashboard) unauthenticated(w http.ResponseWriter) {
 	answer(w, http.StatusUnauthorized, body)
 }
 
+// foreignOrigin tells whether a browser without Sec-Fetch-Site says that a page of another origin asks for a change. A page by
+// plain HTTP is one, whatever its host: whoever sits between can write it. The standard library looks at the host only.
+func foreignOrigin(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	}
+	return r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") != "" && !sameOrigin(r)
+}
+
 // guard refuses what a browser sends on behalf of others: requests for a name that is not the hub's, and changes that a
 // page of another origin asks for.
 func (d *Dashboard) guard(next http.Handler) http.Handler {
@@ -83,7 +93,7 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 				"use its IP address or a name in its certificate; for another name, give it a certificate for that name with --tls-cert")
 			return
 		}
-		if err := csrf.Check(r); err != nil {
+		if err := csrf.Check(r); err != nil || foreignOrigin(r) {
 			d.log.Warn("request refused", "reason", "origin", "origin", r.Header.Get("Origin"), "address", r.RemoteAddr)
 			fail(w, http.StatusForbidden, "this change was asked for by a page of another origin", "open the hub's own page, or use an API key from a script")
 			return

@@ -110,6 +110,7 @@ func TestForeignPagesChangeNothing(t *testing.T) {
 		{"other port", map[string]string{"Sec-Fetch-Site": "same-site", "Origin": "https://127.0.0.1:1"}, false},
 		{"other site, old browser", map[string]string{"Origin": "https://evil.example"}, false},
 		{"other port, old browser", map[string]string{"Origin": "https://127.0.0.1:1"}, false},
+		{"own host by plain HTTP, old browser", map[string]string{"Origin": "http://" + own}, false},
 		{"sandbox", map[string]string{"Origin": "null"}, false},
 	} {
 		browser := s.loggedIn("admin")
