@@ -120,12 +120,19 @@ func New(c Config) *Hub {
 // elapsed is the time since New, unmoved by changes of the wall clock.
 func (h *Hub) elapsed() time.Duration { return time.Since(h.began) }
 
+// cipherSuites are those of TLS 1.2 with forward secrecy and authenticated encryption (RFC 9325 §4.2). Go would also offer
+// two in CBC mode. Those of TLS 1.3 are all like that.
+var cipherSuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
 // Run serves ln until ctx ends, then asks all devices to leave and waits until their sessions have ended, about a second.
 // tlsConfig must have a certificate. Run is called once; it closes ln. The error is nil unless serving failed.
 func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) error {
 	g := newGate(ln, h.limits, &h.counters)
 	config := g.takeTurns(tlsConfig)
-	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	config.MinVersion, config.CipherSuites = max(config.MinVersion, tls.VersionTLS12), cipherSuites
 	var protocols http.Protocols
 	protocols.SetHTTP1(true) // a WebSocket needs it, and a client that is offered HTTP/2 takes it
 	srv := &http.Server{
