@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -191,6 +192,35 @@ func TestReadings(t *testing.T) {
 	a.call("viewer", "GET", "/devices/s/readings?channel=open", nil).wants(404, nil)
 	if r := a.call("viewer", "GET", "/devices/s/readings?channel=open&format=csv", nil).wants(200, nil); strings.Count(string(r.body), "\n") != 3 {
 		t.Errorf("an old channel as CSV: %s", r.body)
+	}
+}
+
+// Hubs once took readings of any time, and still have them.
+func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
+	a := newAPI(t, rigOptions{})
+	s := newSensor(a, "s")
+	for i, at := range []int64{device.MinTime - 1, math.MinInt64 + 1, device.MaxTime + 1, math.MaxInt64} {
+		s.send(time.UnixMicro(at), 2100+i)
+	}
+	a.commit()
+	var one deviceAnswer
+	a.get("/devices/s", &one)
+	if one.Books.LastData != device.Moment(device.MinTime).UnixMilli() || one.Books.Frames != 4 {
+		t.Errorf("%+v", one.Books)
+	}
+	a.get("/devices", nil)
+	a.get("/devices/s/readings", nil)
+	var times []string
+	for _, line := range strings.Fields(string(a.call("viewer", "GET", "/devices/s/readings?format=csv", nil).wants(200, nil).body))[1:] {
+		at, _, _ := strings.Cut(line, ",")
+		if _, err := time.Parse(time.RFC3339, at); err != nil {
+			t.Error(err)
+		}
+		times = append(times, at)
+	}
+	const first, last = "0000-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
+	if !slices.Equal(times, []string{first, first, last, last}) {
+		t.Errorf("%q", times)
 	}
 }
 

@@ -12,12 +12,16 @@ const maxRequest = 64 << 10 // bytes of a JSON request
 
 // answer sends v as JSON. Nothing of it may be kept by the browser: it belongs to who is logged in.
 func answer(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		fail(w, http.StatusInternalServerError, "the answer has no JSON form: "+err.Error(), "")
+		return
+	}
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	// The status is sent already: a caller that has gone by now can't be told anything.
-	_ = json.NewEncoder(w).Encode(v)
+	_, _ = w.Write(append(body, '\n')) // a caller that has gone by now can't be told anything
 }
 
 // problem is the body of every answer that is not 2xx.

@@ -18,6 +18,11 @@ const (
 	// MaxSeq is the highest sequence number: 2⁵³−1, exact in every language's numbers, and one more never wraps.
 	MaxSeq = 1<<53 - 1
 
+	// MinTime and MaxTime bound the time of a reading, in µs since 1970, after the conversion of times since boot: the years 0 to
+	// 9999, which RFC 3339 can write. The hub rejects a frame with another as RejectBadValue.
+	MinTime = -62_167_219_200_000_000
+	MaxTime = 253_402_300_799_999_999
+
 	// MaxSparseRanges is how many separate ranges of settled sequence numbers the hub keeps for one stream.
 	// A device that would exceed it is closed with CloseTooSparse and sends its oldest frames first.
 	MaxSparseRanges = 4096

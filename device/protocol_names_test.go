@@ -98,7 +98,7 @@ func TestProtocolHasEveryCode(t *testing.T) {
 		}
 	}
 	closeRows := regexp.MustCompile(`(?m)^\| \d{4} \| \w+ \|`).FindAllString(text, -1)
-	limitRows := regexp.MustCompile(`(?m)^\| Max\w+ \|`).FindAllString(text, -1)
+	limitRows := regexp.MustCompile(`(?m)^\| (?:Max|Min)\w+ \|`).FindAllString(text, -1)
 	if len(closeRows) != seen["CloseCode"] || len(limitRows) != seen[""] {
 		t.Errorf("%d close codes and %d limits in the text, %d and %d in the source",
 			len(closeRows), len(limitRows), seen["CloseCode"], seen[""])

@@ -21,7 +21,7 @@ type deviceClock struct {
 }
 
 // timing decides how the times of a frame become hub time. offset returns what is known of a boot, received is the hub's
-// time (µs). It returns false for times that 64 bits can't hold after the conversion.
+// time (µs). It returns false for times that are not between device.MinTime and device.MaxTime after the conversion.
 func (c deviceClock) timing(d *device.Data, received int64, offset func(boot uint64) (int64, bool)) (store.Timing, bool) {
 	oldest, newest := slices.Min(d.Times), slices.Max(d.Times)
 	t := store.Timing{Quality: history.QualityDevice}
@@ -38,9 +38,9 @@ func (c deviceClock) timing(d *device.Data, received int64, offset func(boot uin
 			t.Quality = history.QualityReceived
 		}
 	}
-	_, ok1 := add(oldest, t.Offset)
+	oldest, ok1 := add(oldest, t.Offset)
 	newest, ok2 := add(newest, t.Offset)
-	if !ok1 || !ok2 {
+	if !ok1 || !ok2 || oldest < device.MinTime || newest > device.MaxTime {
 		return t, false
 	}
 	wrong := c.doubtful && d.Clock == device.ClockWall

@@ -204,7 +204,7 @@ func (s *session) dataMessage(b []byte) {
 	}
 	timing, ok := s.clock.timing(d, s.hub.now().UnixMicro(), in.Offset)
 	if !ok {
-		s.check(in.Reject(s.ctx, d.Seq, device.RejectBadValue, "a time is out of range", b))
+		s.check(in.Reject(s.ctx, d.Seq, device.RejectBadValue, "a time is before the year 0 or after 9999", b))
 		return
 	}
 	if s.check(in.Frame(s.ctx, b, d, timing)) && len(s.settings) > 0 {

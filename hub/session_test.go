@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,23 @@ func TestRejectedFrameLeavesTheConnection(t *testing.T) {
 	if b := r.store.Books("a"); b.Frames != 1 || b.Rejected != 3 || b.Holes != 0 {
 		t.Errorf("books %+v", b)
 	}
+}
+
+// RFC 3339 cannot write the times of these readings.
+func TestReadingsOutsideOfAllCalendarsAreRejected(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	d := r.join("a")
+	for i, at := range []int64{device.MinTime - 1, device.MaxTime + 1, math.MinInt64, math.MaxInt64} {
+		seq := uint64(i + 1)
+		d.write(2, frame(t, seq, time.UnixMicro(at)))
+		if m := expect[*device.Reject](d); m.Seq != seq || m.Code != device.RejectBadValue {
+			t.Errorf("%d: %+v", at, m)
+		}
+		d.acked(seq)
+	}
+	d.write(2, frame(t, 5, time.UnixMicro(device.MinTime)))
+	d.write(2, frame(t, 6, time.UnixMicro(device.MaxTime)))
+	d.acked(5, 6)
 }
 
 func TestDataBeforeSchemaIsRejected(t *testing.T) {

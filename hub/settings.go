@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"time"
-
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -32,7 +30,7 @@ func (s *session) reported(d *device.Data, offset int64) {
 		set := &s.settings[i]
 		for c := range d.Columns {
 			if d.Columns[c].ID == set.channel.ID && set.read(&d.Columns[c], d.Times, offset) {
-				news = append(news, store.Reported{Channel: set.channel.Name, Value: set.value, Time: time.UnixMicro(set.at)})
+				news = append(news, store.Reported{Channel: set.channel.Name, Value: set.value, Time: device.Moment(set.at)})
 			}
 		}
 	}

@@ -150,7 +150,7 @@ func (a *account) books() Books {
 		Holes: a.holes(), Streams: len(a.streams),
 	}
 	if t.lastData != noTime {
-		b.LastData = time.UnixMicro(t.lastData).UTC()
+		b.LastData = device.Moment(t.lastData)
 	}
 	if t.lastReceived != 0 {
 		b.LastReceived = time.UnixMicro(t.lastReceived).UTC()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -71,6 +72,17 @@ func (c *Command) decode(number uint64, value []byte) error {
 		}
 	}
 	return nil
+}
+
+// nanos is t in ns since 1970, or the lowest or highest number if 64 bits can't hold that: a device may send any time.
+func nanos(t time.Time) int64 {
+	switch {
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
+	}
+	return t.UnixNano()
 }
 
 // moment is a time in ns since 1970; 0 is none.

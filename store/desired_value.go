@@ -124,7 +124,7 @@ func saveSettings(tx *bbolt.Tx, id string, d *deviceCommands) error {
 			Since: s.Since.UnixNano(), Reason: s.Reason, Reported: s.Reported,
 		}
 		if !s.ReportedAt.IsZero() {
-			r.ReportedAt = s.ReportedAt.UnixNano()
+			r.ReportedAt = nanos(s.ReportedAt)
 		}
 		records = append(records, r)
 	}

@@ -150,9 +150,13 @@ func (c *handler) dropDeadLetters(w http.ResponseWriter, r *http.Request) {
 }
 
 func answer(w http.ResponseWriter, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		fail(w, fmt.Errorf("the answer has no JSON form: %w", err))
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	// The status is sent with the first byte: a caller that has gone by then can't be told anything.
-	_ = json.NewEncoder(w).Encode(v)
+	_, _ = w.Write(append(body, '\n')) // a caller that has gone by now can't be told anything
 }
 
 func fail(w http.ResponseWriter, err error) {

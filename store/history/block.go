@@ -184,7 +184,7 @@ func (c *contents) sample(i int) int {
 // readings yields what the sample holds, channels by ascending id, and returns false when yield does.
 func (c *contents) readings(sample int, deviceID string, yield func(Reading, error) bool) bool {
 	r := Reading{
-		Time: time.UnixMicro(c.data.Times[sample]).UTC(), Device: deviceID, Schema: c.schema, Quality: c.quality,
+		Time: device.Moment(c.data.Times[sample]), Device: deviceID, Schema: c.schema, Quality: c.quality,
 		Received: time.UnixMilli(c.parts[c.partOf[sample]].received).UTC(),
 	}
 	for i, ch := range c.channels {

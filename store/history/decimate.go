@@ -264,7 +264,7 @@ func (d *decimation) other(ch *device.Channel, c *contents, column *device.Colum
 			if column.Present != nil && !column.Present[i] {
 				continue
 			}
-			t := time.UnixMicro(c.data.Times[i]).UTC()
+			t := device.Moment(c.data.Times[i])
 			if o == nil {
 				if len(d.others) == maxOthers {
 					return

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sort"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
 const (
@@ -127,7 +129,7 @@ func (c *coverage) gaps(expected time.Duration, b bounds) (gaps []Span, least, s
 	c.fill(limit)
 	c.thin(maxGaps)
 	for i := 1; i < len(c.stretches); i++ {
-		gaps = append(gaps, Span{time.UnixMicro(c.stretches[i-1].last).UTC(), time.UnixMicro(c.stretches[i].first).UTC()})
+		gaps = append(gaps, Span{device.Moment(c.stretches[i-1].last), device.Moment(c.stretches[i].first)})
 	}
 	return gaps, micros(c.limit), spacing
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"time"
 	"unicode/utf8"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
@@ -186,7 +185,7 @@ func (s *series) result() Series {
 		if c.last.position == 0 {
 			continue
 		}
-		b := Bucket{Time: time.UnixMicro(c.last.time).UTC(), Min: c.low, Max: c.high}
+		b := Bucket{Time: device.Moment(c.last.time), Min: c.low, Max: c.high}
 		switch s.channel.Type {
 		case device.String:
 			b.Last = device.Value{Type: device.String, Text: s.texts[i]}

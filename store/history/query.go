@@ -18,9 +18,10 @@ type bounds struct{ low, high int64 }
 
 var openBounds = bounds{math.MinInt64, math.MaxInt64}
 
+// What lies outside of these is read as being of these, so the bounds from there on are open.
 var (
-	lowestTime  = time.UnixMicro(math.MinInt64)
-	highestTime = time.UnixMicro(math.MaxInt64)
+	lowestTime  = device.Moment(device.MinTime)
+	highestTime = device.Moment(device.MaxTime)
 )
 
 func (q *Query) bounds() bounds {

@@ -48,8 +48,8 @@ func one(position uint64, times ...int64) *Frame {
 
 func TestBounds(t *testing.T) {
 	h := mustOpen(t, testOptions(t))
-	const low, high = math.MinInt64, math.MaxInt64
-	for i, at := range []int64{low, low + 1, -1, 0, 1, 1000, high - 1, high} {
+	const low, high = device.MinTime, device.MaxTime
+	for i, at := range []int64{math.MinInt64, low, low + 1, -1, 0, 1, 1000, high - 1, high, math.MaxInt64} {
 		if err := h.Add(one(uint64(i+1), at)); err != nil {
 			t.Fatal(err)
 		}
@@ -59,10 +59,11 @@ func TestBounds(t *testing.T) {
 		from, to time.Time
 		want     int
 	}{
-		{time.Time{}, time.Time{}, 8},
-		{us(low), us(high), 7},
-		{us(low), us(high).Add(ns), 8},
+		{time.Time{}, time.Time{}, 10},
+		{us(low), us(high), 8}, // what lies beyond is told as of the edge
+		{us(low), us(high).Add(ns), 10},
 		{us(low).Add(-ns), us(low), 0},
+		{us(low), us(low).Add(ns), 2},
 		{us(low).Add(ns), us(low + 1).Add(ns), 1},
 		{us(0), us(0), 0},
 		{us(0), us(0).Add(ns), 1},
@@ -70,12 +71,12 @@ func TestBounds(t *testing.T) {
 		{us(0).Add(ns), us(1), 0},
 		{us(-1), us(2), 3},
 		{us(5), us(-5), 0},
-		{us(high), time.Time{}, 1},
+		{us(high), time.Time{}, 2},
 		{us(high).Add(ns), time.Time{}, 0},
 		{time.Time{}, us(low), 0},
 		{time.Unix(1<<55, 0), time.Time{}, 0},
 		{time.Time{}, time.Unix(-1<<55, 0), 0},
-		{time.Unix(-1<<55, 0), time.Unix(1<<55, 0), 8},
+		{time.Unix(-1<<55, 0), time.Unix(1<<55, 0), 10},
 	} {
 		for range 2 { // from memory, then from the file
 			if got := read(t, h, Query{Device: "d", From: c.from, To: c.to}); len(got) != c.want {

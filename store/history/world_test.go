@@ -218,8 +218,8 @@ func (w *world) expect(t testing.TB, q Query, end uint64) []flat {
 			t.Fatal(err)
 		}
 		for i := range d.Times {
-			at := time.UnixMicro(shift(d.Times[i], f.Offset))
-			s := sample{time: at.UnixMicro()}
+			s := sample{time: shift(d.Times[i], f.Offset)}
+			at := device.Moment(s.time)
 			for j := range d.Columns {
 				ch, _ := f.Schema.Channel(d.Columns[j].ID)
 				v, ok := d.Columns[j].Value(i, ch)
