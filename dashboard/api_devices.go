@@ -191,12 +191,15 @@ func (d *Dashboard) removeDevice(w http.ResponseWriter, r *http.Request, by stor
 		return
 	}
 	id := r.PathValue("id")
-	if err := d.store.RemoveDevice(id); err != nil {
+	err := d.store.RemoveDevice(id)
+	if _, gone := d.store.Device(id); gone != nil { // also when something behind that has failed
+		d.hub.Disconnect(id, device.CloseRevoked, "the device was removed")
+	}
+	if err != nil {
 		d.failed(w, err)
 		return
 	}
 	d.log.Info("device removed", "device", id, "by", by.Name)
 	d.audit(actorOf(by, r), "device removed", id, "")
-	d.hub.Disconnect(id, device.CloseRevoked, "the device was removed")
 	w.WriteHeader(http.StatusNoContent)
 }

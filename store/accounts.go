@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -58,13 +59,12 @@ func ParseRole(s string) (Role, error) {
 type access struct {
 	// static
 	db        *boltfile.File
-	dir       string
 	now       func() time.Time
 	log       *slog.Logger
-	alarms    *alarms
 	passwords passwords
 
 	writing sync.Mutex // held by who changes anything below; Identify must not wait for a disk
+	backup  copyFile   // guarded by writing
 
 	// guarded by mu; who holds writing may read without it
 	mu       sync.RWMutex
@@ -75,49 +75,41 @@ type access struct {
 	codes    map[TokenHash]string // one-time codes → user
 }
 
-// load reads the accounts; from the copy, if hub.db is new and has none.
-func (a *access) load() (restored int, err error) {
+// load reads the accounts.
+func (a *access) load(s *Store) error {
+	a.db, a.now, a.log = s.db, s.now, s.log
+	a.backup = copyFile{path: filepath.Join(s.opts.Dir, accessCopy), what: "users and API keys", alarms: &s.alarms}
 	a.users, a.keys, a.sessions = map[string]*user{}, map[TokenHash]*apiKey{}, map[TokenHash]*session{}
 	a.codes = map[TokenHash]string{}
 	a.passwords = newPasswords()
-	if restored, err = a.restore(); err != nil {
-		return 0, err
-	}
-	err = a.db.View(func(tx *bbolt.Tx) error {
+	return a.db.View(func(tx *bbolt.Tx) error {
 		return errors.Join(
-			each(tx.Bucket(bucketUsers), func(_, v []byte) error {
+			s.bad.each(tx, bucketUsers, func(name, v []byte) error {
 				u := new(user)
-				if err := json.Unmarshal(v, u); err != nil {
-					return fmt.Errorf("a user in hub.db: %w", err)
+				if err := json.Unmarshal(v, u); err != nil || !u.sound() || u.Name != string(name) {
+					return errors.Join(err, errRecord)
 				}
 				a.users[u.Name] = u
 				return nil
 			}),
-			each(tx.Bucket(bucketAPIKeys), func(_, v []byte) error {
+			s.bad.each(tx, bucketAPIKeys, func(name, v []byte) error {
 				k, err := readAPIKey(v)
-				if err != nil {
-					return fmt.Errorf("an API key in hub.db: %w", err)
+				if err != nil || k.name != string(name) {
+					return errors.Join(err, errRecord)
 				}
 				a.keys[k.hash] = k
 				return nil
 			}),
-			each(tx.Bucket(bucketSessions), func(key, v []byte) error {
+			s.bad.each(tx, bucketSessions, func(key, v []byte) error {
 				e, err := readSession(v)
-				if err != nil {
-					return fmt.Errorf("a session in hub.db: %w", err)
+				if err != nil || len(key) != len(TokenHash{}) || checkUserName(e.user) != nil {
+					return errors.Join(err, errRecord)
 				}
-				var hash TokenHash
-				copy(hash[:], key)
-				a.sessions[hash] = e
+				a.sessions[TokenHash(key)] = e
 				return nil
 			}),
 		)
 	})
-	if err != nil {
-		return 0, err
-	}
-	a.copy()
-	return restored, nil
 }
 
 func (a *access) update(f func(*bbolt.Tx) error) error {

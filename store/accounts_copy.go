@@ -3,11 +3,8 @@ package store
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -19,72 +16,72 @@ import (
 // begins with a setup again.
 const accessCopy = "users.json"
 
-// accountsCopy is what is in the copy: hashes, like in hub.db.
-type accountsCopy struct {
-	Users   []*user        `json:"users"`
-	APIKeys []apiKeyRecord `json:"api_keys"`
+// accountCopy is a record of the copy: a user or an API key, with hashes, like in hub.db.
+type accountCopy struct {
+	User   *user         `json:"user,omitempty"`
+	APIKey *apiKeyRecord `json:"api_key,omitempty"`
 }
 
-// copy writes users and API keys to the file beside hub.db, if it has not the same already; writing is held. That it could
-// not be written is no error of the change, which is in hub.db.
+// copy writes users and API keys to the file beside hub.db; writing is held.
 func (a *access) copy() {
-	var c accountsCopy
+	var records []any
 	for _, name := range slices.Sorted(maps.Keys(a.users)) {
-		c.Users = append(c.Users, a.users[name])
+		records = append(records, accountCopy{User: a.users[name]})
 	}
-	for _, k := range a.keys {
-		r := k.record()
+	for _, hash := range slices.SortedFunc(maps.Keys(a.keys), func(x, y TokenHash) int { return bytes.Compare(x[:], y[:]) }) {
+		r := a.keys[hash].record()
 		r.LastUsed = time.Time{} // the copy is not written again for each use
-		c.APIKeys = append(c.APIKeys, r)
+		records = append(records, accountCopy{APIKey: &r})
 	}
-	slices.SortFunc(c.APIKeys, func(x, y apiKeyRecord) int { return bytes.Compare(x.Hash[:], y.Hash[:]) })
-	b, err := json.Marshal(c)
-	path := filepath.Join(a.dir, accessCopy)
-	old, readErr := os.ReadFile(path)
-	switch {
-	case err != nil:
-	case readErr == nil && bytes.Equal(old, b):
-	case errors.Is(readErr, os.ErrNotExist) && len(c.Users)+len(c.APIKeys) == 0:
-	default:
-		err = writeFile(path, b)
-	}
-	if err != nil {
-		a.alarms.set(accessCopy, fmt.Sprintf("the copy of users and API keys, %s, can't be written: %v", accessCopy, err))
-		return
-	}
-	a.alarms.clear(accessCopy)
+	a.backup.write(records)
 }
 
-// restore fills a new hub.db from the copy. In any other hub.db a mark says that it knows better.
-func (a *access) restore() (restored int, err error) {
-	fresh := false
-	err = a.db.View(func(tx *bbolt.Tx) error {
-		fresh = get(tx.Bucket(bucketMeta), keyAccounts) == nil
+// copyAgain writes the copy if that has failed before.
+func (a *access) copyAgain() {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if a.backup.stale {
+		a.copy()
+	}
+}
+
+// restore takes the users and API keys from the copy that hub.db does not have, and returns how many, and how many more the copy
+// can't tell any more.
+func (a *access) restore() (restored, bad int, err error) {
+	var missing []accountCopy
+	bad, err = a.backup.read(func(record []byte) error {
+		var r accountCopy
+		if err := json.Unmarshal(record, &r); err != nil {
+			return err
+		}
+		switch {
+		case r.User != nil && r.User.sound():
+			if a.users[r.User.Name] == nil {
+				missing = append(missing, r)
+			}
+		case r.APIKey != nil && r.APIKey.sound():
+			if a.keyNamed(r.APIKey.Name) == nil {
+				missing = append(missing, r)
+			}
+		default:
+			return errRecord
+		}
 		return nil
 	})
-	if err != nil || !fresh {
-		return 0, err
-	}
-	c, err := a.readCopy()
 	if err != nil {
-		return 0, err
+		return 0, 0, fmt.Errorf("read %s: %w", accessCopy, err)
 	}
-	return len(c.Users) + len(c.APIKeys), a.update(func(tx *bbolt.Tx) error {
-		for _, u := range c.Users {
-			value, err := json.Marshal(u)
-			if err != nil {
-				return err
-			}
-			if err := put(tx.Bucket(bucketUsers), []byte(u.Name), value); err != nil {
-				return err
-			}
+	for _, r := range missing {
+		if r.User != nil {
+			a.users[r.User.Name] = r.User
+		} else {
+			k := r.APIKey
+			a.keys[k.Hash] = &apiKey{name: k.Name, role: k.Role, created: k.Created, hash: k.Hash}
 		}
-		for _, k := range c.APIKeys {
-			value, err := json.Marshal(k)
-			if err != nil {
-				return err
-			}
-			if err := put(tx.Bucket(bucketAPIKeys), []byte(k.Name), value); err != nil {
+	}
+	return len(missing), bad, a.update(func(tx *bbolt.Tx) error {
+		for _, r := range missing {
+			if err := r.put(tx); err != nil {
 				return err
 			}
 		}
@@ -92,26 +89,29 @@ func (a *access) restore() (restored int, err error) {
 	})
 }
 
-// readCopy returns what the copy has that could have been written by copy.
-func (a *access) readCopy() (c accountsCopy, err error) {
-	b, err := os.ReadFile(filepath.Join(a.dir, accessCopy))
-	if errors.Is(err, os.ErrNotExist) {
-		return c, nil
+func (r *accountCopy) put(tx *bbolt.Tx) error {
+	if r.User != nil {
+		value, err := json.Marshal(r.User)
+		if err != nil {
+			return err
+		}
+		return put(tx.Bucket(bucketUsers), []byte(r.User.Name), value)
 	}
+	value, err := json.Marshal(r.APIKey)
 	if err != nil {
-		return c, err
+		return err
 	}
-	if err := json.Unmarshal(b, &c); err != nil {
-		a.log.Error("the copy of users and API keys can't be read, there are none now", "file", accessCopy, "error", err)
-		return accountsCopy{}, nil
-	}
-	c.Users = slices.DeleteFunc(c.Users, func(u *user) bool {
-		return u == nil || checkUserName(u.Name) != nil || !slices.Contains(roles, u.Role) || !computable(u.Password)
-	})
-	c.APIKeys = slices.DeleteFunc(c.APIKeys, func(k apiKeyRecord) bool {
-		return checkName("API key", k.Name) != nil || !slices.Contains(roles, k.Role)
-	})
-	return c, nil
+	return put(tx.Bucket(bucketAPIKeys), []byte(r.APIKey.Name), value)
+}
+
+// sound tells whether a user read from a file could have been written by the hub.
+func (u *user) sound() bool {
+	return checkUserName(u.Name) == nil && slices.Contains(roles, u.Role) && computable(u.Password)
+}
+
+// sound tells whether an API key read from a file could have been written by the hub.
+func (k *apiKeyRecord) sound() bool {
+	return checkName("API key", k.Name) == nil && slices.Contains(roles, k.Role)
 }
 
 // computable tells whether checking a password against this hash costs what it may: other parameters can cost any time

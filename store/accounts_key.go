@@ -44,6 +44,9 @@ func readAPIKey(value []byte) (*apiKey, error) {
 	if err := json.Unmarshal(value, &r); err != nil {
 		return nil, err
 	}
+	if !r.sound() {
+		return nil, errRecord
+	}
 	k := &apiKey{name: r.Name, role: r.Role, created: r.Created, hash: r.Hash}
 	if !r.LastUsed.IsZero() {
 		k.used.at.Store(r.LastUsed.Unix())

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,20 +46,24 @@ type auditRecord struct {
 	Text    string `cbor:"7,keyasint,omitempty"`
 }
 
-// trail is which entries there are.
-type trail struct{ first, next uint64 }
+// trail is how many entries there are, and the number of the next one.
+type trail struct {
+	count int
+	next  uint64
+}
 
-func (t *trail) load(tx *bbolt.Tx) error {
-	t.first, t.next = 1, 1
-	c := tx.Bucket(bucketAudit).Cursor()
-	if k, _ := c.First(); k != nil {
-		t.first, _ = parseKey8(k)
-	}
-	if k, _ := c.Last(); k != nil {
-		last, _ := parseKey8(k)
-		t.next = last + 1
-	}
-	return nil
+func (t *trail) load(s *Store, tx *bbolt.Tx) error {
+	*t = trail{next: 1}
+	return s.bad.each(tx, bucketAudit, func(k, v []byte) error {
+		number, ok := parseKey8(k)
+		var r auditRecord
+		if err := cbor.Unmarshal(v, &r); err != nil || !ok {
+			return errors.Join(err, errRecord)
+		}
+		t.count++
+		t.next = number + 1
+		return nil
+	})
 }
 
 // append enters entries and drops the oldest above the bound.
@@ -74,15 +79,27 @@ func (t *trail) append(tx *bbolt.Tx, entries []AuditEntry) error {
 			return err
 		}
 		t.next++
+		t.count++
 	}
-	if t.next-t.first < maxAudit+auditStep {
+	if t.count < maxAudit+auditStep {
 		return nil
 	}
-	for ; t.next-t.first > maxAudit; t.first++ {
-		if err := b.Delete(key8(t.first)); err != nil {
+	return t.drop(b, t.count-maxAudit)
+}
+
+// drop deletes the n oldest entries.
+func (t *trail) drop(b *bbolt.Bucket, n int) error {
+	keys := make([][]byte, 0, n)
+	c := b.Cursor()
+	for k, _ := c.First(); k != nil && len(keys) < n; k, _ = c.Next() {
+		keys = append(keys, slices.Clone(k))
+	}
+	for _, k := range keys {
+		if err := b.Delete(k); err != nil {
 			return err
 		}
 	}
+	t.count -= len(keys)
 	return nil
 }
 
@@ -123,10 +140,10 @@ func (s *Store) AuditTrail(f AuditFilter) ([]AuditEntry, error) {
 		c := tx.Bucket(bucketAudit).Cursor()
 		for k, v := lastBefore(c, f.Before); k != nil && len(list) < f.Limit; k, v = c.Prev() {
 			number, _ := parseKey8(k)
-			value, _ := unseal(v)
+			value, ok := unseal(k, v)
 			var r auditRecord
-			if err := cbor.Unmarshal(value, &r); err != nil {
-				return fmt.Errorf("audit entry %d in hub.db: %w", number, err)
+			if !ok || cbor.Unmarshal(value, &r) != nil {
+				continue // the next start reports it
 			}
 			e := AuditEntry{Number: number, At: moment(r.At), By: r.By, From: r.From, Action: r.Action, Device: r.Device, Text: r.Text}
 			if len(r.Command) == len(e.Command) {

@@ -118,6 +118,8 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 		} else {
 			s.alarms.clear("hub.db")
 		}
+		s.registry.copyAgain()
+		s.access.copyAgain()
 		s.idle <- struct{}{}
 		for _, asker := range cp.askers {
 			asker <- err

@@ -53,12 +53,14 @@ func (s *Store) announcedSchema(hash device.Hash) (announced, bool) {
 }
 
 // loadAnnounced corrects what the registry knows of schemas: it may be older.
-func (b *commandBook) loadAnnounced(tx *bbolt.Tx) error {
+func (b *commandBook) loadAnnounced(s *Store, tx *bbolt.Tx) error {
 	b.announced = map[string]device.Hash{}
-	err := each(tx.Bucket(bucketAnnounced), func(k, v []byte) error {
-		if len(v) == device.HashSize {
-			b.announced[string(k)] = device.Hash(v)
+	err := s.bad.each(tx, bucketAnnounced, func(k, v []byte) error {
+		// Without its schema it would not be recorded again when the device announces it.
+		if len(v) != device.HashSize || get(tx.Bucket(bucketSchemas), v) == nil {
+			return errRecord
 		}
+		b.announced[string(k)] = device.Hash(v)
 		return nil
 	})
 	b.store.registry.correctSchemas(b.announced)

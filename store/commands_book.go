@@ -10,7 +10,6 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 )
 
 // commandBook holds the commands, the desired values and the audit trail, which hub.db has and which change together. In memory
@@ -157,10 +156,10 @@ func (b *commandBook) load(s *Store) error {
 	b.devices, b.next = map[string]*deviceCommands{}, 1
 	b.index.numbers, b.index.lists = map[device.CommandID]uint64{}, map[string][]uint64{}
 	return s.db.View(func(tx *bbolt.Tx) error {
-		err := each(tx.Bucket(bucketCommands), func(k, v []byte) error {
+		err := s.bad.each(tx, bucketCommands, func(k, v []byte) error {
 			number, ok := parseKey8(k)
 			if !ok {
-				return fmt.Errorf("%w: a key in bucket %s", boltfile.ErrDamaged, bucketCommands)
+				return errRecord
 			}
 			var c Command
 			if err := c.decode(number, v); err != nil {
@@ -184,10 +183,10 @@ func (b *commandBook) load(s *Store) error {
 			slices.SortFunc(d.sent, byTurn)
 			slices.SortFunc(d.lost, byTurn)
 		}
-		if err := b.loadSettings(tx); err != nil {
+		if err := b.loadSettings(s, tx); err != nil {
 			return err
 		}
-		if err := b.loadAnnounced(tx); err != nil {
+		if err := b.loadAnnounced(s, tx); err != nil {
 			return err
 		}
 		for id, d := range b.devices {
@@ -195,7 +194,7 @@ func (b *commandBook) load(s *Store) error {
 				delete(b.devices, id)
 			}
 		}
-		return b.trail.load(tx)
+		return b.trail.load(s, tx)
 	})
 }
 
@@ -224,7 +223,10 @@ func (b *commandBook) newestFirst(tx *bbolt.Tx, filter CommandFilter, f func(num
 		c := bucket.Cursor()
 		for k, v := lastBefore(c, filter.Before); k != nil; k, v = c.Prev() {
 			number, _ := parseKey8(k)
-			value, _ := unseal(v)
+			value, ok := unseal(k, v)
+			if !ok {
+				continue // the next start reports it
+			}
 			if more, err := f(number, value); err != nil || !more {
 				return err
 			}

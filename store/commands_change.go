@@ -215,10 +215,10 @@ func (ch *commandChange) pruneCommands(b *bbolt.Bucket) error {
 	c := b.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		number, _ := parseKey8(k)
-		value, _ := unseal(v)
+		value, ok := unseal(k, v)
 		var old Command
-		if err := old.decode(number, value); err != nil {
-			return err
+		if !ok || old.decode(number, value) != nil {
+			continue // the next start takes it out
 		}
 		if settled <= maxCommands && bytes <= most && !old.Changed.Before(oldest) {
 			break

@@ -497,11 +497,12 @@ func TestAuditTrailIsBounded(t *testing.T) {
 	}
 	for range 2 {
 		tr := r.commands.trail
-		if n := tr.next - tr.first; n < maxAudit || n >= maxAudit+auditStep {
+		if n := tr.count; n < maxAudit || n >= maxAudit+auditStep {
 			t.Errorf("%d entries", n)
 		}
-		list, err := r.AuditTrail(AuditFilter{Before: tr.first + 2})
-		if err != nil || len(list) != 2 || list[1].Number != tr.first {
+		first := tr.next - uint64(tr.count)
+		list, err := r.AuditTrail(AuditFilter{Before: first + 2})
+		if err != nil || len(list) != 2 || list[1].Number != first {
 			t.Errorf("the oldest: %+v, %v", list, err)
 		}
 		r.restart()

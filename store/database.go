@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -41,63 +42,60 @@ func tryDatabase(path string) (*boltfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range buckets {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return fmt.Errorf("%w: bucket %s: %w", boltfile.ErrDamaged, name, err)
-			}
-		}
-		return checkValues(tx)
-	})
-	if err != nil {
+	if err := makeBuckets(db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
-// checkValues reads everything: hub.db is small, and what is wrong with it has to come out at start.
-func checkValues(tx *bbolt.Tx) error {
-	for _, name := range buckets {
-		err := tx.Bucket(name).ForEach(func(k, v []byte) error {
-			if _, ok := unseal(v); !ok {
-				return fmt.Errorf("%w: a value in bucket %s", boltfile.ErrDamaged, name)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+// makeBuckets makes the buckets that are not there. It writes only if it has to: a disk may be full.
+func makeBuckets(db *boltfile.File) error {
+	missing := false
+	err := db.View(func(tx *bbolt.Tx) error {
+		missing = slices.ContainsFunc(buckets, func(name []byte) bool { return tx.Bucket(name) == nil })
+		return nil
+	})
+	if err != nil || !missing {
+		return err
 	}
-	return nil
+	return db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range buckets {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return fmt.Errorf("%w: bucket %s: %w", boltfile.ErrDamaged, name, err)
+			}
+		}
+		return nil
+	})
 }
 
-// put stores a value behind its checksum: bbolt has none for its data pages.
+// put stores a value behind a checksum of the key and the value: bbolt has none for its data pages.
 func put(b *bbolt.Bucket, key, value []byte) error {
-	sealed := binary.LittleEndian.AppendUint32(make([]byte, 0, len(value)+4), crc32.Checksum(value, castagnoli))
+	sealed := binary.LittleEndian.AppendUint32(make([]byte, 0, len(value)+4), recordChecksum(key, value))
 	return b.Put(key, append(sealed, value...))
 }
 
-// get returns the value of a key, nil if there is none.
+// get returns the value of a key, nil if there is none or it is damaged.
 func get(b *bbolt.Bucket, key []byte) []byte {
-	value, _ := unseal(b.Get(key))
+	value, ok := unseal(key, b.Get(key))
+	if !ok {
+		return nil
+	}
 	return value
 }
 
 // unseal checks what put stored. The value aliases the database.
-func unseal(sealed []byte) (value []byte, ok bool) {
+func unseal(key, sealed []byte) (value []byte, ok bool) {
 	if len(sealed) < 4 {
 		return nil, false
 	}
 	value = sealed[4:]
-	return value, binary.LittleEndian.Uint32(sealed) == crc32.Checksum(value, castagnoli)
+	checksum := binary.LittleEndian.Uint32(sealed)
+	// Before it covered the key, the checksum was that of the value.
+	return value, checksum == recordChecksum(key, value) || checksum == crc32.Checksum(value, castagnoli)
 }
 
-// each calls f with every key and value of a bucket.
-func each(b *bbolt.Bucket, f func(k, v []byte) error) error {
-	return b.ForEach(func(k, sealed []byte) error {
-		value, _ := unseal(sealed)
-		return f(k, value)
-	})
+func recordChecksum(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
 }
 
 func makeDir(dir string) error {

@@ -131,11 +131,16 @@ func saveSettings(tx *bbolt.Tx, id string, d *deviceCommands) error {
 	return put(b, []byte(id), encode(records))
 }
 
-func (b *commandBook) loadSettings(tx *bbolt.Tx) error {
-	return each(tx.Bucket(bucketDesired), func(k, v []byte) error {
+func (b *commandBook) loadSettings(s *Store, tx *bbolt.Tx) error {
+	return s.bad.each(tx, bucketDesired, func(k, v []byte) error {
 		var records []settingRecord
 		if err := cbor.Unmarshal(v, &records); err != nil {
-			return fmt.Errorf("desired values in hub.db: %w", err)
+			return err
+		}
+		for i := range records {
+			if r := &records[i]; !settable(r.Desired) || r.Reported != nil && !settable(r.Reported) {
+				return errRecord
+			}
 		}
 		d := b.of(string(k))
 		for i := range records {
@@ -147,6 +152,17 @@ func (b *commandBook) loadSettings(tx *bbolt.Tx) error {
 		}
 		return nil
 	})
+}
+
+// settable says whether a value read from hub.db is one that a channel can have, and so one that every answer has a form for.
+func settable(v any) bool {
+	switch v := signed(v).(type) {
+	case bool, int64, string:
+		return true
+	case float64:
+		return !math.IsNaN(v) && !math.IsInf(v, 0)
+	}
+	return false
 }
 
 // signed makes the integers that CBOR gives back those that were written.

@@ -101,23 +101,21 @@ func newExportTail(s *Store, o *InfluxOptions) (*exportTail, error) {
 	return t, nil
 }
 
-// load reads from hub.db what was pending when it was written.
-func (t *exportTail) load(tx *bbolt.Tx) error {
-	value := get(tx.Bucket(bucketMeta), keyExport)
-	if value == nil {
-		return nil
-	}
+// load takes from hub.db what was pending when it was written. Without it everything that the journal has is exported again, and
+// overwrites itself.
+func (t *exportTail) load(value []byte) error {
 	var r exportRecord
 	if err := cbor.Unmarshal(value, &r); err != nil {
-		return fmt.Errorf("the state of the export: %w", err)
+		return err
 	}
+	var pending positions
 	for pair := range slices.Chunk(r.Pending, 2) {
-		if len(pair) != 2 || pair[0] >= pair[1] || len(t.pending) > 0 && t.pending[len(t.pending)-1].next >= pair[0] {
-			return errEntry
+		if len(pair) != 2 || pair[0] >= pair[1] || len(pending) > 0 && pending[len(pending)-1].next >= pair[0] {
+			return errRecord
 		}
-		t.pending = append(t.pending, span{pair[0], pair[1]})
+		pending = append(pending, span{pair[0], pair[1]})
 	}
-	t.counts, t.saved = r.Counts, t.pending.first()
+	t.pending, t.counts, t.saved = pending, r.Counts, pending.first()
 	return nil
 }
 

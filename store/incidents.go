@@ -208,12 +208,15 @@ func parseIncidents(b []byte) (in incidents, err error) {
 
 // loadIncidents reads the incidents of the devices that have an account.
 func (s *Store) loadIncidents(tx *bbolt.Tx) error {
-	if v := get(tx.Bucket(bucketMeta), keyRuns); v != nil {
-		if err := cbor.Unmarshal(v, &s.runs); err != nil {
-			return err
+	s.bad.one(tx, bucketMeta, keyRuns, func(v []byte) error {
+		var runs []hubRun
+		err := cbor.Unmarshal(v, &runs)
+		if err == nil {
+			s.runs = runs
 		}
-	}
-	return each(tx.Bucket(bucketIncidents), func(k, v []byte) error {
+		return err
+	})
+	return s.bad.each(tx, bucketIncidents, func(k, v []byte) error {
 		in, err := parseIncidents(v)
 		if err == nil {
 			s.account(string(k)).incidents = in

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,9 +20,10 @@ func (s *Store) recover(report *journal.Report) error {
 	for _, d := range report.Damage {
 		s.enterDamage(d)
 	}
-	if err := s.replay(); err != nil {
+	if _, err := s.replay(); err != nil {
 		return fmt.Errorf("replay the journal: %w", err)
 	}
+	s.recount, s.bad = nil, badRecords{}
 	s.endLostRun()
 	for _, a := range s.accounts {
 		a.writing, a.durable = a.tally, a.tally
@@ -38,42 +38,50 @@ func (s *Store) recover(report *journal.Report) error {
 
 func (s *Store) loadCheckpoint() error {
 	return s.db.View(func(tx *bbolt.Tx) error {
-		if v := get(tx.Bucket(bucketMeta), keyCursor); len(v) == 8 {
-			s.cursor = binary.BigEndian.Uint64(v)
-		}
-		if err := s.export.load(tx); err != nil {
-			return err
-		}
-		err := each(tx.Bucket(bucketBooks), func(k, v []byte) error {
-			a, err := parseAccount(string(k), v)
-			if err != nil {
-				return fmt.Errorf("account of %s: %w", k, err)
+		s.bad.one(tx, bucketMeta, keyCursor, func(v []byte) error {
+			cursor, ok := parseKey8(v)
+			if !ok {
+				return errRecord
 			}
-			s.accounts[a.device] = a
+			s.cursor = cursor
 			return nil
 		})
-		if err != nil {
-			return err
-		}
-		if err := s.loadIncidents(tx); err != nil {
-			return fmt.Errorf("incidents: %w", err)
-		}
-		err = each(tx.Bucket(bucketGaps), func(_, v []byte) error {
-			var g Gap
-			err := json.Unmarshal(v, &g)
-			s.gaps = append(s.gaps, g)
+		s.bad.one(tx, bucketMeta, keyExport, s.export.load)
+		err := s.bad.each(tx, bucketBooks, func(k, v []byte) error {
+			a, err := parseAccount(string(k), v)
+			if err == nil {
+				s.accounts[a.device] = a
+			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		return each(tx.Bucket(bucketSources), func(k, v []byte) error {
+		if s.bad.in(bucketBooks) {
+			s.recount = s.uncounted()
+		}
+		if err := s.loadIncidents(tx); err != nil {
+			return err
+		}
+		err = s.bad.each(tx, bucketGaps, func(_, v []byte) error {
+			var g Gap
+			err := json.Unmarshal(v, &g)
+			if err == nil {
+				s.gaps = append(s.gaps, g)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return s.bad.each(tx, bucketSources, func(k, v []byte) error {
 			var r sourceRecord
-			if err := cbor.Unmarshal(v, &r); err != nil {
-				return err
+			number, ok := parseKey8(k)
+			if err := cbor.Unmarshal(v, &r); err != nil || !ok {
+				return errors.Join(err, errRecord)
 			}
 			message := slices.Clone(get(tx.Bucket(bucketSchemas), r.Hash[:]))
-			src, err := newSource(binary.BigEndian.Uint64(k), r.Device, r.Stream, message)
+			src, err := newSource(number, r.Device, r.Stream, message)
 			if err != nil {
 				return err
 			}
@@ -84,17 +92,31 @@ func (s *Store) loadCheckpoint() error {
 	})
 }
 
-// replay reads the journal from the segment in which the hindmost tail stands: the sources are defined there.
-func (s *Store) replay() error {
+// uncounted returns a function that says whether hub.db has no account of a device: one that had to be given up is made again
+// from all that the journal still has.
+func (s *Store) uncounted() func(deviceID string) bool {
+	counted := map[string]bool{}
+	for id := range s.accounts {
+		counted[id] = true
+	}
+	return func(id string) bool { return !counted[id] }
+}
+
+// replayTries is how often replay asks a disk that can't read: more often than it takes for a sector to count as damaged.
+const replayTries = 10
+
+// replay reads the journal from the segment in which the hindmost tail stands: the sources are defined there. It reads all of it
+// when accounts or sources in hub.db were damaged. It returns the time of the last block.
+func (s *Store) replay() (before time.Time, err error) {
 	hindmost := min(s.cursor, s.history.Load().Cursor())
-	var from uint64
+	if s.recount != nil || s.bad.in(bucketSources) {
+		hindmost = 0
+	}
+	from := s.journal.First()
 	for _, segment := range s.journal.Segments() {
-		if from == 0 || segment.First <= hindmost {
+		if segment.First <= hindmost {
 			from = segment.First
 		}
-	}
-	if from == 0 {
-		return nil
 	}
 	if s.cursor > 0 && s.cursor < from {
 		s.enterGap(Gap{First: s.cursor, Last: from - 1, Cause: "dropped before the books had it"})
@@ -102,15 +124,18 @@ func (s *Store) replay() error {
 	r := s.journal.Reader(from)
 	defer r.Close()
 	var scratch device.Data
-	var before time.Time
-	for {
+	for tries := 0; ; {
 		block, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return before, nil
 		}
 		if err != nil {
-			return err
+			if tries++; tries < replayTries {
+				continue
+			}
+			return before, err
 		}
+		tries = 0
 		if gap := block.Skipped; gap.First != 0 {
 			s.enterGap(s.damaged(gap).between(before, block.Time))
 		}
@@ -123,11 +148,27 @@ func (s *Store) replay() error {
 			}
 			if e.kind == entrySource {
 				s.replaySource(position, &e)
-			} else if position >= s.cursor {
+			} else if position >= s.cursor || s.recounted(&e) {
 				s.replayEntry(position, block.Time, &e, &scratch)
 			}
 		}
 	}
+}
+
+// recounted says whether an entry before the cursor belongs to a device whose account is made again.
+func (s *Store) recounted(e *entry) bool {
+	if s.recount == nil {
+		return false
+	}
+	id := string(e.device)
+	if e.kind == entryFrame {
+		src := s.sources.byNumber[e.source]
+		if src == nil {
+			return false
+		}
+		id = src.device
+	}
+	return s.recount(id)
 }
 
 func (s *Store) replaySource(position uint64, e *entry) {
@@ -157,10 +198,15 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scrat
 	case entryReject:
 		if e.seq != 0 {
 			set := a.stream(e.stream)
-			set.settled.Add(e.seq)
 			set.durable.Add(e.seq)
+			if !set.settled.Add(e.seq) {
+				return // counted already
+			}
 		}
 		a.rejected++
+		if position < s.cursor {
+			return // the letter was shelved then
+		}
 		s.shelf.add([]DeadLetter{{
 			Position: position, Device: a.device, Received: received, Seq: e.seq, Code: e.code,
 			Text: string(e.text), Message: slices.Clone(e.message),

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -52,9 +51,9 @@ type NewDevice struct {
 
 // registry is the devices, in RAM and in hub.db.
 type registry struct {
-	db  *boltfile.File
-	dir string
-	now func() time.Time
+	db     *boltfile.File
+	now    func() time.Time
+	backup copyFile // guarded by writing
 
 	// writing is held, and taken before mu, while devices are written to hub.db: what a checkpoint writes of them must not
 	// be older than what another wrote meanwhile.
@@ -67,53 +66,58 @@ type registry struct {
 	version uint64               // counts changes
 }
 
-// load reads the devices; from the copy, if hub.db is new and has none.
-func (r *registry) load(db *boltfile.File, dir string, now func() time.Time) (restored int, err error) {
-	r.db, r.dir, r.now = db, dir, now
+// load reads the devices.
+func (r *registry) load(s *Store) error {
+	r.db, r.now = s.db, s.now
+	r.backup = copyFile{path: filepath.Join(s.opts.Dir, registryCopy), what: "devices", alarms: &s.alarms}
 	r.devices, r.tokens, r.noted = map[string]*Device{}, map[TokenHash]string{}, map[string]bool{}
-	err = db.View(func(tx *bbolt.Tx) error {
-		return each(tx.Bucket(bucketDevices), func(_, v []byte) error {
-			var d Device
-			if err := json.Unmarshal(v, &d); err != nil {
-				return fmt.Errorf("a device in hub.db: %w", err)
+	return r.db.View(func(tx *bbolt.Tx) error {
+		return s.bad.each(tx, bucketDevices, func(k, v []byte) error {
+			d, err := readDevice(v)
+			if err == nil && d.ID != string(k) {
+				err = errRecord
 			}
-			r.index(&d)
-			return nil
+			if err == nil {
+				r.index(d)
+			}
+			return err
 		})
 	})
-	if err != nil || len(r.devices) > 0 {
-		return 0, err
-	}
-	return r.restore()
 }
 
-func (r *registry) restore() (int, error) {
-	b, err := os.ReadFile(filepath.Join(r.dir, registryCopy))
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
+func readDevice(value []byte) (*Device, error) {
+	d := new(Device)
+	if err := json.Unmarshal(value, d); err != nil {
+		return nil, err
 	}
+	return d, checkName("device id", d.ID)
+}
+
+// restore takes the devices from the copy that hub.db does not have, and returns how many, and how many more the copy can't tell
+// any more.
+func (r *registry) restore() (restored, bad int, err error) {
+	var missing []*Device
+	bad, err = r.backup.read(func(record []byte) error {
+		d, err := readDevice(record)
+		if err == nil && r.devices[d.ID] == nil {
+			missing = append(missing, d)
+		}
+		return err
+	})
 	if err != nil {
-		return 0, err
+		return 0, 0, fmt.Errorf("read %s: %w", registryCopy, err)
 	}
-	var devices []*Device
-	if err := json.Unmarshal(b, &devices); err != nil {
-		return 0, nil // torn or foreign: nothing to restore from
+	for _, d := range missing {
+		r.index(d)
 	}
-	err = r.db.Update(func(tx *bbolt.Tx) error {
-		for _, d := range devices {
+	return len(missing), bad, r.db.Update(func(tx *bbolt.Tx) error {
+		for _, d := range missing {
 			if err := putDevice(tx, d); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return 0, err
-	}
-	for _, d := range devices {
-		r.index(d)
-	}
-	return len(devices), nil
 }
 
 // index makes d known in RAM; mu is held, or nobody else has the registry yet.
@@ -167,20 +171,26 @@ func (r *registry) change(changed map[string]*Device) error {
 			r.index(d)
 		}
 	}
-	return r.copy()
+	r.copy()
+	return nil
 }
 
-// copy writes all devices to the file beside hub.db.
-func (r *registry) copy() error {
-	devices := make([]*Device, 0, len(r.devices))
+// copy writes all devices to the file beside hub.db; writing is held, and mu.
+func (r *registry) copy() {
+	devices := make([]any, 0, len(r.devices))
 	for _, id := range slices.Sorted(maps.Keys(r.devices)) {
 		devices = append(devices, r.devices[id])
 	}
-	b, err := json.Marshal(devices)
-	if err != nil {
-		return err
+	r.backup.write(devices)
+}
+
+// copyAgain writes the copy if that has failed before.
+func (r *registry) copyAgain() {
+	r.lock()
+	defer r.unlock()
+	if r.backup.stale {
+		r.copy()
 	}
-	return writeFile(filepath.Join(r.dir, registryCopy), b)
 }
 
 func putDevice(tx *bbolt.Tx, d *Device) error {
@@ -268,9 +278,8 @@ func (s *Store) RemoveDevice(id string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.forgetCommands(id); err != nil {
-		return err
-	}
+	// The device is out already: whatever fails from here on, the rest is done all the same.
+	err = s.forgetCommands(id)
 	s.mu.Lock()
 	s.forget(id)
 	b := s.filling
@@ -280,7 +289,7 @@ func (s *Store) RemoveDevice(id string) error {
 	b.append(appendForget(nil, id))
 	s.mu.Unlock()
 	signal(s.work)
-	return s.Checkpoint()
+	return errors.Join(err, s.Checkpoint())
 }
 
 // forget drops the books of a device; mu is held.

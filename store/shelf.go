@@ -2,7 +2,6 @@ package store
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -26,6 +25,19 @@ type DeadLetter struct {
 	Text     string    `json:"text"`
 	Message  []byte    `json:"message"`         // as received; line protocol if Lines is not 0
 	Lines    int       `json:"lines,omitempty"` // that InfluxDB refused; the frame itself is stored
+}
+
+// decode reads what a checkpoint has written.
+func (l *DeadLetter) decode(key, value []byte) error {
+	if err := cbor.Unmarshal(value, l); err != nil {
+		return err
+	}
+	position, ok := parseKey8(key)
+	if _, err := l.Received.MarshalJSON(); err != nil || !ok {
+		return errRecord
+	}
+	l.Position = position
+	return nil
 }
 
 // shelf holds the letters that no checkpoint has written to hub.db yet; guarded by Store.mu.
@@ -83,11 +95,9 @@ func (s *Store) DeadLetters(after uint64, limit int) ([]DeadLetter, error) {
 		c := tx.Bucket(bucketDeadLetters).Cursor()
 		for k, v := c.Seek(key8(after + 1)); k != nil && len(letters) < limit; k, v = c.Next() {
 			var letter DeadLetter
-			value, _ := unseal(v)
-			if err := cbor.Unmarshal(value, &letter); err != nil {
-				return err
+			if value, ok := unseal(k, v); !ok || letter.decode(k, value) != nil {
+				continue // the next start reports it
 			}
-			letter.Position = binary.BigEndian.Uint64(k)
 			letters = append(letters, letter)
 		}
 		return nil

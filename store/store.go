@@ -12,10 +12,12 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/bbolt"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
@@ -69,6 +71,8 @@ type Store struct {
 	journal      *journal.Journal
 	history      atomic.Pointer[history.History] // replaced when its file turns out damaged
 
+	bad      badRecords           // found in hub.db at start
+	recount  func(id string) bool // whose accounts the replay makes again; nil: nobody's
 	registry registry
 	access   access
 	alarms   alarms
@@ -156,25 +160,8 @@ func (s *Store) open() error {
 	if setAside != "" {
 		s.alarms.set("hub.db damaged", fmt.Sprintf("hub.db was damaged; it is kept as %s and a new one was begun", setAside))
 	}
-	restored, err := s.registry.load(s.db, s.opts.Dir, s.now)
-	if err != nil {
-		return err
-	}
-	if restored > 0 {
-		s.alarms.set("registry", fmt.Sprintf("%d devices were restored from %s", restored, registryCopy))
-	}
-	s.access = access{db: s.db, dir: s.opts.Dir, now: s.now, log: s.log, alarms: &s.alarms}
-	if restored, err = s.access.load(); err != nil {
-		return err
-	}
-	if restored > 0 {
-		s.alarms.set("accounts", fmt.Sprintf("%d users and API keys were restored from %s; everybody has to log in again", restored, accessCopy))
-	}
-	if err := s.commands.load(s); err != nil {
-		return fmt.Errorf("read the commands: %w", err)
-	}
-	if err := s.loadCheckpoint(); err != nil {
-		return fmt.Errorf("read the books: %w", err)
+	if err := s.loadDatabase(); err != nil {
+		return fmt.Errorf("read hub.db: %w", err)
 	}
 	if err := s.openHistory(); err != nil {
 		return err
@@ -194,6 +181,62 @@ func (s *Store) open() error {
 	}
 	s.export.begin()
 	return nil
+}
+
+// loadDatabase reads hub.db. What it can't read there is taken out, and restored as far as there are copies.
+func (s *Store) loadDatabase() error {
+	if err := s.registry.load(s); err != nil {
+		return err
+	}
+	if err := s.access.load(s); err != nil {
+		return err
+	}
+	if err := s.commands.load(s); err != nil {
+		return err
+	}
+	if err := s.loadCheckpoint(); err != nil {
+		return err
+	}
+	fresh := false
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		fresh = get(tx.Bucket(bucketMeta), keyAccounts) == nil
+		return s.bad.checkRest(tx)
+	})
+	if err != nil {
+		return err
+	}
+	if text := s.bad.remove(s); text != "" {
+		s.alarms.set("hub.db records", text)
+	}
+	if fresh || s.bad.in(bucketDevices) {
+		restored, bad, err := s.registry.restore()
+		s.noteRestored(registryCopy, "devices", "", restored, bad, err)
+		s.registry.correctSchemas(s.commands.announced)
+	}
+	if fresh || s.bad.in(bucketUsers) || s.bad.in(bucketAPIKeys) {
+		restored, bad, err := s.access.restore()
+		s.noteRestored(accessCopy, "users and API keys", "; everybody has to log in again", restored, bad, err)
+	}
+	s.registry.copy()
+	s.access.copy()
+	return nil
+}
+
+// noteRestored raises an alarm that says what a copy beside hub.db was good for.
+func (s *Store) noteRestored(file, what, hint string, restored, bad int, err error) {
+	var text []string
+	if restored > 0 {
+		text = append(text, fmt.Sprintf("%d %s were restored from %s%s", restored, what, file, hint))
+	}
+	if bad > 0 {
+		text = append(text, fmt.Sprintf("%d %s in %s are damaged: what is missing has to be added again", bad, what, file))
+	}
+	if err != nil {
+		text = append(text, fmt.Sprintf("the %s could not be restored from %s: %v", what, file, err))
+	}
+	if len(text) > 0 {
+		s.alarms.set("restored "+file, strings.Join(text, "; "))
+	}
 }
 
 func (s *Store) openHistory() error {

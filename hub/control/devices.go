@@ -164,12 +164,15 @@ func (c *handler) revokeDevice(w http.ResponseWriter, r *http.Request) {
 
 func (c *handler) removeDevice(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	if err := c.store.RemoveDevice(id); err != nil {
+	err := c.store.RemoveDevice(id)
+	if _, gone := c.store.Device(id); gone != nil { // also when something behind that has failed
+		c.disconnect(id, device.CloseRevoked, "the device was removed")
+	}
+	if err != nil {
 		fail(w, err)
 		return
 	}
 	c.auditDevices(r, "device removed", id)
-	c.disconnect(id, device.CloseRevoked, "the device was removed")
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -3,6 +3,7 @@ package boltfile
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -130,6 +131,38 @@ func create(path string) error {
 
 // SetAside renames a damaged file to path.damaged-<time> and returns that name. Of those only the newest is kept.
 func SetAside(path string, now time.Time) (string, error) {
+	name, err := freeAside(path, now)
+	if err != nil {
+		return "", err
+	}
+	return name, rename(path, name)
+}
+
+// CopyAside is SetAside for a file that goes on to be used: it keeps a copy. Nothing may be writing to the file.
+func CopyAside(path string, now time.Time) (string, error) {
+	name, err := freeAside(path, now)
+	if err != nil {
+		return "", err
+	}
+	from, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer from.Close()
+	part := path + ".new"
+	to, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(to, from)
+	if err := errors.Join(err, to.Sync(), to.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(part))
+	}
+	return name, rename(part, name)
+}
+
+// freeAside removes what was set aside of a file before, and returns the name for what is set aside now.
+func freeAside(path string, now time.Time) (string, error) {
 	prefix := path + ".damaged-"
 	old, err := siblings(prefix)
 	if err != nil {
@@ -140,8 +173,7 @@ func SetAside(path string, now time.Time) (string, error) {
 			return "", err
 		}
 	}
-	name := prefix + now.UTC().Format("20060102T150405Z")
-	return name, rename(path, name)
+	return prefix + now.UTC().Format("20060102T150405Z"), nil
 }
 
 // siblings returns the files whose path begins with prefix.

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// copyFile is a file beside hub.db that holds some of its records a second time, so that a damaged hub.db does not lose them. It
+// is a JSON array with an element a line, each with its checksum: a damaged line costs one record. Its methods are not for
+// concurrent use.
+type copyFile struct {
+	path   string
+	what   string // the records, in words
+	alarms *alarms
+	stale  bool // hub.db has something else
+}
+
+// copyLine is an element of a copyFile.
+type copyLine struct {
+	Checksum string          `json:"crc32c"` // of the bytes of Record, 8 hexadecimal digits
+	Record   json.RawMessage `json:"record"`
+}
+
+func checksumText(b []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(b, castagnoli)) }
+
+// write replaces the file, unless it has these records already; a file that is not there is not made for none. That it could not
+// be written is no error of whatever changed the records, which are in hub.db: it is an alarm, and retry tries again.
+func (f *copyFile) write(records []any) {
+	err := f.replace(records)
+	if f.stale = err != nil; f.stale {
+		f.alarms.set(filepath.Base(f.path), fmt.Sprintf(
+			"the copy of the %s, %s, can't be written: %v. They are safe in hub.db; should that be damaged, the last changes would be lost. "+
+				"The hub goes on trying", f.what, filepath.Base(f.path), err))
+		return
+	}
+	f.alarms.clear(filepath.Base(f.path))
+}
+
+func (f *copyFile) replace(records []any) error {
+	content := []byte("[")
+	for i, record := range records {
+		value, err := json.Marshal(record)
+		if err != nil {
+			return err
+		}
+		line, err := json.Marshal(copyLine{checksumText(value), value})
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			content = append(content, ',')
+		}
+		content = append(append(content, '\n'), line...)
+	}
+	content = append(content, "\n]\n"...)
+	old, err := os.ReadFile(f.path)
+	if err == nil && bytes.Equal(old, content) || errors.Is(err, fs.ErrNotExist) && len(records) == 0 {
+		return nil
+	}
+	return writeFile(f.path, content)
+}
+
+// read calls use with each record of the file, and returns how many can't be used: they are damaged, or use refused them. A
+// file that is not there has none.
+func (f *copyFile) read(use func(record []byte) error) (bad int, err error) {
+	content, err := os.ReadFile(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(content) {
+		line = bytes.TrimSuffix(bytes.TrimSpace(line), []byte(","))
+		if len(line) == 0 || len(line) == 1 && (line[0] == '[' || line[0] == ']') {
+			continue
+		}
+		var l copyLine
+		if json.Unmarshal(line, &l) != nil || l.Checksum != checksumText(l.Record) || use(l.Record) != nil {
+			bad++
+		}
+	}
+	return bad, nil
+}
