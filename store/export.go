@@ -85,7 +85,10 @@ type exportRecord struct {
 
 func newExportTail(s *Store, o *InfluxOptions) (*exportTail, error) {
 	t := &exportTail{store: s, news: make(chan struct{}, 1), backlog: make(chan struct{}, 1), saved: endless}
-	t.gate = gate{alarms: &s.alarms, changed: make(chan struct{}), retryMin: retryExportMin, retryMax: retryExportMax, retryPaused: retryExportPaused}
+	t.gate = gate{
+		alarms: &s.alarms, changed: make(chan struct{}),
+		retryMin: retryExportMin, retryTry: retryExportTry, retryMax: retryExportMax, retryDenied: retryExportDenied,
+	}
 	if o == nil {
 		return t, nil
 	}

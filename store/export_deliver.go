@@ -12,15 +12,22 @@ import (
 func (t *exportTail) deliver(ctx context.Context, b *exportBatch) bool {
 	var bad []influx.Bad
 	for b.lines.Lines() > 0 {
-		if !t.gate.enter(ctx) {
+		try, ok := t.gate.enter(ctx)
+		if !ok {
 			return false
 		}
 		var err error
-		bad, err = t.writer.Deliver(ctx, &b.lines)
+		if try {
+			err = t.writer.Probe(ctx, &b.lines)
+		}
+		tried := err != nil
+		if !tried {
+			bad, err = t.writer.Deliver(ctx, &b.lines)
+		}
 		if ctx.Err() != nil {
 			return false
 		}
-		t.gate.report(err)
+		t.gate.report(err, tried)
 		if err == nil {
 			break
 		}

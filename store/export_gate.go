@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 
@@ -13,16 +14,18 @@ import (
 
 const (
 	retryExportMin    = 500 * time.Millisecond // after the first failure; doubled with each one that follows
-	retryExportMax    = 30 * time.Second
-	retryExportPaused = 30 * time.Second
-	retryAfterMax     = 10 * time.Minute // what a server may ask for
+	retryExportTry    = 4 * time.Second        // with one line: a server that is back is noticed within 5 s
+	retryExportMax    = 30 * time.Second       // with a batch, to a server that takes single lines only
+	retryExportDenied = 30 * time.Second       // some servers lock out who shows a wrong token too often
+	retryAfterMax     = 10 * time.Minute       // what a server may ask for
 )
 
-// gate lets requests through while the server answers. While it does not, one request at a time tries, after a pause.
+// gate lets requests through while the server answers. While it does not, one batch at a time tries, after a pause: first one
+// of its lines, then all.
 type gate struct {
 	// static
-	alarms                          *alarms
-	retryMin, retryMax, retryPaused time.Duration
+	alarms                                    *alarms
+	retryMin, retryTry, retryMax, retryDenied time.Duration
 
 	mu      sync.Mutex
 	verdict influx.Verdict // 0: the server takes lines
@@ -35,15 +38,17 @@ type gate struct {
 	changed chan struct{} // closed, and replaced, when one of them changes
 }
 
-// enter waits until a request may be made, or returns false when ctx ends. The caller reports how it went.
-func (g *gate) enter(ctx context.Context) bool {
+// enter waits until a request may be made, or returns false when ctx ends. try says that one line has to go
+// ahead. The caller reports how it went.
+func (g *gate) enter(ctx context.Context) (try, ok bool) {
 	for ctx.Err() == nil {
 		g.mu.Lock()
 		wait, changed := time.Until(g.next), g.changed
 		if g.verdict == 0 || wait <= 0 && !g.trying {
-			g.trying = g.verdict != 0
+			try = g.verdict != 0
+			g.trying = try
 			g.mu.Unlock()
-			return true
+			return try, true
 		}
 		trying := g.trying
 		g.mu.Unlock()
@@ -57,11 +62,11 @@ func (g *gate) enter(ctx context.Context) bool {
 		case <-ctx.Done():
 		}
 	}
-	return false
+	return false, false
 }
 
-// report says how a request went; nil is success.
-func (g *gate) report(err error) {
+// report says how the requests went; nil is success. tried says that the first line was refused already.
+func (g *gate) report(err error, tried bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.trying = false
@@ -83,18 +88,22 @@ func (g *gate) report(err error) {
 		g.since, g.wait = time.Now(), 0
 	}
 	g.verdict, g.status, g.reason = refusal.Verdict, refusal.Status, refusal.Text
-	g.next = time.Now().Add(g.pause(refusal))
+	g.next = time.Now().Add(g.pause(refusal, tried))
 	if changed {
 		g.alarms.set(exportName, fmt.Sprintf("InfluxDB takes no lines, the journal keeps the frames (%s): %s", g.state(), refusal.Text))
 	}
 }
 
 // pause is how long to wait after a refusal.
-func (g *gate) pause(r *influx.Refusal) time.Duration {
-	if r.Verdict == influx.Pause {
-		return g.retryPaused
+func (g *gate) pause(r *influx.Refusal, tried bool) time.Duration {
+	if r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden {
+		return g.retryDenied
 	}
-	g.wait = min(max(2*g.wait, g.retryMin), g.retryMax)
+	most := g.retryMax
+	if tried {
+		most = g.retryTry
+	}
+	g.wait = min(max(2*g.wait, g.retryMin), most)
 	jittered := g.wait/2 + rand.N(g.wait/2+1)
 	return max(jittered, min(r.RetryAfter, retryAfterMax))
 }

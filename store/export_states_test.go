@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
@@ -110,7 +111,7 @@ func TestServerAsksForAPause(t *testing.T) {
 	const pause = 2 * time.Second
 	var mu sync.Mutex
 	var tries []time.Time
-	lines := 0
+	lines := map[string]bool{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		mu.Lock()
@@ -120,7 +121,9 @@ func TestServerAsksForAPause(t *testing.T) {
 			http.Error(w, `{"error":"compacting"}`, http.StatusServiceUnavailable)
 			return
 		}
-		lines += strings.Count(string(body), "\n")
+		for line := range strings.Lines(string(body)) {
+			lines[line] = true
+		}
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer server.Close()
@@ -142,8 +145,8 @@ func TestServerAsksForAPause(t *testing.T) {
 	if waited := tries[1].Sub(tries[0]); waited < pause {
 		t.Errorf("tried again after %v, the server asked for %v", waited, pause)
 	}
-	if state := s.Status().Export.State; state != "reachable" || lines != 20 {
-		t.Errorf("%q, %d lines arrived", state, lines)
+	if state := s.Status().Export.State; state != "reachable" || len(lines) != 20 {
+		t.Errorf("%q, %d lines arrived", state, len(lines))
 	}
 }
 
@@ -204,7 +207,7 @@ func TestRealServerIsMended(t *testing.T) {
 
 // TestLoggedOncePerState lets many attempts fail: the log has a line for each change of state, and none for attempts.
 func TestLoggedOncePerState(t *testing.T) {
-	script := []int{503, 503, 503, 503, 204, 401, 401, 401, 404, 404, 204}
+	script := []int{503, 503, 503, 503, 204, 204, 401, 401, 401, 404, 404, 204, 204} // after a failure one line goes ahead
 	var tries atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -214,7 +217,7 @@ func TestLoggedOncePerState(t *testing.T) {
 	}))
 	defer server.Close()
 	s := exporting(t, Options{}, influx.Config{URL: server.URL})
-	s.export.gate.retryPaused = 5 * time.Millisecond
+	s.export.gate.retryDenied = 5 * time.Millisecond
 	var out bytes.Buffer // read when nobody writes any more
 	s.alarms.log = slog.New(slog.NewTextHandler(&out, nil))
 	register(t, s, "a")
@@ -233,26 +236,63 @@ func TestLoggedOncePerState(t *testing.T) {
 		_, attempt, _ := strings.Cut(strings.TrimRight(line, "\"\n"), "attempt ")
 		got = append(got, strings.Fields(line)[1]+attempt)
 	}
-	if want := []string{"level=ERROR0", "level=INFO", "level=ERROR5", "level=ERROR8", "level=INFO"}; !slices.Equal(got, want) {
+	if want := []string{"level=ERROR0", "level=INFO", "level=ERROR6", "level=ERROR9", "level=INFO"}; !slices.Equal(got, want) {
 		t.Errorf("logged %q, want %q\n%s", got, want, &out)
 	}
 }
 
 // TestRetryAfterIsObeyed asks the gate.
 func TestRetryAfterIsObeyed(t *testing.T) {
-	g := gate{retryMin: time.Second, retryMax: 4 * time.Second, retryPaused: time.Hour}
-	for i, want := range []time.Duration{1, 2, 4, 4} {
-		if d := g.pause(&influx.Refusal{Verdict: influx.Retry}); d < want*time.Second/2 || d > want*time.Second {
+	g := gate{retryMin: time.Second, retryTry: 2 * time.Second, retryMax: 4 * time.Second, retryDenied: time.Hour}
+	for i, want := range []time.Duration{1, 2, 2, 4, 4} {
+		if d := g.pause(&influx.Refusal{Verdict: influx.Retry}, i == 2); d < want*time.Second/2 || d > want*time.Second {
 			t.Errorf("pause %d is %v, want up to %v s", i, d, int(want))
 		}
 	}
-	if d := g.pause(&influx.Refusal{Verdict: influx.Retry, RetryAfter: time.Minute}); d != time.Minute {
+	if d := g.pause(&influx.Refusal{Verdict: influx.Retry, RetryAfter: time.Minute}, true); d != time.Minute {
 		t.Errorf("pause %v, want a minute", d)
 	}
-	if d := g.pause(&influx.Refusal{Verdict: influx.Retry, RetryAfter: math.MaxInt64}); d != retryAfterMax {
+	if d := g.pause(&influx.Refusal{Verdict: influx.Retry, RetryAfter: math.MaxInt64}, true); d != retryAfterMax {
 		t.Errorf("pause %v, want %v", d, retryAfterMax)
 	}
-	if d := g.pause(&influx.Refusal{Verdict: influx.Pause}); d != time.Hour {
+	if d := g.pause(&influx.Refusal{Verdict: influx.Pause, Status: http.StatusForbidden}, true); d != time.Hour {
 		t.Errorf("pause %v, want an hour", d)
 	}
+}
+
+// TestReturnIsNoticedSoon has the server away for six hours.
+func TestReturnIsNoticedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gate{
+			alarms: &alarms{log: slog.New(slog.DiscardHandler), now: time.Now}, changed: make(chan struct{}),
+			retryMin: retryExportMin, retryTry: retryExportTry, retryMax: retryExportMax, retryDenied: retryExportDenied,
+		}
+		back := time.Now().Add(6 * time.Hour)
+		for _, down := range []error{
+			&influx.Refusal{Verdict: influx.Retry, Text: "connection refused"},
+			&influx.Refusal{Verdict: influx.Retry, Status: 503, Text: "starting"},
+			&influx.Refusal{Verdict: influx.Pause, Status: 404, Text: "404 page not found"}, // of a proxy whose server is gone
+		} {
+			batches, lines := 0, 0
+			for time.Now().Before(back) {
+				try, _ := g.enter(t.Context())
+				if try {
+					lines++
+				} else {
+					batches++
+				}
+				if time.Now().Before(back) {
+					g.report(down, try)
+				}
+			}
+			if late := time.Since(back); late > 5*time.Second {
+				t.Errorf("%v: noticed after %v", down, late)
+			}
+			if most := int(6 * time.Hour / (retryExportTry / 2)); batches != 1 || lines > most+5 {
+				t.Errorf("%v: %d batches and %d lines went out in vain", down, batches, lines)
+			}
+			g.report(nil, false)
+			back = back.Add(6 * time.Hour)
+		}
+	})
 }

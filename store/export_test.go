@@ -23,7 +23,7 @@ func exporting(t testing.TB, o Options, c influx.Config) *Store {
 	o.Influx = &InfluxOptions{Config: c, FlushInterval: 20 * time.Millisecond}
 	s := open(t, o)
 	s.export.gate.retryMin, s.export.gate.retryMax = 5*time.Millisecond, 50*time.Millisecond
-	s.export.gate.retryPaused = 50 * time.Millisecond
+	s.export.gate.retryTry, s.export.gate.retryDenied = 50*time.Millisecond, 50*time.Millisecond
 	return s
 }
 

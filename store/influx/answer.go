@@ -31,6 +31,7 @@ type Refusal struct {
 	Text       string        // what happened, with the server's words; one line
 	RetryAfter time.Duration // what the server asked for; 0: nothing
 	Dropped    int           // lines the server says it did not take; 0: it doesn't say
+	unclear    bool          // the words don't say whether it is about these lines or about all
 	err        error
 }
 
@@ -45,30 +46,38 @@ const (
 
 // judge reads the answer to a write. It returns nil for success, which is 204 and nothing else: a login page in between
 // answers 200 to everything.
+//
+// What InfluxDB says counts for more than the status: 2.0 answers 500 to points that are too old, 1.8 to a retention
+// policy that is not there.
 func judge(resp *http.Response, now time.Time) *Refusal {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // what could be read has to do
 	if resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
-	words, ours := serverWords(resp.Header, body)
+	said, ours := serverWords(resp.Header, body)
+	words := oneLine(said)
 	r := &Refusal{Status: resp.StatusCode}
-	switch code := resp.StatusCode; {
+	code := resp.StatusCode
+	malformed := code == http.StatusBadRequest || code == http.StatusUnprocessableEntity
+	switch {
 	case code == http.StatusUnauthorized:
 		r.Verdict, r.Text = Pause, "the token is not accepted"
+	case ours && (refusedLines.MatchString(said) || malformed && aboutLines.MatchString(said)):
+		r.Verdict, r.Text, r.Dropped = BadLines, "lines are refused", droppedLines(said)
 	case code == http.StatusForbidden:
-		r.Verdict, r.Text = Pause, "the token may not write there"
-	case code == http.StatusNotFound && ours:
+		r.Verdict, r.Text, r.unclear = Pause, "the token may not write there", !ours
+	case ours && (code == http.StatusNotFound || notThere.MatchString(said)):
 		r.Verdict, r.Text = Pause, "the bucket, database or organization is not there"
 	case code == http.StatusRequestEntityTooLarge:
 		r.Verdict, r.Text = TooLarge, "the batch is too large"
-	case (code == http.StatusBadRequest || code == http.StatusUnprocessableEntity) && ours && aboutLines.MatchString(words):
-		r.Verdict, r.Text, r.Dropped = BadLines, "lines are refused", droppedLines(words)
 	case code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500:
 		r.Verdict, r.Text, r.RetryAfter = Retry, "the server can't write at the moment", retryAfter(resp.Header.Get("Retry-After"), now)
+		r.unclear = !comesBack(code) && r.RetryAfter == 0
 	case ours && code >= 400:
-		r.Verdict, r.Text = Pause, "InfluxDB refuses the request"
+		r.Verdict, r.Text, r.unclear = Pause, "InfluxDB refuses the request", true
 	default:
 		r.Verdict, r.Text = Pause, "that is not how InfluxDB answers: is the URL right, is there a proxy or a login page in between?"
+		r.unclear = code >= 400
 	}
 	status := strings.TrimSpace(fmt.Sprintf("%d %s", r.Status, http.StatusText(r.Status)))
 	if location := resp.Header.Get("Location"); location != "" {
@@ -81,7 +90,16 @@ func judge(resp *http.Response, now time.Time) *Refusal {
 	return r
 }
 
-// serverWords returns the message of an answer. ours says that it has the form of InfluxDB's: 1.8 has {"error"} and
+// comesBack says whether a status means that the same request may succeed later.
+func comesBack(code int) bool {
+	switch code {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// serverWords returns the message of an answer, as it came. ours says that it has the form of InfluxDB's: 1.8 has {"error"} and
 // the header X-Influxdb-Error, 2.x {"code","message"}, 3.x {"error","data":[{"error_message",…}]}.
 func serverWords(h http.Header, body []byte) (words string, ours bool) {
 	var v struct {
@@ -94,18 +112,18 @@ func serverWords(h http.Header, body []byte) (words string, ours bool) {
 		if words == "" {
 			words = v.Error
 		}
-		return oneLine(words + lineErrors(v.Data)), true
+		return words + lineErrors(v.Data), true
 	}
 	if words := h.Get("X-Influxdb-Error"); words != "" {
-		return oneLine(words), true
+		return words, true
 	}
 	if t, _, _ := mime.ParseMediaType(h.Get("Content-Type")); t == "text/html" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
 		if m := htmlTitle.FindSubmatch(body); m != nil {
-			return oneLine("a web page, " + strconv.Quote(strings.TrimSpace(string(m[1])))), false
+			return "a web page, " + strconv.Quote(strings.TrimSpace(string(m[1]))), false
 		}
 		return "a web page", false
 	}
-	return oneLine(string(body)), false
+	return string(body), false
 }
 
 var htmlTitle = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
@@ -134,9 +152,17 @@ func lineErrors(data json.RawMessage) string {
 	return text
 }
 
-// aboutLines tells complaints about lines from complaints about the request, "database is required" for one: after those
-// every line there is would be taken for a bad one.
-var aboutLines = regexp.MustCompile(`(?i)\b(pars(e|ing)|partial write|fields?|lines?|points?|time ?stamps?)\b`)
+// refusedLines are words about lines, whatever the status: points that are too old, fields of another type, more series or
+// columns than the server is set to have.
+var refusedLines = regexp.MustCompile(`(?i)partial write|unable to parse|parsing failed|field type conflict|(beyond|outside) retention policy|` +
+	`max-(series|values)-per-|exceed.* (columns|tables) `)
+
+// aboutLines tells, in answers to malformed requests, complaints about lines from complaints about the request, "database is
+// required" for one: after those every line there is would be taken for a bad one.
+var aboutLines = regexp.MustCompile(`(?i)\b(pars(e|ing)|fields?|lines?|points?|time ?stamps?)\b`)
+
+// notThere are words about the place to write to.
+var notThere = regexp.MustCompile(`(?i)\b(retention policy|bucket|database|organization)\b.* (not found|does not exist)\b`)
 
 var droppedCount = regexp.MustCompile(`\bdropped=(\d+)`)
 

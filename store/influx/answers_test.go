@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -77,6 +78,17 @@ func TestVerdicts(t *testing.T) {
 		{"v2 conflict", 422, json, `{"code":"unprocessable entity","message":"failure writing points to database: partial write: field type conflict: … dropped=2"}`, influx.BadLines, 2, []string{"field type conflict"}},
 		{"v3 partial", 400, json, `{"error":"partial write of line protocol occurred","data":[{"original_line":"m","line_number":2,"error_message":"invalid column type"},{"original_line":"n","line_number":5,"error_message":"no"}]}`, influx.BadLines, 0, []string{"line 2: invalid column type", "and 1 more"}},
 		{"v3 syntax", 400, json, `{"error":"parsing failed for write_lp endpoint","data":{"original_line":"m","line_number":1,"error_message":"No fields were provided"}}`, influx.BadLines, 0, []string{"No fields were provided"}},
+		{"v2.0 too old", 500, json, `{"code":"internal error","message":"unexpected error writing points to database: partial write: points beyond retention policy dropped=500"}`, influx.BadLines, 500, []string{"beyond retention policy"}},
+		{"v2.7 too old", 422, json, `{"code":"unprocessable entity","message":"failure writing points to database: partial write: dropped 3 points outside retention policy of duration 24h0m0s - oldest point ` + strings.Repeat("m,device=d", 60) + ` dropped=3 for database: x"}`, influx.BadLines, 3, []string{"outside retention policy"}},
+		{"too old behind a proxy", 503, json, `{"error":"partial write: points beyond retention policy dropped=1"}`, influx.BadLines, 1, nil},
+		{"v2.0 syntax", 500, json, `{"code":"internal error","message":"unable to parse 'm v=': missing field value"}`, influx.BadLines, 0, nil},
+		{"v1 too many series", 400, json, `{"error":"partial write: max-series-per-database limit exceeded: (1000) dropped=7"}`, influx.BadLines, 7, nil},
+		{"v3 too many columns", 422, json, `{"error":"Update to schema would exceed number of columns per table limit of 500 columns"}`, influx.BadLines, 0, nil},
+		{"v3 too many databases", 422, json, `{"error":"Adding a new database would exceed limit of 5 databases"}`, influx.Pause, 0, []string{"limit of 5"}},
+		{"v1 no policy", 500, json, `{"error":"retention policy not found: weekly"}`, influx.Pause, 0, []string{"is not there", "weekly"}},
+		{"v2 no database", 500, json, `{"code":"internal error","message":"unexpected error writing points to database: database not found: 0a"}`, influx.Pause, 0, []string{"is not there"}},
+		{"v2 full disk", 500, json, `{"code":"internal error","message":"unexpected error writing points to database: [shard 7] write points: no space left on device"}`, influx.Retry, 0, []string{"no space left"}},
+		{"words in a page", 500, page, "<title>partial write</title>", influx.Retry, 0, nil},
 		{"too large", 413, page, "<html><h1>413 Request Entity Too Large</h1>", influx.TooLarge, 0, []string{"413", "a web page"}},
 		{"busy", 503, nil, "hinted handoff queue not empty", influx.Retry, 0, []string{"503", "hinted handoff"}},
 		{"too many", 429, nil, "", influx.Retry, 0, []string{"429"}},
@@ -235,6 +247,7 @@ func TestConfigs(t *testing.T) {
 // TestRealRefusals has the real server say the things the verdicts are read from.
 func TestRealRefusals(t *testing.T) {
 	s := influxtest.StartWithPassword(t)
+	s.Exec("CREATE RETENTION POLICY hour ON " + influxtest.Database + " DURATION 1h REPLICATION 1")
 	base := influx.Config{URL: s.URL, Bucket: influxtest.Database, Token: s.Token}
 	tests := []struct {
 		name    string
@@ -250,7 +263,8 @@ func TestRealRefusals(t *testing.T) {
 		{"no token", func(c *influx.Config) { c.Token = "" }, "m v=1 1\n", influx.Pause, 0, "token"},
 		{"wrong token", func(c *influx.Config) { c.Token = "hub:wrong" }, "m v=1 1\n", influx.Pause, 0, "authorization failed"},
 		{"wrong bucket", func(c *influx.Config) { c.Bucket = "nothing" }, "m v=1 1\n", influx.Pause, 0, `database not found: "nothing"`},
-		{"wrong policy", func(c *influx.Config) { c.Bucket += "/nothing" }, "m v=1 1\n", influx.Retry, 0, "retention policy not found"},
+		{"wrong policy", func(c *influx.Config) { c.Bucket += "/nothing" }, "m v=1 1\n", influx.Pause, 0, "retention policy not found"},
+		{"too old", func(c *influx.Config) { c.Bucket += "/hour" }, fmt.Sprintf("m v=1 1\nm v=2 %d\n", time.Now().UnixNano()), influx.BadLines, 1, "beyond retention policy"},
 		{"conflict", func(*influx.Config) {}, "m v=\"text\" 4\nm v=5 5\n", influx.BadLines, 1, "already exists as type float"},
 		{"syntax", func(*influx.Config) {}, "m v= 6\n", influx.BadLines, 0, "missing field value"},
 	}

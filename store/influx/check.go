@@ -93,7 +93,7 @@ func (w *Writer) readInfluxQL(ctx context.Context, c *Config, at time.Time, valu
 	}
 	if resp.StatusCode != http.StatusOK {
 		words, _ := serverWords(resp.Header, body)
-		return fmt.Errorf("%s: %s", resp.Status, words)
+		return fmt.Errorf("%s: %s", resp.Status, oneLine(words))
 	}
 	var answer struct {
 		Results []struct {

@@ -3,6 +3,7 @@ package influx
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 )
 
 // Bad is a line the server refuses, whatever else is sent with it.
@@ -17,11 +18,14 @@ type Bad struct {
 //
 // The lines of a device that was refused before travel in a request of their own, so that one device that changed the type
 // of a field costs the others nothing.
+//
+// An answer whose words are not known, like 500 without more, may be about one line or about the server. Then a line that
+// was taken before is written once more: if it is taken, the fault is in these lines, and they are divided.
 func (w *Writer) Deliver(ctx context.Context, b *Batch) ([]Bad, error) {
 	suspects := w.suspectsIn(b)
 	var whole *Refusal
 	if len(suspects) == 0 {
-		err := w.Write(ctx, b.text)
+		err := w.send(ctx, b, 0, len(b.lines))
 		if !errors.As(err, &whole) || !whole.divisible() {
 			return nil, err
 		}
@@ -59,13 +63,62 @@ func (d *delivery) send(ctx context.Context, first, last int) error {
 	if first == last {
 		return nil
 	}
-	text, _ := d.batch.span(first, last)
-	err := d.w.Write(ctx, text)
+	err := d.w.send(ctx, d.batch, first, last)
 	var refusal *Refusal
 	if errors.As(err, &refusal) && refusal.divisible() {
 		return d.split(ctx, first, last, refusal)
 	}
 	return err
+}
+
+// send writes the lines first to last−1. When it is unclear whether a refusal is about them, it finds out.
+func (w *Writer) send(ctx context.Context, b *Batch, first, last int) error {
+	text, _ := b.span(first, last)
+	err := w.Write(ctx, text)
+	var refusal *Refusal
+	switch {
+	case err == nil:
+		w.taken(b.Line(last - 1))
+		return nil
+	case !errors.As(err, &refusal) || !refusal.unclear || w.Probe(ctx, b) != nil:
+		return err
+	}
+	// The server takes lines. The second refusal is no accident.
+	err = w.Write(ctx, text)
+	if errors.As(err, &refusal) && refusal.unclear {
+		about := *refusal
+		about.Verdict = BadLines
+		return &about
+	}
+	return err
+}
+
+// Probe finds out, at the price of one line, whether the server takes lines at present: it writes the last one that was
+// taken, which overwrites itself, or any of b. A server that finds fault with the line itself takes others.
+func (w *Writer) Probe(ctx context.Context, b *Batch) error {
+	w.mu.Lock()
+	line := w.witness
+	w.witness = nil // it may have become too old; then any other does
+	w.mu.Unlock()
+	if line == nil {
+		line = b.Line(rand.IntN(len(b.lines)))
+	}
+	err := w.Write(ctx, line)
+	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.divisible() {
+		return nil
+	}
+	if err == nil {
+		w.taken(line)
+	}
+	return err
+}
+
+// taken remembers a line that the server has taken.
+func (w *Writer) taken(line []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.witness = append([]byte(nil), line...)
 }
 
 // split goes on with lines that were refused together.

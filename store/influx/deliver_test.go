@@ -229,3 +229,72 @@ func TestOutageWhileIsolating(t *testing.T) {
 		t.Errorf("refused %v, %v", bad, err)
 	}
 }
+
+// TestUnknownWordsAboutALine has a server that answers in words of its own to a request with a certain line, and another that
+// answers so to every request: the first one refuses a line, the second one can't write.
+func TestUnknownWordsAboutALine(t *testing.T) {
+	for _, status := range []int{500, 501, 403, 405, 400, 422} {
+		var b influx.Batch
+		fleet(&b, 200, nil, 0)
+		arrived, broken := map[string]bool{}, false
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if broken || strings.Contains(string(body), "device-013") {
+				http.Error(w, "assertion failed", status)
+				return
+			}
+			for line := range strings.Lines(string(body)) {
+				arrived[line] = true
+			}
+			w.WriteHeader(http.StatusNoContent)
+		}))
+		w := newWriter(t, influx.Config{URL: s.URL})
+		for round := range 2 {
+			bad, err := w.Deliver(t.Context(), &b)
+			if round == 0 && err != nil { // the line to try with was the bad one, by chance
+				bad, err = w.Deliver(t.Context(), &b)
+			}
+			if err != nil || len(bad) != 1 || bad[0].Line != 13 || !strings.Contains(bad[0].Text, "assertion failed") || len(arrived) != 199 {
+				t.Errorf("%d: refused %v, %v; %d lines arrived", status, bad, err, len(arrived))
+			}
+		}
+		broken = true
+		for range 3 {
+			bad, err := w.Deliver(t.Context(), &b)
+			if refusal, ok := errors.AsType[*influx.Refusal](err); len(bad) != 0 || !ok || refusal.Verdict == influx.BadLines {
+				t.Errorf("%d, a broken server: refused %v, %v", status, bad, err)
+			}
+		}
+		broken = false
+		if bad, err := w.Deliver(t.Context(), &b); err == nil && len(bad) != 1 {
+			t.Errorf("%d, mended: refused %v, %v", status, bad, err)
+		}
+		s.Close()
+	}
+}
+
+// TestOverloadIsNobodysFault has a server that is busy half of the time: no line is blamed.
+func TestOverloadIsNobodysFault(t *testing.T) {
+	for _, status := range []int{408, 429, 502, 503, 504} {
+		requests := 0
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			if requests++; requests%2 == 1 {
+				http.Error(w, "busy", status)
+				return
+			}
+			w.WriteHeader(http.StatusNoContent)
+		}))
+		var b influx.Batch
+		fleet(&b, 20, nil, 0)
+		w := newWriter(t, influx.Config{URL: s.URL})
+		bad, err := w.Deliver(t.Context(), &b)
+		if refusal, ok := errors.AsType[*influx.Refusal](err); len(bad) != 0 || !ok || refusal.Verdict != influx.Retry {
+			t.Errorf("%d: refused %v, %v", status, bad, err)
+		}
+		if bad, err = w.Deliver(t.Context(), &b); err != nil || len(bad) != 0 {
+			t.Errorf("%d: refused %v, %v", status, bad, err)
+		}
+		s.Close()
+	}
+}

@@ -93,6 +93,7 @@ type Writer struct {
 
 	mu       sync.Mutex
 	suspects map[string]bool // devices whose lines were refused the last time
+	witness  []byte          // a line that was taken lately, not changed any more; nil: none was
 }
 
 // NewWriter returns a writer. It does not connect yet.
