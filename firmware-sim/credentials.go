@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 )
 
 const (
@@ -39,7 +40,7 @@ func ReadCredentials(path string) ([]Credential, error) {
 // ParseCredentials reads CSV with the header device,token. Every device may stand there once. Errors name the line and
 // never quote a token.
 func ParseCredentials(r io.Reader) ([]Credential, error) {
-	rows := newRecordReader(r, ',', maxCredentialLine)
+	rows := newRecordReader(text.NewReader(r), ',', maxCredentialLine)
 	header, _, err := rows.next()
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("empty file, the first line must be device,token")

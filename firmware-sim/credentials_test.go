@@ -9,13 +9,20 @@ import (
 )
 
 func TestParseCredentials(t *testing.T) {
-	got, err := ParseCredentials(strings.NewReader("device,token\na-1,secret1\n\"b,2\", secret2 \n"))
-	if err != nil {
-		t.Fatal(err)
+	const file = "device,token\na-1,secret1\n\"b,2\", secret2 \n"
+	utf16 := "\xff\xfe"
+	for _, c := range file {
+		utf16 += string([]byte{byte(c), 0})
 	}
-	want := []Credential{{"a-1", "secret1"}, {"b,2", "secret2"}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	for _, file := range []string{file, "\ufeff" + file, utf16} {
+		got, err := ParseCredentials(strings.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []Credential{{"a-1", "secret1"}, {"b,2", "secret2"}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 

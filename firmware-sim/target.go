@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 )
 
 // Target is a hub as a device sees it.
@@ -49,6 +51,9 @@ func loadRoots(path string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(path)
 	if err != nil {
 		return nil, problem("a hub keeps its own certificate in DATA-DIR/tls/certificate.pem", "certificate to trust: %w", err)
+	}
+	if pem, err = text.UTF8(pem); err != nil {
+		return nil, fmt.Errorf("certificate to trust: %s: %w", path, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {

@@ -8,15 +8,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 )
 
@@ -378,8 +376,7 @@ func (n *NewDevice) check() error {
 		if err := checkName("label", k); err != nil {
 			return err
 		}
-		unprintable := func(c rune) bool { return !unicode.IsPrint(c) }
-		if v == "" || len(v) > maxLabelValue || !utf8.ValidString(v) || strings.ContainsFunc(v, unprintable) {
+		if v == "" || len(v) > maxLabelValue || !text.Writable(v) {
 			return fmt.Errorf("%w: label %s: a value has 1 to %d bytes of printable text", ErrBadName, k, maxLabelValue)
 		}
 	}

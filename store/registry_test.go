@@ -45,7 +45,8 @@ func TestAddDevices(t *testing.T) {
 	for _, bad := range []store.NewDevice{
 		{}, {ID: "a b"}, {ID: "-a"}, {ID: strings.Repeat("a", device.MaxName+1)}, {ID: "b", Kind: "k,l"}, {ID: "ä"},
 		{ID: "b", Labels: map[string]string{"room": ""}}, {ID: "b", Labels: map[string]string{"ro om": "1"}},
-		{ID: "b", Labels: map[string]string{"room": "a\nb"}},
+		{ID: "b", Labels: map[string]string{"room": "a\nb"}}, {ID: "b", Labels: map[string]string{"room": "a\u202eb"}},
+		{ID: "b", Labels: map[string]string{"room": "a\u200d"}}, {ID: "b", Labels: map[string]string{"room": "a\xff"}},
 	} {
 		if _, err := h.AddDevices([]store.NewDevice{{ID: "new"}, bad}); !errors.Is(err, store.ErrBadName) {
 			t.Errorf("%+v: %v, want ErrBadName", bad, err)

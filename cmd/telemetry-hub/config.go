@@ -19,6 +19,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -175,8 +176,19 @@ func addFields(fields map[string]any, prefix string, v reflect.Value) {
 	}
 }
 
+// tomlFile reads TOML from files that begin with a byte order mark, too.
+type tomlFile struct{ *koanftoml.TOML }
+
+func (p tomlFile) Unmarshal(b []byte) (map[string]any, error) {
+	b, err := text.UTF8(b)
+	if err != nil {
+		return nil, err
+	}
+	return p.TOML.Unmarshal(b)
+}
+
 func loadFile(k *koanf.Koanf, path string) error {
-	err := k.Load(file.Provider(path), koanftoml.Parser())
+	err := k.Load(file.Provider(path), tomlFile{koanftoml.Parser()})
 	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, column := e.Position()
 		return fmt.Errorf("%s:%d:%d: %w", path, row, column, e)

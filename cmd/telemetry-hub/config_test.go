@@ -32,6 +32,13 @@ func load(t *testing.T, file string, environ []string, args ...string) (*config,
 	return loadConfig(flags, path, environ)
 }
 
+func TestMarkedFile(t *testing.T) {
+	c, err := load(t, "\ufeffdata_dir = \"d\"\r\n[journal]\r\nmax_age = \"30d\"\r\n", nil)
+	if err != nil || c.DataDir != "d" || c.Journal.MaxAge != age(30*24*time.Hour) {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 func TestLaterSourcesWin(t *testing.T) {
 	file := `
 data_dir = "from-file"

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
@@ -67,7 +68,13 @@ func (c *influxConfig) token(getenv func(string) string) (string, error) {
 		return getenv(tokenVariable), nil
 	}
 	b, err := os.ReadFile(path)
-	return strings.TrimSpace(string(b)), err
+	if err != nil {
+		return "", err
+	}
+	if b, err = text.UTF8(b); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	return strings.TrimSpace(string(b)), nil
 }
 
 func fileExists(path string) bool {

@@ -59,7 +59,10 @@ flush_interval = "200ms"
 // TestInfluxToken reads the token from each place it may be in; the file comes before the credential and the environment.
 func TestInfluxToken(t *testing.T) {
 	dir := t.TempDir()
-	for name, token := range map[string]string{"file": "from file\n", tokenCredential: "from credential\n"} {
+	for name, token := range map[string]string{
+		"file": "from file\n", tokenCredential: "from credential\n",
+		"marked": "\ufefffrom file\r\n", "wide": "\xff\xfeh\x00i\x00\r\x00\n\x00", "half": "\xff\xfeh",
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(token), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -70,6 +73,8 @@ func TestInfluxToken(t *testing.T) {
 	}{
 		{filepath.Join(dir, "file"), dir, "from environment", "from file"},
 		{"", dir, "from environment", "from credential"},
+		{filepath.Join(dir, "marked"), "", "", "from file"},
+		{filepath.Join(dir, "wide"), "", "", "hi"},
 		{"", t.TempDir(), "from environment", "from environment"},
 		{"", "", "", ""},
 	} {
@@ -78,6 +83,10 @@ func TestInfluxToken(t *testing.T) {
 		if got, err := c.token(func(name string) string { return environ[name] }); got != test.want || err != nil {
 			t.Errorf("%+v: %q, %v", test, got, err)
 		}
+	}
+	c := influxConfig{TokenFile: filepath.Join(dir, "half")}
+	if _, err := c.token(os.Getenv); err == nil || !strings.Contains(err.Error(), "save it as UTF-8") {
+		t.Errorf("half a file: %v", err)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 )
 
 const maxPasswordFile = 4 << 10 // bytes
@@ -57,6 +59,9 @@ func firstLine(r io.Reader) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxPasswordFile))
 	if err != nil {
 		return "", fmt.Errorf("read the password: %w", err)
+	}
+	if b, err = text.UTF8(b); err != nil {
+		return "", fmt.Errorf("the password: %w", err)
 	}
 	line, _, _ := strings.Cut(string(b), "\n")
 	line = strings.TrimSuffix(line, "\r")

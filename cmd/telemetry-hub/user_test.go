@@ -60,7 +60,7 @@ func TestUsersAndKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	cli(t, "user", "add", "Kim", "--role", "admin", "--password-file", file, "--data-dir", dir).wants(t, 0, "kim is added as admin")
-	cliWith(t, "from a pipe\n", "user", "add", "lee", "--role", "viewer", "--data-dir", dir).wants(t, 0, "lee is added as viewer")
+	cliWith(t, "\ufefffrom a pipe\n", "user", "add", "lee", "--role", "viewer", "--data-dir", dir).wants(t, 0, "lee is added as viewer")
 	key := strings.TrimSpace(must(t, "apikey", "add", "script", "--role", "viewer", "--data-dir", dir))
 
 	p := start(t, dir, nil)

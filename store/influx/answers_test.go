@@ -3,6 +3,7 @@ package influx_test
 import (
 	"compress/gzip"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -212,6 +215,20 @@ func TestRequest(t *testing.T) {
 				t.Errorf("gzip %v: body %q, headers %v", zip, body, got.Header)
 			}
 		}
+	}
+}
+
+// TestMarkedCertificates trusts certificates in a file as Windows writes it.
+func TestMarkedCertificates(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	defer s.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	text := append([]byte("\ufeff"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})...)
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := write(t, influx.Config{URL: s.URL, CA: file}, "m v=1 1\n"); r.Text != "" {
+		t.Error(r.Text)
 	}
 }
 

@@ -3,7 +3,9 @@ package influx_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -142,11 +144,11 @@ func TestNamesReadBack(t *testing.T) {
 	s := influxtest.Start(t)
 	names := []string{
 		"plain", "two words", "a,comma", "an=equals", `a "quote"`, `"quoted"`, `back\slash`, `double\\slash`, `\leading`, "#hash",
-		"ünï©ode", " spaces around ", "'single'", "{braces}", "percent%20", "time_",
+		"ünï©ode", " spaces around ", "'single'", "{braces}", "percent%20",
 	}
 	changed := map[string]string{
 		`trailing\`: `trailing\_`, `two trailing\\`: `two trailing\\_`, `back\,comma`: `back\_,comma`, `back\ space`: `back\_ space`,
-		`back\=equals`: `back\_=equals`, `back\"quote`: `back\_"quote`, "time": "time__",
+		`back\=equals`: `back\_=equals`, `back\"quote`: `back\_"quote`, "time": "time__", "time_": "time___", // a label is called time_, see below
 	}
 	schema := &device.Schema{}
 	d := oneSample(epoch)
@@ -160,7 +162,7 @@ func TestNamesReadBack(t *testing.T) {
 	for _, name := range names {
 		add(name)
 	}
-	for name := range changed {
+	for _, name := range slices.Sorted(maps.Keys(changed)) {
 		add(name)
 	}
 	deliver(t, s, influx.NewSeries("pump.v2_x-y", "pump-7", labels, schema), d)
@@ -169,7 +171,7 @@ func TestNamesReadBack(t *testing.T) {
 		field, tag := c.Name, c.Name
 		if other, ok := changed[c.Name]; ok {
 			field = other
-			if c.Name != "time" { // a fine value of a tag
+			if !strings.HasPrefix(c.Name, "time") { // fine values of tags
 				tag = other
 			}
 		}
@@ -182,6 +184,38 @@ func TestNamesReadBack(t *testing.T) {
 	}
 	if got["device"] != "pump-7" || got["device_"] != "a label" || got["time_"] == nil || got["time__"] == nil {
 		t.Errorf("labels with the names of our own: %v", got)
+	}
+}
+
+// TestFieldsNamedLikeTags has channels with the names of tags: InfluxQL and Flux would give one for the other.
+func TestFieldsNamedLikeTags(t *testing.T) {
+	s := influxtest.Start(t)
+	schema := &device.Schema{}
+	d := oneSample(epoch)
+	for i, name := range []string{"device", "time", "site", "site_", "device_", "floor"} {
+		schema.Channels = append(schema.Channels, device.Channel{ID: uint16(i), Name: name, Type: device.Int})
+		d.Columns = append(d.Columns, device.Column{ID: uint16(i), Type: device.Int, Bits: []uint64{uint64(i)}})
+	}
+	labels := map[string]string{"site": "شمال‌غرب", "time": "noon"}
+	deliver(t, s, influx.NewSeries("room", "r-1", labels, schema), d)
+	got := row(t, s, `SELECT * FROM room`)
+	want := map[string]any{
+		"device": "r-1", "site": "شمال‌غرب", "time_": "noon", "time": json.Number(strconv.FormatInt(epoch.UnixNano(), 10)),
+		"device__": json.Number("0"), "time__": json.Number("1"), "site__": json.Number("2"), "site_": json.Number("3"),
+		"device_": json.Number("4"), "floor": json.Number("5"),
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+	fields := map[any]bool{}
+	for _, r := range s.Flux(`from(bucket: "telemetry") |> range(start: 2026-01-01T00:00:00Z, stop: 2027-01-01T00:00:00Z)`) {
+		fields[r["_field"]] = true
+		if r["device"] != "r-1" || r["site"] != "شمال‌غرب" {
+			t.Errorf("Flux: %v", r)
+		}
+	}
+	if len(fields) != len(schema.Channels) {
+		t.Errorf("Flux has the fields %v", fields)
 	}
 }
 

@@ -17,8 +17,9 @@
 //   - A sample without fields has no line. A sample whose time is not within the years 1677 to 2262 has none either, and
 //     its readings are counted.
 //   - Names and labels keep spaces, commas, equals signs, quotes and backslashes. What the server can't hold gets an
-//     underscore behind it: a backslash at the end or before a space, comma, equals sign or quote, a channel called time,
-//     a label called time or device.
+//     underscore behind it: a backslash at the end or before a space, comma, equals sign or quote, a label called time or
+//     device, a channel called time, device or like one of the device's labels: InfluxQL and Flux confuse a field with the tag
+//     of its name, and 3.x refuses the line.
 package influx
 
 import (
@@ -49,8 +50,10 @@ func NewSeries(kind, deviceID string, labels map[string]string, schema *device.S
 		device: deviceID, measurement: kind, schema: schema,
 		tags: []tag{{"device", deviceID}},
 	}
-	for i, key := range unique(keys, "device", "time") {
+	reserved := []string{"device", "time"}
+	for i, key := range unique(keys, reserved...) {
 		s.tags = append(s.tags, tag{key, holdable(labels[keys[i]])})
+		reserved = append(reserved, key)
 	}
 	slices.SortFunc(s.tags, func(a, b tag) int { return cmp.Compare(a.key, b.key) })
 
@@ -58,7 +61,7 @@ func NewSeries(kind, deviceID string, labels map[string]string, schema *device.S
 	for i := range schema.Channels {
 		names[i] = schema.Channels[i].Name
 	}
-	s.fields = unique(names, "time")
+	s.fields = unique(names, reserved...)
 	return s
 }
 

@@ -21,6 +21,8 @@ import (
 
 	influxdb2 "github.com/influxdata/influxdb-client-go/v2"
 	"github.com/influxdata/influxdb-client-go/v2/api"
+
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 )
 
 // DefaultTimeout is how long a write may take, from dialling to the last byte of the answer.
@@ -131,6 +133,9 @@ func newTransport(c *Config) (*http.Transport, error) {
 	pem, err := os.ReadFile(c.CA)
 	if err != nil {
 		return nil, fmt.Errorf("certificates for InfluxDB: %w", err)
+	}
+	if pem, err = text.UTF8(pem); err != nil {
+		return nil, fmt.Errorf("certificates for InfluxDB: %s: %w", c.CA, err)
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
