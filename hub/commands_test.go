@@ -259,6 +259,46 @@ func TestDesiredValueIsKept(t *testing.T) {
 	status(store.SettingInSync)
 }
 
+// A device is not told to set what it has; what its wrong clock says of when it had it does not matter.
+func TestDesiredValueThatTheDeviceHas(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"clock right": 0, "clock a little ahead": 4 * time.Second, "clock a year ahead": 365 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigOptions{}, "a")
+			d := r.connect("a")
+			hello := helloNow()
+			hello.Now += ahead.Microseconds()
+			hello.SchemaHash = device.HashSchema(device.AppendControl(nil, commandedSchema))
+			d.control(hello)
+			expect[*device.Welcome](d)
+			d.write(2, device.AppendControl(nil, commandedSchema))
+			for seq, tenths := range []uint64{180, 215, 215} {
+				b, err := device.AppendData(nil, &device.Data{Seq: uint64(seq + 1), Times: []int64{time.Now().Add(ahead).UnixMicro()},
+					Columns: []device.Column{{ID: 3, Type: device.Int, Bits: []uint64{tenths}}}}, commandedSchema)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d.write(2, b)
+				d.acked(uint64(seq + 1))
+			}
+			eventually(t, "what was reported is known", func() bool {
+				c := &r.hub.registry.find("a").courier
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return !c.running && !c.again
+			})
+			if s, err := r.store.SetDesired("a", "setpoint", 21.5, "ada", ""); err != nil || s.Status != store.SettingInSync {
+				t.Errorf("%+v, %v", s, err)
+			}
+			if s, err := r.store.SetDesired("a", "setpoint", 22.0, "ada", ""); err != nil || s.Status != store.SettingPending {
+				t.Errorf("%+v, %v", s, err)
+			}
+			if m := expect[*device.Command](d); m.Args["setpoint"] != 22.0 {
+				t.Errorf("%+v", m)
+			}
+		})
+	}
+}
+
 // A desired value that has no effect is to be sent again by itself.
 func TestDesiredValueWillBeSentAgain(t *testing.T) {
 	r := newRig(t, rigOptions{pace: func(p *pace) { p.sweep = 10 * time.Millisecond }}, "a")

@@ -202,13 +202,14 @@ func (s *session) dataMessage(b []byte) {
 		s.reject(in, b, err)
 		return
 	}
-	timing, ok := s.clock.timing(d, s.hub.now().UnixMicro(), in.Offset)
+	now := s.hub.now().UnixMicro()
+	timing, ok := s.clock.timing(d, now, in.Offset)
 	if !ok {
 		s.check(in.Reject(s.ctx, d.Seq, device.RejectBadValue, "a time is before the year 0 or after 9999", b))
 		return
 	}
 	if s.check(in.Frame(s.ctx, b, d, timing)) && len(s.settings) > 0 {
-		s.reported(d, timing.Offset)
+		s.reported(d, timing.Offset, now)
 	}
 }
 

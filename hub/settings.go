@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"time"
+
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -9,7 +11,7 @@ import (
 type setting struct {
 	channel *device.Channel
 	known   bool
-	at      int64 // µs since 1970, of the newest reading
+	at      int64 // µs since 1970, of the newest reading or, if that is in the future, of its receipt
 	value   device.Value
 }
 
@@ -23,13 +25,17 @@ func settingsOf(schema *device.Schema) (list []setting) {
 	return list
 }
 
-// reported looks whether a frame says something new of the device's writable channels. Most frames do not.
-func (s *session) reported(d *device.Data, offset int64) {
+// reported looks whether a frame, received at that moment (µs), says something new of the device's writable channels. Most frames
+// do not. The times of a wrong clock are put right by how wrong HELLO has shown it to be, or nothing would ever be new.
+func (s *session) reported(d *device.Data, offset, received int64) {
+	if s.clock.doubtful && d.Clock == device.ClockWall {
+		offset -= time.Duration(s.skew.Load()).Microseconds()
+	}
 	var news []store.Reported
 	for i := range s.settings {
 		set := &s.settings[i]
 		for c := range d.Columns {
-			if d.Columns[c].ID == set.channel.ID && set.read(&d.Columns[c], d.Times, offset) {
+			if d.Columns[c].ID == set.channel.ID && set.read(&d.Columns[c], d.Times, offset, received) {
 				news = append(news, store.Reported{Channel: set.channel.Name, Value: set.value, Time: device.Moment(set.at)})
 			}
 		}
@@ -40,15 +46,21 @@ func (s *session) reported(d *device.Data, offset int64) {
 	}
 }
 
-// read takes in a column and says whether the newest value is another one than before.
-func (set *setting) read(c *device.Column, times []int64, offset int64) (news bool) {
-	before, known := set.value, set.known
+// read takes in a column and says whether the newest value is another one than before. Readings ahead of the hub's clock count as of
+// their receipt, or not at all if they are too far ahead.
+func (set *setting) read(c *device.Column, times []int64, offset, received int64) (news bool) {
+	if set.at > received { // the hub's clock was set back
+		set.known = false
+	}
+	before, known, newest := set.value, set.known, set.at
 	for i, t := range times {
+		t += offset
 		v, ok := c.Value(i, set.channel)
-		if !ok || set.known && t+offset < set.at {
+		if !ok || t > received+maxFuture.Microseconds() || set.known && t < newest {
 			continue
 		}
-		set.known, set.at, set.value = true, t+offset, v
+		set.known, set.value, newest = true, v, t
 	}
+	set.at = min(newest, received)
 	return set.known && (!known || set.value != before)
 }

@@ -14,7 +14,7 @@ const (
 	maxStreams = 1024 // of one device; the one unused for longest is forgotten
 	maxBoots   = 64   // of one device, likewise
 
-	// futureTolerance is how far ahead of the hub's clock a reading may be and still count as the newest.
+	// futureTolerance is how far ahead of the hub's clock a reading may be and still be believed: as one of its receipt.
 	futureTolerance = 5 * time.Minute
 )
 
@@ -100,12 +100,12 @@ func (a *account) boot(boot uint64, offset int64) {
 	a.boots = append(a.boots, bootOffset{Boot: boot, Offset: offset})
 }
 
-// newest moves the time of the newest reading, unless the reading lies in the future.
+// newest moves the time of the newest reading, which is never in the future.
 func (a *account) newest(d *device.Data, offset, received int64) {
 	limit := received + futureTolerance.Microseconds()
 	for _, t := range d.Times {
-		if t += offset; t > a.lastData && t <= limit {
-			a.lastData = t
+		if t += offset; t <= limit {
+			a.lastData = max(a.lastData, min(t, received))
 		}
 	}
 	a.lastReceived = max(a.lastReceived, received)

@@ -30,6 +30,7 @@ type commandBook struct {
 
 	writing sync.Mutex // guards the rest; held while a batch is applied and written
 	devices map[string]*deviceCommands
+	newest  map[string]map[string]Reported // of each device, by channel, since the start; see Report
 	open    int
 	next    uint64       // number of the next command
 	kept    heldCommands // of all commands in hub.db
@@ -153,7 +154,7 @@ func (b *commandBook) write(batch *commandBatch) {
 // load reads what may still change, and where the rest is.
 func (b *commandBook) load(s *Store) error {
 	b.store, b.due = s, make(chan struct{}, 1)
-	b.devices, b.next = map[string]*deviceCommands{}, 1
+	b.devices, b.newest, b.next = map[string]*deviceCommands{}, map[string]map[string]Reported{}, 1
 	b.index.numbers, b.index.lists = map[device.CommandID]uint64{}, map[string][]uint64{}
 	return s.db.View(func(tx *bbolt.Tx) error {
 		err := s.bad.each(tx, bucketCommands, func(k, v []byte) error {

@@ -102,6 +102,7 @@ func (c *Command) answerBy() time.Time {
 func (s *Store) forgetCommands(id string) error {
 	return s.commands.do(func(ch *commandChange) error {
 		ch.announced[id] = device.Hash{}
+		delete(s.commands.newest, id)
 		d := ch.touch(id)
 		for _, c := range append(append([]*Command(nil), d.queued...), d.sent...) {
 			event := eventCancel

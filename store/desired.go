@@ -70,6 +70,9 @@ func (s *Store) SetDesired(deviceID, channel string, value any, by, from string)
 		if old := c.touch(deviceID).settings[channel]; old != nil {
 			next.Reported, next.ReportedAt = old.Reported, old.ReportedAt
 		}
+		if r, ok := s.commands.newest[deviceID][channel]; ok {
+			next.Reported, next.ReportedAt = plainOf(r.Value), r.Time.UTC()
+		}
 		if next.met() {
 			next.Status = SettingInSync
 		}
@@ -137,17 +140,18 @@ func (s *Store) WatchDesired(f func(Setting)) (stop func()) { return s.commands.
 func (s *Store) Report(deviceID string, reports []Reported) (due bool, err error) {
 	b := &s.commands
 	b.writing.Lock()
+	reports = b.remember(deviceID, reports, s.now())
 	d := b.devices[deviceID]
-	news := d != nil && slices.ContainsFunc(reports, func(r Reported) bool { return d.news(&r, s.now()) })
+	news := d != nil && slices.ContainsFunc(reports, d.news)
 	b.writing.Unlock()
 	if !news {
 		return false, nil
 	}
 	err = b.do(func(c *commandChange) error {
 		d := c.touch(deviceID)
-		for i := range reports {
-			if r := &reports[i]; d.news(r, c.now) {
-				c.reported(d.settings[r.Channel], r)
+		for _, r := range reports {
+			if d.news(r) {
+				c.reported(d.settings[r.Channel], &r)
 			}
 		}
 		due = d.settingDue(c.now)
@@ -156,13 +160,37 @@ func (s *Store) Report(deviceID string, reports []Reported) (due bool, err error
 	return due, err
 }
 
-// news says whether a report changes what is known of a channel with a desired value.
-func (d *deviceCommands) news(r *Reported, now time.Time) bool {
-	set := d.settings[r.Channel]
-	if set == nil || r.Time.After(now.Add(futureTolerance)) || r.Time.Before(set.ReportedAt) {
-		return false
+// remember keeps what is newer than what was known, and returns it. A reading that is a little ahead of the hub's clock counts as
+// one of now. What is known of a moment that is still to come was known before the hub's clock was set back.
+func (b *commandBook) remember(deviceID string, reports []Reported, now time.Time) (news []Reported) {
+	known := b.newest[deviceID]
+	if known == nil || len(known) > device.MaxChannels { // of ever new schemas
+		known = map[string]Reported{}
+		b.newest[deviceID] = known
 	}
-	return set.Reported != plainOf(r.Value)
+	for _, r := range reports {
+		if r.Time.After(now.Add(futureTolerance)) {
+			continue
+		}
+		if r.Time.After(now) {
+			r.Time = now
+		}
+		before := known[r.Channel].Time
+		if d := b.devices[deviceID]; d != nil && before.IsZero() && d.settings[r.Channel] != nil {
+			before = d.settings[r.Channel].ReportedAt // known before the hub started
+		}
+		if before.After(now) || !r.Time.Before(before) {
+			known[r.Channel] = r
+			news = append(news, r)
+		}
+	}
+	return news
+}
+
+// news says whether a report changes what is known of a channel with a desired value.
+func (d *deviceCommands) news(r Reported) bool {
+	set := d.settings[r.Channel]
+	return set != nil && set.Reported != plainOf(r.Value)
 }
 
 func (ch *commandChange) reported(old *Setting, r *Reported) {

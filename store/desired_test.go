@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,57 @@ func TestDesiredValueWithoutEffectIsSentMoreAndMoreSeldom(t *testing.T) {
 	if sent := r.exchange(r.Delivery("a", 1)); len(sent) != 1 {
 		t.Error("a new connection is not told at once")
 	}
+}
+
+// A device that has the value already is not told to set it: it would do so, report what the hub knows, and be told again.
+func TestDesiredValueThatTheDeviceHasAlready(t *testing.T) {
+	r := newCommandRig(t, "a")
+	r.report("setpoint", tenths(215))
+	r.report("mode", device.Value{Type: device.String, Text: "eco"})
+	r.report("level", device.Value{Type: device.Int, Bits: 7})
+	r.report("gain", device.Value{Type: device.Float32, Bits: math.Float64bits(float64(float32(0.1)))})
+	for channel, value := range map[string]any{"setpoint": 21.5, "mode": "eco", "level": int64(7), "gain": 0.1} {
+		if s := r.desire(channel, value); s.Status != SettingInSync || s.Reported == nil || !s.ReportedAt.Equal(r.now()) {
+			t.Errorf("%+v", s)
+		}
+		if err := r.ClearDesired("a", channel, "ada", ""); err != nil {
+			t.Error(err)
+		}
+		if s := r.desire(channel, value); s.Status != SettingInSync { // it is still known
+			t.Errorf("%+v", s)
+		}
+	}
+	if sent := r.exchange(r.Delivery("a", 1)); len(sent) != 0 {
+		t.Errorf("%+v", sent)
+	}
+	if s := r.desire("level", int64(8)); s.Status != SettingPending || s.Reported != int64(7) {
+		t.Errorf("%+v", s)
+	}
+	if err := r.forgetCommands("a"); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.desire("level", int64(7)); s.Status != SettingPending || s.Reported != nil {
+		t.Errorf("of a device that was removed: %+v", s)
+	}
+}
+
+// A reading a little ahead of the hub's clock hides none of those that follow.
+func TestReportsAheadOfTheClock(t *testing.T) {
+	r := newCommandRig(t, "a")
+	r.desire("setpoint", 20.0)
+	if _, err := r.Report("a", []Reported{{Channel: "setpoint", Value: tenths(200), Time: r.now().Add(futureTolerance)}}); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.wantSetting("setpoint", SettingInSync, ""); !s.ReportedAt.Equal(r.now()) {
+		t.Errorf("%+v", s)
+	}
+	r.pass(time.Second)
+	r.report("setpoint", tenths(180))
+	r.wantSetting("setpoint", SettingPending, "")
+	// What was reported before the hub's clock was set back hides nothing either.
+	r.pass(-time.Hour)
+	r.report("setpoint", tenths(200))
+	r.wantSetting("setpoint", SettingInSync, "")
 }
 
 func TestReadingsThatDoNotCount(t *testing.T) {

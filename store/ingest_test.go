@@ -139,6 +139,11 @@ func TestFutureReadingsAreNotTheNewest(t *testing.T) {
 	if got, want := h.Books("a").LastData, epoch.Add(50*time.Second); !got.Equal(want) {
 		t.Errorf("last data %v, want %v", got, want)
 	}
+	c.send(101) // a little ahead: as of its receipt
+	c.await(101)
+	if got := h.Books("a").LastData; !got.Equal(now) {
+		t.Errorf("last data %v, want %v", got, now)
+	}
 }
 
 func TestBootOffsetsAreRemembered(t *testing.T) {

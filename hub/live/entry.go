@@ -13,7 +13,7 @@ import (
 const (
 	noTime = math.MinInt64 // µs: there is no such moment
 
-	// maxFuture is how far ahead of the hub's clock a reading may be and still be believed.
+	// maxFuture is how far ahead of the hub's clock a reading may be and still be believed: as one of its receipt.
 	maxFuture = 5 * time.Minute
 
 	// maxSkew is how wrong a device's clock may be before it is called wrong.
@@ -77,7 +77,7 @@ type entry struct {
 
 // value is the newest reading of a channel.
 type value struct {
-	time    int64 // noTime: there is none
+	time    int64 // not after its receipt; noTime: there is none
 	bits    uint64
 	text    string // of a string
 	changed uint64 // tick
@@ -185,28 +185,29 @@ func (e *entry) take(c *store.Committed, received int64, tick uint64) (news bool
 			continue
 		}
 		v := &e.values[at]
-		if v.time > latest { // the hub's clock was set back
+		if v.time > received { // the hub's clock was set back
 			v.time = noTime
 		}
-		before, best := v.time, -1
+		before, newestOf, best := v.time, v.time, -1
 		for j, t := range c.Data.Times {
 			if t += offset; t > latest || col.Present != nil && !col.Present[j] {
 				continue
 			}
-			oldest, newest = min(oldest, t), max(newest, t)
+			oldest, newest = min(oldest, t, received), max(newest, min(t, received))
 			switch {
 			case t > before:
 				e.ring.add(tick, t, &e.schema.Channels[at], col, j)
 			case t < before:
 				e.ring.late(tick, t)
 			}
-			if t >= v.time {
-				v.time, best = t, j
+			if t >= newestOf {
+				newestOf, best = t, j
 			}
 		}
 		if best < 0 {
 			continue
 		}
+		v.time = min(newestOf, received)
 		v.changed = tick
 		if col.Type == device.String {
 			if string(col.Text[best]) != v.text {
@@ -216,7 +217,7 @@ func (e *entry) take(c *store.Committed, received int64, tick uint64) (news bool
 			v.bits = col.Bits[best]
 		}
 	}
-	if e.newest > latest {
+	if e.newest > received {
 		e.newest = noTime
 	}
 	e.seen = received

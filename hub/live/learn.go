@@ -115,7 +115,7 @@ func (f *Feed) learn(ctx context.Context) {
 		}
 		err := f.learnFrom(ctx, e, last, last)
 		if back := f.missing(e); back > 0 && err == nil {
-			err = f.learnFrom(ctx, e, last.Add(-back), last)
+			err = f.learnFrom(ctx, e, last.Add(-back), last.Add(maxFuture)) // a clock that is ahead
 		}
 		if ctx.Err() != nil {
 			return
@@ -164,9 +164,15 @@ func (f *Feed) learnFrom(ctx context.Context, e *entry, from, last time.Time) er
 
 // recall takes over a reading of the history, unless there is a newer one already.
 func (f *Feed) recall(e *entry, ch *device.Channel, r *history.Reading) {
-	t := r.Time.UnixMicro()
+	t, now := r.Time.UnixMicro(), f.micros()
+	if t > now+maxFuture.Microseconds() {
+		return
+	}
+	if t > now {
+		t = min(now, r.Received.UnixMicro())
+	}
 	i, ok := e.channel(ch)
-	if !ok || e.values[i].time >= t || t > f.micros()+maxFuture.Microseconds() {
+	if !ok || e.values[i].time >= t {
 		return
 	}
 	e.values[i] = value{time: t, bits: r.Value.Bits, text: r.Value.Text, state: StateStale, changed: f.open()}

@@ -173,6 +173,25 @@ func TestReadingsOfTheFuture(t *testing.T) {
 	r.is("a", StateStale)
 }
 
+// A reading a little ahead of the hub's clock counts as of its receipt: it looks no fresher, and hides none of those that follow.
+func TestReadingsALittleAhead(t *testing.T) {
+	r := newRig(t, "a")
+	d := r.connect("a", 1)
+	d.send(100)
+	d.frame(store.Timing{}, reading{r.clock.ago(-4 * time.Minute), map[uint16]any{1: 200}}, reading{r.clock.ago(-299 * time.Second), map[uint16]any{1: 100}})
+	if v := r.valueOf("a", "temperature"); v.Text != "1" || v.Time != r.clock.millis(0) {
+		t.Errorf("%+v", v)
+	}
+	r.pass(time.Second)
+	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 300}})
+	if v := r.valueOf("a", "temperature"); v.Text != "3" || v.Time != r.clock.millis(0) {
+		t.Errorf("%+v", v)
+	}
+	d.frame(store.Timing{}, reading{r.clock.ago(-299 * time.Second), map[uint16]any{1: 4}})
+	r.pass(10 * time.Second)
+	r.is("a", StateStale)
+}
+
 // A device whose clock is wrong is shown by the hub's clock, and needs attention.
 func TestWrongClock(t *testing.T) {
 	r := newRig(t, "a")
