@@ -50,8 +50,11 @@ func (s *Store) commitLoop(ctx context.Context) error {
 		case <-ctx.Done():
 			s.idle <- <-s.idle // the checkpoint under way ends
 			c.askers = append(c.askers, make(chan error, 1))
-			return c.commit(ctx)
+			err := c.commit(ctx)
+			_ = c.journal.Mark() // without it a loss of the journal's end may go unnoticed, and that is all
+			return err
 		case <-heartbeat.C:
+			_ = c.journal.Mark()
 			if !c.checkpointDue() {
 				continue
 			}

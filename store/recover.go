@@ -17,11 +17,12 @@ import (
 
 // recover brings the books from the last checkpoint to the end of the journal.
 func (s *Store) recover(report *journal.Report) error {
-	for _, d := range report.Damage {
-		s.enterDamage(d)
-	}
-	if _, err := s.replay(); err != nil {
+	newest, err := s.replay()
+	if err != nil {
 		return fmt.Errorf("replay the journal: %w", err)
+	}
+	for _, d := range report.Damage {
+		s.enterDamage(d, newest)
 	}
 	s.recount, s.bad = nil, badRecords{}
 	s.endLostRun()
@@ -119,11 +120,13 @@ func (s *Store) replay() (before time.Time, err error) {
 		}
 	}
 	if s.cursor > 0 && s.cursor < from {
-		s.enterGap(Gap{First: s.cursor, Last: from - 1, Cause: "dropped before the books had it"})
+		s.enterGap(Gap{First: s.cursor, Last: from - 1, Cause: "gone from the journal before the books had it"})
 	}
 	r := s.journal.Reader(from)
 	defer r.Close()
 	var scratch device.Data
+	var lost unreadable
+	defer func() { lost.enter(s) }()
 	for tries := 0; ; {
 		block, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -142,14 +145,18 @@ func (s *Store) replay() (before time.Time, err error) {
 		before = block.Time
 		for position, b := range block.Entries() {
 			var e entry
-			if err := parseEntry(b, &e); err != nil {
-				s.log.Error("a journal entry can't be read", "position", position)
-				continue
+			err := parseEntry(b, &e)
+			switch {
+			case err != nil:
+			case e.kind == entrySource:
+				err = s.replaySource(position, &e)
+			case e.kind == entryFrame && s.sources.byNumber[e.source] == nil:
+				err = errNoSource
+			case position >= s.cursor || s.recounted(&e):
+				err = s.replayEntry(position, block.Time, &e, &scratch)
 			}
-			if e.kind == entrySource {
-				s.replaySource(position, &e)
-			} else if position >= s.cursor || s.recounted(&e) {
-				s.replayEntry(position, block.Time, &e, &scratch)
+			if err != nil {
+				lost.add(position, block.Time, err)
 			}
 		}
 	}
@@ -162,35 +169,56 @@ func (s *Store) recounted(e *entry) bool {
 	}
 	id := string(e.device)
 	if e.kind == entryFrame {
-		src := s.sources.byNumber[e.source]
-		if src == nil {
-			return false
-		}
-		id = src.device
+		id = s.sources.byNumber[e.source].device
 	}
 	return s.recount(id)
 }
 
-func (s *Store) replaySource(position uint64, e *entry) {
+// errNoSource is wrong with a frame if the block that defined its source was damaged.
+var errNoSource = errors.New("the schema of its frames stood in what is damaged")
+
+// unreadable is entries of sound blocks that nothing can be made of.
+type unreadable struct {
+	count       int
+	first, last uint64
+	from, to    time.Time
+	err         error // the last one
+}
+
+func (u *unreadable) add(position uint64, received time.Time, err error) {
+	if u.count == 0 {
+		u.first, u.from = position, received
+	}
+	u.count++
+	u.last, u.to, u.err = position, received, err
+}
+
+// enter puts them into the books.
+func (u *unreadable) enter(s *Store) {
+	if u.count > 0 {
+		s.enterGap(Gap{First: u.first, Last: u.last, Cause: fmt.Sprintf("%d entries among them can't be read: %v", u.count, u.err)}.between(u.from, u.to))
+	}
+}
+
+func (s *Store) replaySource(position uint64, e *entry) error {
 	src, err := newSource(e.source, string(e.device), e.stream, slices.Clone(e.message))
 	if err != nil {
-		s.log.Error("a source in the journal can't be read", "position", position, "error", err)
-		return
+		return err
 	}
 	src.position = position
 	s.sources.put(src)
 	s.schemas.put(src.hash, announced{src.schema, src.message})
+	return nil
 }
 
 // replayEntry does to the books what was done when the entry was handed in.
-func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scratch *device.Data) {
+func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scratch *device.Data) error {
 	if e.kind == entryFrame {
-		s.replayFrame(position, received, e, scratch)
-		return
+		return s.replayFrame(position, received, e, scratch)
 	}
 	if e.kind == entryForget {
 		s.forget(string(e.device))
-		return
+		return nil
 	}
 	a := s.account(string(e.device))
 	a.dirty = true
@@ -200,12 +228,12 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scrat
 			set := a.stream(e.stream)
 			set.durable.Add(e.seq)
 			if !set.settled.Add(e.seq) {
-				return // counted already
+				return nil // counted already
 			}
 		}
 		a.rejected++
 		if position < s.cursor {
-			return // the letter was shelved then
+			return nil // the letter was shelved then
 		}
 		s.shelf.add([]DeadLetter{{
 			Position: position, Device: a.device, Received: received, Seq: e.seq, Code: e.code,
@@ -220,17 +248,13 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scrat
 	case entryBoot:
 		a.boot(e.boot, e.offset)
 	}
+	return nil
 }
 
-func (s *Store) replayFrame(position uint64, received time.Time, e *entry, d *device.Data) {
+func (s *Store) replayFrame(position uint64, received time.Time, e *entry, d *device.Data) error {
 	src := s.sources.byNumber[e.source]
-	if src == nil {
-		s.log.Error("a frame's source is not defined", "position", position, "source", e.source)
-		return
-	}
 	if err := device.ParseData(e.message, src.schema, d); err != nil {
-		s.log.Error("a frame in the journal can't be read", "position", position, "error", err)
-		return
+		return err
 	}
 	a := s.account(src.device)
 	a.dirty = true
@@ -244,12 +268,19 @@ func (s *Store) replayFrame(position uint64, received time.Time, e *entry, d *de
 		a.newest(d, e.offset, received.UnixMicro())
 	}
 	s.registry.noteSchema(src.device, src.hash)
+	return nil
 }
 
-// enterDamage reports what the journal found at start: entries that are gone go into the books as a gap.
-func (s *Store) enterDamage(d journal.Damage) {
+// enterDamage reports what the journal found at start: entries that are gone go into the books as a gap. Those at its end, which
+// were acknowledged, were received after newest, and before now.
+func (s *Store) enterDamage(d journal.Damage, newest time.Time) {
 	if d.FirstMissing != 0 {
-		s.enterGap(Gap{First: d.FirstMissing, Last: d.LastMissing, Cause: string(d.Kind) + " in " + d.Segment, SetAside: d.SetAside})
+		g := Gap{First: d.FirstMissing, Last: d.LastMissing, Cause: string(d.Kind) + " in " + d.Segment, SetAside: d.SetAside}
+		if d.LastMissing+1 == s.journal.Next() {
+			g.Cause = "acknowledged, and lost from the end of the journal (" + g.Cause + ")"
+			g = g.between(newest, s.now())
+		}
+		s.enterGap(g)
 		return
 	}
 	s.log.Warn("the journal was mended", "segment", d.Segment, "kind", d.Kind, "bytes", d.Bytes, "set_aside", d.SetAside)

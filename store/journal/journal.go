@@ -91,6 +91,8 @@ type Journal struct {
 	// owned by the committer
 	active *segment // the last of segments, or nil: the next commit makes one
 	file   *os.File // of active
+	mark   *os.File // see Mark; nil: not open
+	marked uint64   // what it says
 	buf    []byte
 
 	mu       sync.Mutex
@@ -213,6 +215,9 @@ func (j *Journal) Close() error {
 	var err error
 	if j.file != nil {
 		err = j.file.Close()
+	}
+	if j.mark != nil {
+		err = errors.Join(err, j.mark.Close())
 	}
 	return errors.Join(err, j.dirFile.Close())
 }

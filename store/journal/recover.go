@@ -31,7 +31,7 @@ func Open(o Options) (*Journal, *Report, error) {
 	if j.dirFile, err = os.Open(o.Dir); err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := j.recover(o.Next); err != nil {
+	if err := j.recover(max(o.Next, j.readMark())); err != nil {
 		j.Close()
 		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
