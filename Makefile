@@ -53,7 +53,7 @@ format:
 
 .PHONY: vet
 vet:
-	$(GO) vet ./...
+	$(GO) vet ./... ./.ci/progress
 
 .PHONY: staticcheck
 staticcheck:
@@ -61,7 +61,7 @@ staticcheck:
 
 .PHONY: unit
 unit:
-	$(GO) test -race -timeout 15m ./...
+	$(GO) test -race -timeout 15m -json ./... ./.ci/progress | $(GO) run ./.ci/progress
 
 .PHONY: fuzz
 fuzz:
@@ -85,8 +85,8 @@ units: build
 .PHONY: page
 page: build
 	cd dashboard/webtest && npm ci --no-audit --no-fund && npm run --silent types
-	cd dashboard/webtest && node --test unit/*.test.js
-	cd dashboard/webtest && node --test browser/*.test.mjs
+	cd dashboard/webtest && node --test --test-reporter=spec unit/*.test.js
+	cd dashboard/webtest && node --test --test-reporter=spec --test-concurrency=3 browser/*.test.mjs # they wait most of the time
 
 .PHONY: install
 install:

@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"hub":           {"device", "store"},
 	"dashboard":     {"device", "store", "hub"},
 	"firmware-sim":  {"device", "device/client"},
+	".ci":           {},
 	"cmd":           {"device", "device/client", "store", "hub", "dashboard", "firmware-sim"},
 }
 

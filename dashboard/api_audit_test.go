@@ -8,6 +8,7 @@ import (
 
 // What changes the hub over REST is in the audit trail: who did it, from where, and what.
 func TestAuditTrail(t *testing.T) {
+	t.Parallel()
 	a := newAPI(t, rigOptions{}, "a")
 	a.reject("a")
 	code, err := a.store.NewSetupCode()

@@ -283,6 +283,7 @@ func TestDownload(t *testing.T) {
 
 // TestDownloads has readers that stop reading: they take no more than their places.
 func TestDownloads(t *testing.T) {
+	t.Parallel()
 	a := newAPI(t, rigOptions{})
 	fillDownload(a)
 	var readers []io.ReadCloser

@@ -244,6 +244,7 @@ func TestDeviceLife(t *testing.T) {
 }
 
 func TestDevicesList(t *testing.T) {
+	t.Parallel()
 	a := newAPI(t, rigOptions{}, "a", "b", "c")
 	if _, err := a.store.AddDevices([]store.NewDevice{{ID: "d", Kind: "meter", Labels: map[string]string{"site": "north"}}}); err != nil {
 		t.Fatal(err)

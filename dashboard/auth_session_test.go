@@ -185,6 +185,7 @@ func TestSetup(t *testing.T) {
 }
 
 func TestChangePassword(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	c, other := s.loggedIn("viewer"), s.loggedIn("viewer")
 	change := func(c *caller, old, fresh string) *response {

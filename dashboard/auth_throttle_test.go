@@ -10,6 +10,7 @@ import (
 
 // Who guesses at one user, even from many addresses, is slowed down. Whoever has been logged in before is not.
 func TestGuessingAtOneUser(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	known := s.loggedIn("admin")
 	s.pass(8 * 24 * time.Hour) // the session has expired; the browser is known all the same
@@ -53,6 +54,7 @@ func TestGuessingAtNobody(t *testing.T) {
 }
 
 func TestGuessingFromOneAddress(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	guesser := s.callerFrom("127.0.1.1")
 	for i := range perAddress.burst {

@@ -19,6 +19,7 @@ func TestS40HeartBeatHeader(t *testing.T) {
 // S-41, S-42, S-44: the hub is heard within what the client wants, but not more often than it offers; nothing is needed
 // while MESSAGEs flow, and nothing comes for who wants nothing.
 func TestS42HubIsHeard(t *testing.T) {
+	t.Parallel()
 	r := newLiveRig(t, rigOptions{pace: func(p *livePace) { p.beat = 50 * time.Millisecond }})
 	beats := func(header string, during time.Duration) (n int, longest time.Duration) {
 		c := r.dial(r.offering()...)

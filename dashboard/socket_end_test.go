@@ -188,7 +188,7 @@ func TestS75ErrorArrives(t *testing.T) {
 func TestS76NothingIsLeft(t *testing.T) {
 	r := newLiveRig(t, rigOptions{room: roomLimits{viewers: 1000, perAccount: 1000, strangers: 1000, strangersPerAddress: 1000}}, "pump")
 	r.connect().closeTCP()
-	eventually(t, "nobody is there", func() bool { return r.watching() == 0 })
+	eventually(t, "nobody is there", func() bool { return r.taken() == 0 })
 	before := runtime.NumGoroutine()
 	ways := []func(c *stompClient){
 		func(c *stompClient) {},
@@ -218,12 +218,13 @@ func TestS76NothingIsLeft(t *testing.T) {
 		})
 	}
 	tasks.Wait()
-	eventually(t, "nobody is there", func() bool { return r.watching() == 0 })
+	// Of who closes at once, the hub may only now be about to take notice: it has a place before it is in the room.
+	eventually(t, "no place is taken", func() bool { return r.taken() == 0 })
 	eventually(t, "all goroutines are gone", func() bool { return runtime.NumGoroutine() <= before+2 })
 	r.room.mu.Lock()
 	defer r.room.mu.Unlock()
-	if len(r.room.of) > 0 || r.room.counts[false] != 0 || r.room.counts[true] != 0 {
-		t.Errorf("places are still taken: %v %v", r.room.counts, r.room.of)
+	if len(r.room.of) > 0 || len(r.room.viewers) > 0 {
+		t.Errorf("counted as there: %v, in the room: %d", r.room.of, len(r.room.viewers))
 	}
 	if n := r.feed.Hub().Viewers; n != 0 {
 		t.Errorf("the feed has %d viewers", n)
@@ -334,7 +335,7 @@ func TestRoomIsBounded(t *testing.T) {
 	}
 	stranger.send("CONNECT\naccept-version:1.2\npasscode:" + r.key + "\n\n\x00")
 	stranger.fails(1013, "of this account", "")
-	eventually(t, "the stranger is gone", func() bool { return r.watching() == 2 })
+	eventually(t, "the stranger is gone", func() bool { return r.taken() == 2 })
 	_ = r.dial(key(other)...)
 	if got := status(key(other)); got != 503 {
 		t.Errorf("fourth in all: %d", got)
@@ -343,7 +344,7 @@ func TestRoomIsBounded(t *testing.T) {
 	stranger.send("CONNECT\naccept-version:1.2\npasscode:" + other + "\n\n\x00")
 	stranger.fails(1013, "as many viewers", "")
 	a.closeTCP()
-	eventually(t, "there is room again", func() bool { return r.watching() == 2 })
+	eventually(t, "there is room again", func() bool { return r.taken() == 2 })
 	stranger = r.dial(r.upgrade()...)
 	stranger.send("CONNECT\naccept-version:1.2\npasscode:" + other + "\n\n\x00")
 	stranger.expect(stomp.Connected)

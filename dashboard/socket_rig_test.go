@@ -426,6 +426,13 @@ func eventually(t testing.TB, what string, condition func() bool) {
 // watching is how many viewers are in the room.
 func (r *liveRig) watching() int { return len(r.room.present()) }
 
+// taken is how many places are taken, which may be by a viewer who is not in the room yet.
+func (r *liveRig) taken() int {
+	r.room.mu.Lock()
+	defer r.room.mu.Unlock()
+	return r.room.counts[false] + r.room.counts[true]
+}
+
 func subscribeFrame(id, destination string, more ...string) string {
 	return fmt.Sprintf("SUBSCRIBE\nid:%s\ndestination:%s\n%s\n\x00", id, destination, strings.Join(append(more, ""), "\n"))
 }

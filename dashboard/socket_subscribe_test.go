@@ -65,6 +65,7 @@ func TestS52UnknownDestinations(t *testing.T) {
 
 // S-53, for subscribing; TestS78 has the rest. UNSUBSCRIBE looks at the id only.
 func TestS53UnsubscribeByID(t *testing.T) {
+	t.Parallel()
 	r := newLiveRig(t, rigOptions{})
 	c := r.connect()
 	c.send(subscribeFrame("1", "/topic/hub"))
@@ -95,6 +96,7 @@ func TestS54TwoSubscriptionsToOneDestination(t *testing.T) {
 }
 
 func TestS55AfterUnsubscribe(t *testing.T) {
+	t.Parallel()
 	r := newLiveRig(t, rigOptions{tick: time.Millisecond}, "pump")
 	c := r.connect()
 	for i := range 20 {
@@ -119,6 +121,7 @@ func TestS55AfterUnsubscribe(t *testing.T) {
 }
 
 func TestS56HeadersOfAMessage(t *testing.T) {
+	t.Parallel()
 	r := newLiveRig(t, rigOptions{}, "pump")
 	c := r.connect()
 	c.send(subscribeFrame("s\\c\\\\1", "/topic/devices/pump/readings", "ack:client"))
@@ -180,6 +183,7 @@ func TestS58Order(t *testing.T) {
 
 // A resumed subscription says whether anything was missed.
 func TestResume(t *testing.T) {
+	t.Parallel()
 	r := newLiveRig(t, rigOptions{}, "pump")
 	const to = "/topic/devices/pump/readings"
 	c := r.connect()
@@ -259,6 +263,7 @@ func TestS59Acknowledging(t *testing.T) {
 
 // S-59: without ACKs a subscription pauses, and then goes on with the newest state.
 func TestS59WindowOfUnacknowledged(t *testing.T) {
+	t.Parallel()
 	r := newLiveRig(t, rigOptions{tick: time.Millisecond}, "pump")
 	c := r.connect()
 	c.send(subscribeFrame("1", "/topic/devices/pump/readings", "ack:client"))
@@ -300,6 +305,7 @@ func TestS59WindowOfUnacknowledged(t *testing.T) {
 
 // S-60: a viewer that does not read gets fewer, newer messages, is told so, and harms nobody; in the end it is cut.
 func TestS60SlowViewer(t *testing.T) {
+	t.Parallel()
 	names := make([]string, 40)
 	for i := range names {
 		names[i] = fmt.Sprintf("device-%02d-%s", i, strings.Repeat("x", 40))
@@ -364,6 +370,7 @@ func TestViewerThatDoesNotReadIsCut(t *testing.T) {
 }
 
 func TestS61Limits(t *testing.T) {
+	t.Parallel()
 	r := newLiveRig(t, rigOptions{})
 	c := r.connect()
 	c.send(subscribeFrame("x", "/topic/hub/"+strings.Repeat("x", maxDestination)))
@@ -392,6 +399,7 @@ func TestTextMustBeUTF8(t *testing.T) {
 
 // S-24: text and binary messages are one stream of octets; S-22: a frame may be cut anywhere, even inside a letter.
 func TestS22S24OneStream(t *testing.T) {
+	t.Parallel()
 	r := newLiveRig(t, rigOptions{}, "pump")
 	c := r.connect()
 	text := subscribeFrame("ä", "/topic/devices/pump/readings", "receipt:ö")

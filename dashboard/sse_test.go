@@ -98,6 +98,7 @@ func (e *eventReader) message(sub string) *sentEvent {
 }
 
 func TestEventStream(t *testing.T) {
+	t.Parallel()
 	r := newLiveRig(t, rigOptions{}, "pump")
 	e := r.events([]string{"1|/topic/hub", "b|/topic/devices/pump/readings", "c|/topic/devices|state=never&sort=-id"})
 	snapshots := map[string]bool{}
@@ -215,6 +216,7 @@ func TestEventStreamRefusals(t *testing.T) {
 }
 
 func TestEventStreamPingsAndEnds(t *testing.T) {
+	t.Parallel()
 	r := newLiveRig(t, rigOptions{pace: func(p *livePace) { p.ping, p.look = 20*time.Millisecond, 10*time.Millisecond }})
 	e := r.events([]string{"1|/topic/hub"})
 	var comments int
