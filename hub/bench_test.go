@@ -75,7 +75,7 @@ func BenchmarkConnectionMemory(b *testing.B) {
 	for i := range ids {
 		ids[i] = "d" + strconv.Itoa(i)
 	}
-	r := newRig(b, rigOptions{limits: Limits{ConnectionsPerAddress: 2 * n, HandshakesPerSecond: 1e6}})
+	r := newRig(b, rigOptions{limits: Limits{ConnectsPerDevice: 1e6}})
 	r.hub.log = slog.New(slog.DiscardHandler)
 	for _, id := range ids {
 		r.add(id)

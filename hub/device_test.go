@@ -433,6 +433,20 @@ func (d *testDevice) alive(seq uint64) {
 	d.acked(seq)
 }
 
+// alarm returns the text of the alarm that has all of these words, "" if there is none.
+func (r *rig) alarm(words ...string) string {
+next:
+	for _, a := range r.store.Alarms() {
+		for _, w := range words {
+			if !strings.Contains(a.Text, w) {
+				continue next
+			}
+		}
+		return a.Text
+	}
+	return ""
+}
+
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()

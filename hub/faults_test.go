@@ -3,7 +3,9 @@ package hub
 import (
 	"bytes"
 	"crypto/tls"
+	"io"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -339,4 +341,34 @@ func TestShutdownDuringAHandshake(t *testing.T) {
 	}
 	r.stop()
 	rawGone(t, half)
+}
+
+// Strangers who stall at any point of the way hold places, but no device is kept out, not even one behind their address.
+func TestStrangersWhoStallKeepNobodyOut(t *testing.T) {
+	r := newRig(t, rigOptions{
+		limits: Limits{PendingConnections: 16, HandshakeTimeout: time.Hour, WriteTimeout: time.Hour},
+		pace:   func(p *pace) { p.patience = 50 * time.Millisecond },
+		other:  http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }),
+	}, "a", "b", "c")
+	r.join("a").alive(1)
+	hello := []byte{0x16, 3, 1, 0, 200, 1, 0, 0, 196} // the head of a ClientHello
+	stall := func(from string) {
+		for range 30 {
+			_, _ = r.dialFrom(from).Write(hello[:0])
+			_, _ = r.dialFrom(from).Write(hello)
+			for _, text := range []string{"GET / HTTP/1.1\r\nHost: h\r\nX:", "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nx", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"} {
+				conn := tls.Client(r.dialFrom(from), r.tls)
+				go func() { // it has to wait, or is dropped
+					if conn.Handshake() == nil {
+						_, _ = conn.Write([]byte(text))
+					}
+				}()
+			}
+		}
+	}
+	stall("127.0.0.2")
+	r.join("b").alive(1)
+	stall("127.0.0.1")
+	r.join("c").alive(1)
+	eventually(t, "some were dropped", func() bool { return r.hub.Counters().Dropped > 0 })
 }

@@ -28,13 +28,13 @@ func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(device.Path, bodyWithin(h.limits.HandshakeTimeout, http.HandlerFunc(h.serveDevice)))
 	mux.Handle("/", bodyWithin(bodyTimeout, h.other))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return answering(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strayDevice(r) {
 			nothingElse(w, r)
 			return
 		}
 		mux.ServeHTTP(w, r)
-	})
+	}))
 }
 
 // strayDevice tells whether a device has the wrong path. It is told so at once: a redirect, which is what a mux answers to
@@ -147,8 +147,7 @@ func ownOrigin(r *http.Request) bool {
 	return u.Scheme != "http" && (u.Scheme != "https" || strings.EqualFold(u.Host, r.Host))
 }
 
-// reserve takes a place for one more connection of a device, or says why there is none. The rate of handshakes is checked
-// last, and for devices only: strangers must not use it up.
+// reserve takes a place for one more connection of a device, or says why there is none.
 func (h *Hub) reserve(w http.ResponseWriter, r *http.Request, id string, network netip.Prefix) bool {
 	if !h.connects.take(id) {
 		h.counters.refusedRate.Add(1)
@@ -156,19 +155,16 @@ func (h *Hub) reserve(w http.ResponseWriter, r *http.Request, id string, network
 		return h.refuse(w, r, id, http.StatusTooManyRequests, "This device connects too often: wait, and check that no other device uses its token.")
 	}
 	err := h.registry.take(id, network)
-	if err == nil && !h.handshakes.Allow() {
-		h.registry.release(network)
-		err = errBusy
-	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return true
+	}
+	h.counters.refusedFull.Add(1)
+	h.noRoom(err, network)
+	switch {
 	case errors.Is(err, errAddressFull):
-		h.counters.refusedFull.Add(1)
 		retryAfter(w, 60)
 		return h.refuse(w, r, id, http.StatusTooManyRequests, "This address has as many connections as the hub allows: close some, or raise the limit.")
-	default: // full, busy or stopping: another time, and not all at once
-		h.counters.refusedFull.Add(1)
+	default: // full or stopping: another time, and not all at once
 		retryAfter(w, 30)
 		return h.refuse(w, r, id, http.StatusServiceUnavailable, "The hub "+err.Error()+": come back after the time in Retry-After.")
 	}
@@ -202,8 +198,8 @@ type connKey struct{}
 // sendBuffer is how many bytes the kernel may hold for a peer that reads slowly; 0: its own choice, up to megabytes, which
 // a viewer would read as old news.
 func Admit(r *http.Request, sendBuffer int) {
-	c, ok := r.Context().Value(connKey{}).(*gatedConn)
-	if !ok {
+	c := gatedOf(r)
+	if c == nil {
 		return
 	}
 	c.admit()

@@ -181,10 +181,10 @@ func TestConnectionLimits(t *testing.T) {
 	for name, c := range map[string]struct {
 		limits Limits
 		status int
+		alarm  []string
 	}{
-		"all":         {Limits{Connections: 2}, 503},
-		"one address": {Limits{ConnectionsPerAddress: 2}, 429},
-		"handshakes":  {Limits{HandshakesPerSecond: 0.5}, 503}, // and a burst of two
+		"all":         {Limits{Connections: 2}, 503, []string{"503", "2 are connected", "connections in [limits]"}},
+		"one address": {Limits{ConnectionsPerAddress: 2}, 429, []string{"429", "127.0.0.1 ", "has 2 connections", "connections_per_address"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, rigOptions{limits: c.limits}, "a", "b", "c")
@@ -193,11 +193,15 @@ func TestConnectionLimits(t *testing.T) {
 			if s, err := strconv.Atoi(res.Header.Get("Retry-After")); res.StatusCode != c.status || err != nil || s < 1 {
 				t.Fatalf("%v %v", res.Status, res.Header)
 			}
+			if r.alarm(c.alarm...) == "" {
+				t.Errorf("no alarm: %v", r.store.Alarms())
+			}
+			r.hub.endNoRoom(r.hub.elapsed() + crowdedFor + time.Second)
+			if alarms := r.store.Alarms(); len(alarms) > 0 {
+				t.Errorf("it does not end: %v", alarms)
+			}
 			a.alive(1)
 			b.alive(1)
-			if c.limits.HandshakesPerSecond > 0 {
-				return
-			}
 			a2 := r.join("a") // takes the place of its older self
 			a.closed(device.CloseReplaced)
 			a2.alive(2)

@@ -21,8 +21,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
@@ -55,17 +53,19 @@ type Hub struct {
 	upgrader *socket.Upgrader
 
 	// safe by themselves
-	decoded    pool[device.Data] // the memory of DATA messages being decoded
-	outputs    pool[output]      // the memory of messages being written
-	handshakes *rate.Limiter
-	connects   *buckets[string]       // by device
-	failures   *buckets[netip.Prefix] // by address
-	counters   counters
-	registry   *registry
+	decoded  pool[device.Data]      // the memory of DATA messages being decoded
+	outputs  pool[output]           // the memory of messages being written
+	connects *buckets[string]       // by device
+	failures *buckets[netip.Prefix] // by address
+	counters counters
+	registry *registry
+	crowded  crowded
+	rivals   rivals
 }
 
 // pace holds the times that are no matter of taste; tests shorten them.
 type pace struct {
+	patience   time.Duration // with a peer that keeps the hub waiting while another can't be served
 	sweep      time.Duration // between two looks at all sessions
 	hello      time.Duration // from the handshake to HELLO
 	ackDelay   time.Duration // granted to HELLO at most
@@ -75,10 +75,15 @@ type pace struct {
 	resendMost time.Duration // the same, after fruitless ones
 }
 
+// returnsPerSecond is the rate at which devices are asked to come back to a hub that stops. A small gateway does as many TLS
+// handshakes with half of its processors.
+const returnsPerSecond = 250
+
 // spares is how many buffers of a kind are kept. More sessions than this seldom work at the same moment.
 const spares = 16
 
 var defaultPace = pace{
+	patience:   3 * time.Second, // some round trips of a bad radio link
 	sweep:      time.Second,
 	hello:      10 * time.Second,
 	ackDelay:   5 * time.Second,
@@ -105,13 +110,12 @@ func New(c Config) *Hub {
 	limits := c.Limits.withDefaults()
 	h := &Hub{
 		store: c.Store, limits: limits, pace: defaultPace, log: c.Logger, now: c.Now, name: c.Name, feed: c.Feed, other: c.Other,
-		began:      time.Now(),
-		decoded:    make(pool[device.Data], spares),
-		outputs:    make(pool[output], spares),
-		handshakes: rate.NewLimiter(rate.Limit(limits.HandshakesPerSecond), int(2*limits.HandshakesPerSecond)+1),
-		connects:   newBuckets[string](limits.ConnectsPerDevice, 20),
-		failures:   newBuckets[netip.Prefix](limits.FailuresPerAddress, 10),
-		registry:   newRegistry(limits),
+		began:    time.Now(),
+		decoded:  make(pool[device.Data], spares),
+		outputs:  make(pool[output], spares),
+		connects: newBuckets[string](limits.ConnectsPerDevice, 20),
+		failures: newBuckets[netip.Prefix](limits.FailuresPerAddress, 10),
+		registry: newRegistry(limits),
 	}
 	h.upgrader = newUpgrader(limits, h.elapsed)
 	return h
@@ -130,7 +134,7 @@ var cipherSuites = []uint16{
 // Run serves ln until ctx ends, then asks all devices to leave and waits until their sessions have ended, about a second.
 // tlsConfig must have a certificate. Run is called once; it closes ln. The error is nil unless serving failed.
 func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) error {
-	g := newGate(ln, h.limits, &h.counters)
+	g := newGate(ln, h)
 	config := g.takeTurns(tlsConfig)
 	config.MinVersion, config.CipherSuites = max(config.MinVersion, tls.VersionTLS12), cipherSuites
 	var protocols http.Protocols
@@ -152,6 +156,7 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 	sweeping, stopSweeping := context.WithCancel(context.WithoutCancel(ctx))
 	defer h.watchCommands()()
 	tasks.Go(func() { h.sweep(sweeping) })
+	tasks.Go(g.listen)
 	served := make(chan error, 1)
 	tasks.Go(func() { served <- srv.ServeTLS(g, "", "") })
 
@@ -180,8 +185,7 @@ func (h *Hub) sendAway() {
 	h.registry.stop()
 	open := h.registry.sessions()
 	away := &device.GoAway{Reason: device.GoAwayShutdown, Text: "the hub stops"}
-	// They should come back at half the rate at which handshakes are accepted.
-	spread := time.Duration(2 * float64(len(open)) / h.limits.HandshakesPerSecond * float64(time.Second))
+	spread := time.Duration(len(open)) * time.Second / returnsPerSecond
 	away.MinMS = 1000
 	away.MaxMS = uint32(min(2*time.Second+spread, 10*time.Minute).Milliseconds())
 	for _, s := range open {

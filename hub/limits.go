@@ -12,24 +12,23 @@ type Limits struct {
 	// Connections is how many device connections may be open at a time. More are answered 503. Default 10,000.
 	Connections int
 
-	// ConnectionsPerAddress is how many connections one IPv4 address, or one IPv6 /64 network, may hold.
-	// More device connections are answered 429; raw connections beyond it are closed before TLS. Default 256.
+	// ConnectionsPerAddress is how many device connections one IPv4 address, or one IPv6 /64 network, may hold.
+	// More are answered 429. Default 10,000: a whole fleet may be behind one router or proxy.
 	ConnectionsPerAddress int
 
-	// PendingConnections is how many connections may be open that are not device connections (yet): in the TLS
-	// handshake, sending their headers, or idle between two requests. More are closed on arrival. Default 512.
+	// PendingConnections is how many connections are served that are not device connections (yet): in the TLS
+	// handshake, sending their headers, or idle between two requests. More wait, and some that keep the hub waiting
+	// may be dropped for them. When half of the places are taken, an address gets no more than a sixteenth of them.
+	// Default 512.
 	PendingConnections int
 
-	// TLSHandshakes is how many TLS handshakes are computed at a time; the next ones wait their turn. Default 32.
+	// TLSHandshakes is how many TLS handshakes are computed at a time; the next ones wait their turn. It is
+	// what keeps a fleet that returns from taking all of the processor. Default 4.
 	TLSHandshakes int
 
 	// HandshakeTimeout is the time for the TLS handshake, and again for the request's headers, and the longest time
 	// between two requests on one connection. Default 10 s.
 	HandshakeTimeout time.Duration
-
-	// HandshakesPerSecond is the rate at which authenticated devices are let in; twice as many may come at once.
-	// The others are answered 503 with a Retry-After that spreads them. Default 200.
-	HandshakesPerSecond float64
 
 	// ConnectsPerDevice is how many times a second one device may connect, after a first burst of 20; a newer
 	// connection always replaces the older. More are answered 429. Default 0.5.
@@ -66,11 +65,10 @@ func DefaultLimits() Limits { return Limits{}.withDefaults() }
 // withDefaults fills the zero fields, and keeps a window that no message could ever pass from being settled.
 func (l Limits) withDefaults() Limits {
 	setDefault(&l.Connections, 10_000)
-	setDefault(&l.ConnectionsPerAddress, 256)
+	setDefault(&l.ConnectionsPerAddress, 10_000)
 	setDefault(&l.PendingConnections, 512)
-	setDefault(&l.TLSHandshakes, 32)
+	setDefault(&l.TLSHandshakes, 4)
 	setDefault(&l.HandshakeTimeout, 10*time.Second)
-	setDefault(&l.HandshakesPerSecond, 200)
 	setDefault(&l.ConnectsPerDevice, 0.5)
 	setDefault(&l.FailuresPerAddress, 0.2)
 	setDefault(&l.FramesPerSecond, 500)

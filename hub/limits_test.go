@@ -75,52 +75,18 @@ func rawGone(t *testing.T, conn net.Conn) {
 	}
 }
 
-func (r *rig) dialRaw() net.Conn {
+func (r *rig) dialRaw() net.Conn { return r.dialFrom("127.0.0.1") }
+
+// dialFrom connects from an address of the loopback network, and says nothing.
+func (r *rig) dialFrom(host string) net.Conn {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", r.addr)
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host)}}
+	conn, err := dialer.Dial("tcp", r.addr)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
 	return conn
-}
-
-func TestConnectionsThatSayNothing(t *testing.T) {
-	for name, c := range map[string]struct {
-		limits Limits
-		room   int // besides a device that is connected
-	}{
-		"all":         {Limits{PendingConnections: 3, HandshakeTimeout: time.Hour}, 3},
-		"one address": {Limits{ConnectionsPerAddress: 1, HandshakeTimeout: time.Hour}, politeConnections},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, rigOptions{limits: c.limits}, "a")
-			d := r.join("a")
-			var conns []net.Conn
-			for r.hub.Counters().Dropped == 0 {
-				conns = append(conns, r.dialRaw())
-				if len(conns) > 20 {
-					t.Fatal("no limit")
-				}
-				time.Sleep(time.Millisecond) // for the hub to accept; more connections do no harm
-			}
-			if len(conns) <= c.room {
-				t.Errorf("room for less than %d connections", c.room)
-			}
-			rawGone(t, conns[len(conns)-1])
-			d.alive(1)
-			for _, c := range conns {
-				_ = c.Close()
-			}
-			eventually(t, "room again", func() bool {
-				conn, err := tls.Dial("tcp", r.addr, r.tls)
-				if err == nil {
-					_ = conn.Close()
-				}
-				return err == nil
-			})
-		})
-	}
 }
 
 func TestSlowHandshakesEnd(t *testing.T) {
@@ -138,15 +104,23 @@ func TestSlowHandshakesEnd(t *testing.T) {
 	rawGone(t, body)
 }
 
-// stalled is a connection whose reader stops in the middle of the TLS handshake.
+// stalled is a connection whose reader stops in the middle of the TLS handshake: when the server has done its part.
 type stalled struct {
 	net.Conn
-	until chan struct{}
+	served chan struct{}
+	until  chan struct{}
 }
 
-func (c *stalled) Read([]byte) (int, error) { <-c.until; return 0, io.EOF }
+func (c *stalled) Read(b []byte) (int, error) {
+	if _, err := c.Conn.Read(b); err != nil {
+		return 0, err
+	}
+	close(c.served)
+	<-c.until
+	return 0, io.EOF
+}
 
-func TestStalledTLSHandshakeLosesItsTurn(t *testing.T) {
+func TestStalledTLSHandshakeHasNoTurn(t *testing.T) {
 	cert, err := LoadOrCreateCertificate(t.TempDir(), "", "")
 	if err != nil {
 		t.Fatal(err)
@@ -155,10 +129,11 @@ func TestStalledTLSHandshakeLosesItsTurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGate(ln, Limits{TLSHandshakes: 1}.withDefaults(), new(counters))
+	g := newGate(ln, New(Config{Limits: Limits{TLSHandshakes: 1, HandshakeTimeout: time.Hour}}))
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
-	defer ln.Close()
+	defer g.Close()
+	tasks.Go(g.listen)
 	tasks.Go(func() {
 		secure := tls.NewListener(g, g.takeTurns(cert.TLSConfig()))
 		for {
@@ -176,19 +151,19 @@ func TestStalledTLSHandshakeLosesItsTurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	until := make(chan struct{})
+	conn := &stalled{raw, make(chan struct{}), make(chan struct{})}
 	tasks.Go(func() {
 		defer raw.Close()
-		if err := tls.Client(&stalled{raw, until}, clientTLS(t, cert.Path)).Handshake(); err == nil {
+		if err := tls.Client(conn, clientTLS(t, cert.Path)).Handshake(); err == nil {
 			t.Error("the stalled handshake ended well")
 		}
 	})
-	defer close(until)
-	eventually(t, "it has its turn", func() bool { return len(g.turns) == 1 })
+	defer close(conn.until)
+	<-conn.served
 	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: clientTLS(t, cert.Path)}
-	conn, err := dialer.Dial("tcp", ln.Addr().String())
+	other, err := dialer.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.Close()
+	_ = other.Close()
 }

@@ -3,95 +3,47 @@ package hub
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
-	"sync"
-	"time"
+	"sync/atomic"
+	"syscall"
 )
 
-const (
-	// tlsTurn is how long a TLS handshake keeps its turn at most. The computing takes a millisecond; a peer that stalls
-	// in the middle must not keep the others waiting.
-	tlsTurn = time.Second
-
-	// politeConnections is how many connections above ConnectionsPerAddress are let in, to be told 429.
-	politeConnections = 8
-)
-
-// gate is the listener: it bounds what connections cost before anybody knows who they are.
-type gate struct {
+// gatedConn is a connection that has come through the gate.
+type gatedConn struct {
 	// static
-	net.Listener
-	limits   Limits
-	counters *counters
-	turns    chan struct{} // one for each TLS handshake being computed
+	net.Conn
+	gate *gate
+	peer *peer
 
-	// guarded by mu
-	mu        sync.Mutex
-	pending   int                  // connections that are not device connections
-	addresses map[netip.Prefix]int // all connections
-}
+	admitted atomic.Bool  // it is known whose it is, and it counts for other limits
+	since    atomic.Int64 // elapsed ns since when the peer keeps the hub waiting; 0: it does not
+	turn     atomic.Bool  // it has the turn to compute a TLS handshake
 
-func newGate(ln net.Listener, limits Limits, c *counters) *gate {
-	return &gate{
-		Listener: ln, limits: limits, counters: c,
-		turns:     make(chan struct{}, limits.TLSHandshakes),
-		addresses: map[netip.Prefix]int{},
-	}
-}
-
-// Accept returns the next connection that is within the limits. The others are closed without a word: an answer would cost
-// a TLS handshake, which is what the limit is there to save.
-func (g *gate) Accept() (net.Conn, error) {
-	for {
-		conn, err := g.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		c := &gatedConn{Conn: conn, gate: g, address: addressOf(conn.RemoteAddr().String())}
-		if !g.enter(c) {
-			g.counters.dropped.Add(1)
-			_ = conn.Close()
-			continue
-		}
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			// The default would wake the radio of a sleeping device every 15 s.
-			_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: g.limits.Idle, Interval: 15 * time.Second, Count: 3})
-		}
-		return c, nil
-	}
-}
-
-func (g *gate) enter(c *gatedConn) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.pending >= g.limits.PendingConnections ||
-		c.address.IsValid() && g.addresses[c.address] >= g.limits.ConnectionsPerAddress+politeConnections {
-		return false
-	}
-	g.pending++
-	g.addresses[c.address]++
-	return true
+	// guarded by gate.mu
+	place int // index of gate.places; -1: it has none
 }
 
 // takeTurns returns the configuration with TLS handshakes waiting for their turn once the client's first message is there.
+// Other than a rate, that uses all of a fast machine and never overloads a slow one.
 func (g *gate) takeTurns(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	next := config.GetConfigForClient
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		ctx, cancel := context.WithTimeout(hello.Context(), g.limits.HandshakeTimeout)
 		defer cancel()
+		c := hello.Conn.(*gatedConn)
+		c.since.Store(0)
 		select {
 		case g.turns <- struct{}{}:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		release := sync.OnceFunc(func() { <-g.turns })
-		timer := time.AfterFunc(tlsTurn, release)
-		context.AfterFunc(hello.Context(), func() { // it ends with the handshake
-			timer.Stop()
-			release()
-		})
+		c.turn.Store(true)
+		context.AfterFunc(hello.Context(), c.endTurn) // it ends with the handshake
 		if next != nil {
 			return next(hello)
 		}
@@ -100,41 +52,44 @@ func (g *gate) takeTurns(config *tls.Config) *tls.Config {
 	return config
 }
 
-// gatedConn is a connection that the gate counts until it is closed.
-type gatedConn struct {
-	// static
-	net.Conn
-	gate    *gate
-	address netip.Prefix
-
-	// guarded by gate.mu
-	admitted bool // it is a device connection
-	closed   bool
+// endTurn lets the next one compute, if the connection has the turn.
+func (c *gatedConn) endTurn() {
+	if c.turn.CompareAndSwap(true, false) {
+		<-c.gate.turns
+		c.awaited()
+	}
 }
 
-// admit takes the connection out of the pending ones.
+// awaited notes that it is the peer's turn now.
+func (c *gatedConn) awaited() { c.since.Store(int64(max(c.gate.elapsed(), 1))) }
+
+// Read ends the turn: the hub has computed its part of the handshake, and a peer that stalls now holds nobody up.
+func (c *gatedConn) Read(b []byte) (int, error) {
+	if c.turn.Load() {
+		c.endTurn()
+	}
+	return c.Conn.Read(b)
+}
+
+// Write notes since when a peer does not read the answer to its request.
+func (c *gatedConn) Write(b []byte) (int, error) {
+	if c.admitted.Load() || c.since.Load() != 0 {
+		return c.Conn.Write(b)
+	}
+	c.awaited()
+	defer c.since.Store(0)
+	return c.Conn.Write(b)
+}
+
+// admit gives the connection's place to the next one.
 func (c *gatedConn) admit() {
-	c.gate.mu.Lock()
-	defer c.gate.mu.Unlock()
-	if !c.admitted && !c.closed {
-		c.admitted = true
-		c.gate.pending--
-	}
+	c.admitted.Store(true)
+	c.gate.free(c)
 }
 
-// Close closes the connection and gives its place to the next.
+// Close closes the connection and gives its place to the next one.
 func (c *gatedConn) Close() error {
-	c.gate.mu.Lock()
-	if !c.closed {
-		c.closed = true
-		if !c.admitted {
-			c.gate.pending--
-		}
-		if c.gate.addresses[c.address]--; c.gate.addresses[c.address] == 0 {
-			delete(c.gate.addresses, c.address)
-		}
-	}
-	c.gate.mu.Unlock()
+	c.gate.free(c)
 	return c.Conn.Close()
 }
 
@@ -144,6 +99,55 @@ func (c *gatedConn) SetLinger(sec int) error {
 		return tcp.SetLinger(sec)
 	}
 	return nil
+}
+
+// gatedOf returns the connection of a request, nil if the request did not come through the gate.
+func gatedOf(r *http.Request) *gatedConn {
+	c, _ := r.Context().Value(connKey{}).(*gatedConn)
+	return c
+}
+
+// answering notes that the hub works on a request, from when it is there to the end of its body, until next returns. Before
+// and after that, the peer keeps the hub waiting.
+func answering(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := gatedOf(r)
+		if c == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		defer c.awaited()
+		if r.ContentLength == 0 {
+			c.since.Store(0)
+		} else {
+			r.Body = &arriving{r.Body, c}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// arriving is the body of a request.
+type arriving struct {
+	io.ReadCloser
+	conn *gatedConn
+}
+
+func (b *arriving) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.conn.since.Store(0)
+	}
+	return n, err
+}
+
+// passing tells whether Accept may succeed the next time.
+func passing(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // addressOf returns what the limits take for one peer: an IPv4 address, or an IPv6 /64 network, all of which one customer

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"net"
 	"sync/atomic"
 	"time"
 )
@@ -14,11 +15,23 @@ type Presence struct {
 	LastData  time.Time     // when a DATA message last came from the device
 	Address   string        // remote host:port of that connection
 	ClockSkew time.Duration // the device's wall clock minus the hub's at HELLO; 0 for a device without one
+	Rivals    [2]string     // hosts whose connections take over from each other; empty: none do
+	Takeovers int           // how often, lately
 }
 
 // Presence returns what is known of a device.
 func (h *Hub) Presence(deviceID string) Presence {
-	return h.registry.presence(deviceID, h.now(), h.elapsed())
+	p := h.registry.presence(deviceID, h.now(), h.elapsed())
+	p.Rivals, p.Takeovers = h.rivalsOf(deviceID)
+	return p
+}
+
+func hostOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
 }
 
 // Connected returns how many devices are connected.

@@ -12,7 +12,6 @@ import (
 // Why a connection gets no place; the texts complete "The hub …".
 var (
 	errFull        = errors.New("has as many connections as it allows")
-	errBusy        = errors.New("is busy with other devices that connect")
 	errStopping    = errors.New("is stopping")
 	errAddressFull = errors.New("has as many connections of this address as it allows")
 )

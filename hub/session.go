@@ -96,6 +96,7 @@ func (s *session) end() {
 		in.Close()
 	}
 	s.hub.registry.exit(s, s.hub.now(), s.hub.elapsed())
+	s.hub.tookOver(s)
 	s.hub.store.DeviceDisconnected(s.device)
 	code, reason := s.verdict()
 	s.count(code, reason)

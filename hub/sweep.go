@@ -21,6 +21,8 @@ func (h *Hub) sweep(ctx context.Context) {
 		for _, s := range h.registry.sessions() {
 			s.look(h.elapsed())
 		}
+		h.endNoRoom(h.elapsed())
+		h.endRivals(h.elapsed())
 	}
 }
 

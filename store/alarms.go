@@ -44,6 +44,16 @@ func (a *alarms) clear(key string) {
 	}
 }
 
+// SetAlarm is for the other parts of the hub: it raises the alarm with this key or changes its text, which says what is wrong
+// and what to do. "" ends it.
+func (s *Store) SetAlarm(key, text string) {
+	if text == "" {
+		s.alarms.clear(key)
+		return
+	}
+	s.alarms.set(key, text)
+}
+
 // Alarms returns what an operator has to know now, the oldest first.
 func (s *Store) Alarms() []Alarm { return s.alarms.list() }
 

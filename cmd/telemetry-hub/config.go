@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -73,7 +74,6 @@ type limitsConfig struct {
 	PendingConnections    int           `key:"pending_connections"`
 	TLSHandshakes         int           `key:"tls_handshakes"`
 	HandshakeTimeout      time.Duration `key:"handshake_timeout"`
-	HandshakesPerSecond   float64       `key:"handshakes_per_second"`
 	ConnectsPerDevice     float64       `key:"connects_per_device"`
 	FailuresPerAddress    float64       `key:"failures_per_address"`
 	FramesPerSecond       float64       `key:"frames_per_second"`
@@ -99,6 +99,9 @@ func (c *config) storeOptions(log *slog.Logger) store.Options {
 		HistoryMaxBytes: int64(c.History.MaxBytes), HistoryMaxAge: time.Duration(c.History.MaxAge),
 	}
 }
+
+// retired are keys that mean nothing any more. A file that still sets one must not keep the hub from starting.
+var retired = []string{"limits.handshakes_per_second"}
 
 // source is one place settings come from.
 type source struct {
@@ -142,6 +145,9 @@ func readConfig(flags *pflag.FlagSet, path string, environ []string) (*config, e
 			return nil, err
 		}
 		for _, key := range k.Keys() {
+			if slices.Contains(retired, key) {
+				continue
+			}
 			field, ok := fields[key]
 			if table, empty := k.Get(key).(map[string]any); empty && len(table) == 0 && isTable(key, fields) {
 				continue
@@ -204,7 +210,7 @@ var serviceLink = regexp.MustCompile(`^(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_[0
 
 func environment(fields map[string]any, environ []string) koanf.Provider {
 	keys := map[string]string{}
-	for key := range fields {
+	for _, key := range slices.AppendSeq(slices.Clone(retired), maps.Keys(fields)) {
 		keys[strings.ToUpper(strings.ReplaceAll(key, ".", "_"))] = key
 	}
 	return env.Provider(".", env.Opt{

@@ -25,15 +25,14 @@ var ranges = map[string]allowed{
 	"influx.batch_bytes":    {least: "4KiB", most: "32MiB"},
 	"influx.flush_interval": {least: "10ms", most: "1h"},
 
-	"limits.handshake_timeout":     {least: "1s", most: "10m"},
-	"limits.handshakes_per_second": {least: "0.1"},
-	"limits.connects_per_device":   {least: "0.001"},
-	"limits.failures_per_address":  {least: "0.001"},
-	"limits.frames_per_second":     {least: "0.1"},
-	"limits.controls_per_second":   {least: "1"},
-	"limits.window_bytes":          {least: "16384"}, // of one message
-	"limits.idle":                  {least: "5s"},
-	"limits.write_timeout":         {least: "1s", most: "10m"},
+	"limits.handshake_timeout":    {least: "1s", most: "10m"},
+	"limits.connects_per_device":  {least: "0.001"},
+	"limits.failures_per_address": {least: "0.001"},
+	"limits.frames_per_second":    {least: "0.1"},
+	"limits.controls_per_second":  {least: "1"},
+	"limits.window_bytes":         {least: "16384"}, // of one message
+	"limits.idle":                 {least: "5s"},
+	"limits.write_timeout":        {least: "1s", most: "10m"},
 }
 
 // checkRange refuses a value that is out of the range of its key.

@@ -117,7 +117,7 @@ func TestConfigErrors(t *testing.T) {
 		{"[influx]\ntimeout = '20us'", nil, "influx.timeout: 20us is too little", "at least 1s"},
 		{"[limits]\nidle = '60ms'", nil, "limits.idle: 60ms is too little", "at least 5s"},
 		{"[limits]\nwindow_bytes = 100", nil, "limits.window_bytes: 100 is too little", "at least 16384"},
-		{"[limits]\nhandshakes_per_second = 1e-9", nil, "limits.handshakes_per_second: 1e-09 is too little", "at least 0.1"},
+		{"[limits]\nconnects_per_device = 1e-9", nil, "limits.connects_per_device: 1e-09 is too little", "at least 0.001"},
 		{"", []string{"TELEMETRY_HUB_JOURNAL_MAX_BYTES=12"}, "the environment: journal.max_bytes: 12 is too little", "4MiB"},
 	} {
 		_, err := load(t, c.file, c.environ)
@@ -218,5 +218,13 @@ func TestRanges(t *testing.T) {
 	}
 	if c, err := load(t, "data_dir = 'd'\n[history]\nmax_age = '0s'", nil); err != nil || c.History.MaxAge != 0 {
 		t.Errorf("no limit: %v", err)
+	}
+}
+
+// What a key meant that is gone is forgotten, but a hub with a file that sets it starts.
+func TestRetiredKeys(t *testing.T) {
+	c, err := load(t, "data_dir = 'd'\n[limits]\nhandshakes_per_second = 200\nconnections = 7", []string{"TELEMETRY_HUB_LIMITS_HANDSHAKES_PER_SECOND=5"})
+	if err != nil || c.Limits.Connections != 7 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }

@@ -107,6 +107,9 @@ func printDevice(w io.Writer, d *control.Device, now time.Time) error {
 	if d.Address != "" {
 		row("address", "%s", d.Address)
 	}
+	if d.Takeovers > 0 {
+		row("conflict", "%d takeovers lately between connections from %s: two devices seem to use its token", d.Takeovers, strings.Join(d.Rivals, " and "))
+	}
 	if d.Model != "" || d.Firmware != "" {
 		row("model", "%q, firmware %q", d.Model, d.Firmware)
 	}

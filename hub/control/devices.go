@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
@@ -25,6 +26,8 @@ type Device struct {
 	ConnectedSince time.Time         `json:"connected_since,omitzero"`
 	Address        string            `json:"address,omitempty"`    // the connection's other end
 	ClockSkew      float64           `json:"clock_skew,omitempty"` // s the device's clock is ahead of the hub's
+	Rivals         []string          `json:"rivals,omitempty"`     // hosts whose connections take over from each other
+	Takeovers      int               `json:"takeovers,omitempty"`  // how often, lately
 	LastSeen       time.Time         `json:"last_seen,omitzero"`
 	LastData       time.Time         `json:"last_data,omitzero"` // time of its newest reading
 	Books          store.Books       `json:"books"`
@@ -69,6 +72,9 @@ func (c *handler) describe(d *store.Device) Device {
 	}
 	p := c.hub.Presence(d.ID)
 	out.Connected, out.Address, out.ClockSkew = p.Connected, p.Address, p.ClockSkew.Seconds()
+	if p.Takeovers > 0 {
+		out.Rivals, out.Takeovers = slices.Compact(p.Rivals[:]), p.Takeovers
+	}
 	if p.Connected {
 		out.ConnectedSince = p.Since
 	}
