@@ -230,6 +230,18 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// A fleet behind one address returns to a hub with its default settings: more devices than one address once could have.
+func TestReconnect(t *testing.T) {
+	r, err := Reconnect(t.Context(), ReconnectOptions{HubBinary: hubBinary(t), Devices: 300, Within: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(r)
+	if r.Half <= 0 || r.All < r.Most || r.Most < r.Half || r.ResidentPeak == 0 || r.Totals.Acked != r.Totals.Created || r.Totals.Created == 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // compareFile compares what the hub gives back of a device with the text of the file, cell by cell.
 func compareFile(t *testing.T, h *childHub, id, path string) {
 	t.Helper()
