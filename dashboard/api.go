@@ -75,18 +75,27 @@ func (d *Dashboard) serveHub(w http.ResponseWriter, r *http.Request, _ store.Ide
 
 // certificateAnswer is the hub's certificate.
 type certificateAnswer struct {
-	Fingerprint string `json:"fingerprint"` // SHA-256 of the certificate, in hex
-	PEM         string `json:"pem"`         // with its chain
-	NotAfter    int64  `json:"not_after"`   // ms since 1970
-	SelfSigned  bool   `json:"self_signed"` // who connects has to be given it
+	Names       []string `json:"names"`        // host names, then addresses
+	Fingerprint string   `json:"fingerprint"`  // SHA-256 of the certificate in hex; another one after each renewal
+	PublicKey   string   `json:"public_key"`   // SHA-256 of its public key (SubjectPublicKeyInfo) in hex; stays over renewals
+	PEM         string   `json:"pem"`          // with its chain
+	NotBefore   int64    `json:"not_before"`   // ms since 1970
+	NotAfter    int64    `json:"not_after"`    // ms since 1970
+	SelfSigned  bool     `json:"self_signed"`  // nobody else signed it: it has to be trusted itself
+	CA          string   `json:"ca,omitempty"` // PEM of the hub's own CA, which signed it; absent: another did
 }
 
 func (d *Dashboard) serveCertificate(w http.ResponseWriter, r *http.Request, _ store.Identity) {
 	if d.noQuery(w, r) {
-		c := d.certificate
-		answer(w, http.StatusOK, certificateAnswer{
-			Fingerprint: c.Fingerprint(), PEM: c.PEM(), NotAfter: millis(c.NotAfter()), SelfSigned: c.SelfSigned(),
-		})
+		c := d.certificate.Info()
+		out := certificateAnswer{
+			Names: c.Names, Fingerprint: c.Fingerprint, PublicKey: c.PublicKey, PEM: c.PEM,
+			NotBefore: millis(c.NotBefore), NotAfter: millis(c.NotAfter), SelfSigned: c.SelfSigned,
+		}
+		if c.CA != nil {
+			out.CA = c.CA.PEM
+		}
+		answer(w, http.StatusOK, out)
 	}
 }
 

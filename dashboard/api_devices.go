@@ -118,16 +118,16 @@ type credentialsAnswer struct {
 	ID          string `json:"id"`
 	Token       string `json:"token"`
 	URL         string `json:"url"`
-	Fingerprint string `json:"fingerprint"`
-	Certificate string `json:"certificate"` // PEM
-	SelfSigned  bool   `json:"self_signed"` // the device has to be given the certificate as the authority to trust
+	Certificate string `json:"certificate"` // PEM of what the device has to trust: the hub's own CA or, without, its certificate with the chain
+	PublicKey   string `json:"public_key"`  // SHA-256 of the hub's public key in hex, for a device that pins it instead
 }
 
 // credentials describes the hub as the caller reaches it.
 func (d *Dashboard) credentials(r *http.Request, id, token string) credentialsAnswer {
+	hubs := d.certificate.Info()
 	return credentialsAnswer{
 		ID: id, Token: token, URL: "wss://" + r.Host + "/v1/device",
-		Fingerprint: d.certificate.Fingerprint(), Certificate: d.certificate.PEM(), SelfSigned: d.certificate.SelfSigned(),
+		Certificate: hubs.Trust(), PublicKey: hubs.PublicKey,
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
@@ -46,7 +46,7 @@ func TestReplayAnswer(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	cert, err := hub.LoadOrCreateCertificate(dir, "", "")
+	cert, err := certificate.Open(certificate.Config{DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

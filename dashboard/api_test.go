@@ -2,8 +2,9 @@ package dashboard
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"net/http"
 	"slices"
@@ -188,12 +189,18 @@ func TestDeviceLife(t *testing.T) {
 	a := newAPI(t, rigOptions{})
 	var made, again credentialsAnswer
 	r := a.call("admin", "POST", "/devices", map[string]any{"id": "b.1", "kind": "meter", "labels": map[string]string{"site": "north"}}).wants(201, &made)
-	if made.ID != "b.1" || made.URL != "wss://"+a.addr+"/v1/device" || r.header.Get("Location") != "/api/v1/devices/b.1" || !made.SelfSigned {
+	if made.ID != "b.1" || made.URL != "wss://"+a.addr+"/v1/device" || r.header.Get("Location") != "/api/v1/devices/b.1" {
 		t.Errorf("made %+v at %s", made, r.header.Get("Location"))
 	}
-	block, rest := pem.Decode([]byte(made.Certificate))
-	if sum := sha256.Sum256(block.Bytes); len(rest) > 0 || hex.EncodeToString(sum[:]) != made.Fingerprint {
-		t.Errorf("the certificate has not the fingerprint %s", made.Fingerprint)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(made.Certificate))
+	if conn, err := tls.Dial("tcp", a.addr, &tls.Config{RootCAs: roots}); err != nil {
+		t.Errorf("the hub is not trusted with what a device is given: %v", err)
+	} else {
+		sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
+		if conn.Close(); hex.EncodeToString(sum[:]) != made.PublicKey {
+			t.Errorf("the public key is not %s", made.PublicKey)
+		}
 	}
 	connect := func(token string) *stompClient {
 		t.Helper()
@@ -213,7 +220,7 @@ func TestDeviceLife(t *testing.T) {
 
 	// Rotated once, both tokens work; twice, the first one does not.
 	a.call("admin", "POST", "/devices/b.1/rotate", nil).wants(200, &again)
-	if again.Token == made.Token || again.Fingerprint != made.Fingerprint {
+	if again.Token == made.Token || again.PublicKey != made.PublicKey {
 		t.Errorf("rotated: %+v", again)
 	}
 	a.call("admin", "POST", "/devices/b.1/rotate", nil).wants(200, &again)

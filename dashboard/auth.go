@@ -90,7 +90,7 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 		if !d.allowedHost(r) {
 			d.log.Warn("request refused", "reason", "host", "host", r.Host, "address", r.RemoteAddr)
 			fail(w, http.StatusMisdirectedRequest, "this hub does not answer to this name",
-				"use its IP address or a name in its certificate; for another name, give it a certificate for that name with --tls-cert")
+				"use its IP address or a name in its certificate; for another name, set names in the hub's configuration, or give it a certificate for that name with --tls-cert")
 			return
 		}
 		if err := csrf.Check(r); err != nil || foreignOrigin(r) {

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 )
 
 // A page of another site can have its name point at the hub. The browser then takes the hub for that page's own server.
@@ -49,7 +49,7 @@ func TestOtherNamesAreRefused(t *testing.T) {
 			if r.status != want {
 				t.Errorf("Host %s: GET %s answers %d, want %d", host, path, r.status, want)
 			}
-			if !allowed && (!strings.Contains(r.body, "--tls-cert") || strings.Contains(r.body, "viewer")) {
+			if !allowed && (!strings.Contains(r.body, "set names in the hub's configuration") || strings.Contains(r.body, "viewer")) {
 				t.Errorf("Host %s: %s", host, r.body)
 			}
 		}
@@ -79,7 +79,7 @@ func TestNamesOfTheCertificate(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	cert, err := hub.LoadOrCreateCertificate("", certFile, keyFile)
+	cert, err := certificate.Open(certificate.Config{CertFile: certFile, KeyFile: keyFile})
 	if err != nil {
 		t.Fatal(err)
 	}

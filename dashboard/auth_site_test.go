@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -92,7 +92,7 @@ func emptySite(t *testing.T) *site {
 			t.Error(err)
 		}
 	})
-	cert, err := hub.LoadOrCreateCertificate(dir, "", "")
+	cert, err := certificate.Open(certificate.Config{DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

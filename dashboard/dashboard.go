@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
@@ -19,7 +20,7 @@ type Config struct {
 	Store       *store.Store
 	Hub         *hub.Hub
 	Feed        *live.Feed
-	Certificate *hub.Certificate
+	Certificate *certificate.Certificate
 	Names       []string // host names it is reached by, besides the machine's and those in the certificate
 	Version     string
 	Logger      *slog.Logger
@@ -31,7 +32,7 @@ type Dashboard struct {
 	store       *store.Store
 	hub         *hub.Hub
 	feed        *live.Feed
-	certificate *hub.Certificate
+	certificate *certificate.Certificate
 	names       []string
 	version     string
 	log         *slog.Logger

@@ -19,6 +19,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -57,7 +58,7 @@ func newLiveRig(t testing.TB, o rigOptions, devices ...string) *liveRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert, err := hub.LoadOrCreateCertificate(dir, "", "")
+	cert, err := certificate.Open(certificate.Config{DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

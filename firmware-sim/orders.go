@@ -134,7 +134,7 @@ func (v *orders) enlist(ctx context.Context) error {
 	for i, c := range credentials {
 		r := &childRecruit{id: c.Device, config: v.hub.file(c.Device + ".json"), log: v.hub.file(c.Device + ".log")}
 		config := recruitConfig{
-			Hub: "wss://" + v.hub.address, CA: v.hub.file("data/tls/certificate.pem"), Device: c.Device, Token: c.Token, Log: r.log,
+			Hub: "wss://" + v.hub.address, CA: v.hub.file("data/tls/ca.pem"), Device: c.Device, Token: c.Token, Log: r.log,
 		}
 		if i%2 == 0 {
 			config.Buffer = v.hub.file(c.Device + ".buffer")

@@ -50,7 +50,7 @@ func NewTarget(hub, caFile string, insecure bool) (Target, error) {
 func loadRoots(path string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(path)
 	if err != nil {
-		return nil, problem("a hub keeps its own certificate in DATA-DIR/tls/certificate.pem", "certificate to trust: %w", err)
+		return nil, problem("a hub keeps its own CA in DATA-DIR/tls/ca.pem", "certificate to trust: %w", err)
 	}
 	if pem, err = text.UTF8(pem); err != nil {
 		return nil, fmt.Errorf("certificate to trust: %s: %w", path, err)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -58,7 +59,7 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 	stored := make(chan error, 1)
 	go func() { stored <- st.Run(storeCtx) }()
 
-	cert, err := LoadOrCreateCertificate(dir, "", "")
+	cert, err := certificate.Open(certificate.Config{DataDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 	go func() { served <- h.Run(hubCtx, ln, cert.TLSConfig()) }()
 
 	r := &rig{t: t, store: st, hub: h, feed: feed, addr: ln.Addr().String(), tokens: map[string]string{},
-		root: cert.Path, tls: clientTLS(t, cert.Path)}
+		root: cert.Info().TrustFile, tls: clientTLS(t, cert.Info().TrustFile)}
 	r.stop = func() {
 		stopHub()
 		select {

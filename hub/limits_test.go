@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 )
 
 func TestLimitsHaveDefaults(t *testing.T) {
@@ -121,7 +123,7 @@ func (c *stalled) Read(b []byte) (int, error) {
 }
 
 func TestStalledTLSHandshakeHasNoTurn(t *testing.T) {
-	cert, err := LoadOrCreateCertificate(t.TempDir(), "", "")
+	cert, err := certificate.Open(certificate.Config{DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,13 +156,13 @@ func TestStalledTLSHandshakeHasNoTurn(t *testing.T) {
 	conn := &stalled{raw, make(chan struct{}), make(chan struct{})}
 	tasks.Go(func() {
 		defer raw.Close()
-		if err := tls.Client(conn, clientTLS(t, cert.Path)).Handshake(); err == nil {
+		if err := tls.Client(conn, clientTLS(t, cert.Info().TrustFile)).Handshake(); err == nil {
 			t.Error("the stalled handshake ended well")
 		}
 	})
 	defer close(conn.until)
 	<-conn.served
-	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: clientTLS(t, cert.Path)}
+	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: clientTLS(t, cert.Info().TrustFile)}
 	other, err := dialer.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -81,7 +81,7 @@ func (f *hubFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.hub, "hub", "", "address of the hub: wss://HOST:PORT")
 	flags.StringVar(&f.credentials, "credentials", "", "CSV `FILE` with the columns device,token")
-	flags.StringVar(&f.ca, "ca", "", "PEM `FILE` to trust: DATA-DIR/tls/certificate.pem")
+	flags.StringVar(&f.ca, "ca", "", "PEM `FILE` to trust: DATA-DIR/tls/ca.pem")
 	flags.BoolVar(&f.insecure, "insecure", false, "trust whoever answers, and send the tokens")
 	_ = cmd.MarkFlagRequired("hub")
 	_ = cmd.MarkFlagRequired("credentials")

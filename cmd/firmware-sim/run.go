@@ -26,7 +26,7 @@ Profiles, and the rate that suits each:
 ` + firmwaresim.DescribeProfiles() + `
 The same seed gives the same values. Unacknowledged frames are held in memory,
 1 MiB per device: they survive a restart of the hub, not one of firmware-sim.`,
-		Example: `  firmware-sim run --hub wss://localhost:8443 --ca data/tls/certificate.pem \
+		Example: `  firmware-sim run --hub wss://localhost:8443 --ca data/tls/ca.pem \
     --credentials sim.csv --devices 20 --profile office
   firmware-sim run --hub wss://localhost:8443 --insecure \
     --credentials sim.csv --devices 500 --rate 2 --duration 1m`,

@@ -32,7 +32,7 @@ func newAPIKeyAdd() *cobra.Command {
 		Short: "Make an API key",
 		Long:  `add makes an API key and prints it, only this once.`,
 		Example: `  telemetry-hub apikey add reports --role viewer
-  curl --cacert data/tls/certificate.pem -H "Authorization: Bearer $KEY" \
+  curl --cacert data/tls/ca.pem -H "Authorization: Bearer $KEY" \
     https://localhost:8443/api/v1/devices`,
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {

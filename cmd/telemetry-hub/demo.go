@@ -63,7 +63,7 @@ func demo(ctx context.Context, stdout io.Writer, log *slog.Logger) (err error) {
 		return err
 	}
 	url := "https://" + s.ln.Addr().String()
-	target, err := firmwaresim.NewTarget(url, s.cert.Path, false)
+	target, err := firmwaresim.NewTarget(url, s.cert.Info().TrustFile, false)
 	if err != nil {
 		return err
 	}

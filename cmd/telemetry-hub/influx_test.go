@@ -152,7 +152,7 @@ func TestQueriesOfTheREADME(t *testing.T) {
 	creds := filepath.Join(dir, "creds.csv")
 	hub := start(t, filepath.Join(dir, "data"), nil, "--influx-url", db.URL, "--influx-bucket", influxtest.Database)
 	must(t, "device", "add", "--count", "3", "--prefix", "sim", "--output", creds, "--data-dir", hub.dir)
-	simulate(t, "run", "--hub", "wss://"+hub.address, "--ca", filepath.Join(dir, "data/tls/certificate.pem"),
+	simulate(t, "run", "--hub", "wss://"+hub.address, "--ca", filepath.Join(dir, "data/tls/ca.pem"),
 		"--credentials", creds, "--devices", "3", "--rate", "5", "--profile", "meter", "--duration", "2s")
 	waitFor(t, "the readings in InfluxDB", func() bool { return len(db.Exec(`SELECT power FROM telemetry GROUP BY device`)) == 3 })
 	devices := map[any]bool{}

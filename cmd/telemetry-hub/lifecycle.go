@@ -36,10 +36,9 @@ func (s *server) reload() {
 	s.notify(daemon.SdNotifyReloading, strings.TrimSpace(daemon.SdNotifyMonotonicUsec()))
 	status := "STATUS=" + s.status()
 	if err := s.cert.Reload(); err != nil {
-		s.log.Error("the certificate could not be read again; the old one stays in use", "error", err)
 		status = "STATUS=Reload failed: " + err.Error()
 	} else {
-		s.log.Info("read the certificate again", "sha256", s.cert.Fingerprint())
+		s.log.Info("read the certificate again", "sha256", s.cert.Info().Fingerprint)
 	}
 	// Without it, systemctl reload would wait for ever, so it comes after a failure too.
 	s.notify(daemon.SdNotifyReady, status)

@@ -65,7 +65,7 @@ back.`,
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	root.AddCommand(newServe(), newDemo(), newDevice(), newUser(), newAPIKey(), newReadings(), newStatus(), newDeadLetters(), newInflux(),
-		newCommand(), newSetting(), newAudit())
+		newCommand(), newSetting(), newAudit(), newCertificate())
 	return root
 }
 

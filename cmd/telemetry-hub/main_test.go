@@ -115,11 +115,11 @@ func (r result) wants(t *testing.T, code int, stderr ...string) {
 
 // process is a telemetry-hub that runs.
 type process struct {
-	cmd         *exec.Cmd
-	dir         string
-	address     string // HOST:PORT
-	fingerprint string
-	stderr      *lines
+	cmd       *exec.Cmd
+	dir       string
+	address   string // HOST:PORT
+	publicKey string
+	stderr    *lines
 
 	rest chan string // what came on stdout after the ready line
 	err  chan error  // how it ended
@@ -127,7 +127,7 @@ type process struct {
 	setup string // the line with the link for the first user, known once it has ended
 }
 
-var readyLine = regexp.MustCompile(`^telemetry-hub ready: https://(127\.0\.0\.1:\d+) \(certificate sha256 ([0-9a-f]{64})\)$`)
+var readyLine = regexp.MustCompile(`^telemetry-hub ready: https://(127\.0\.0\.1:\d+) \(public key sha256 ([0-9a-f]{64})\)$`)
 
 // setupLine is what a hub without users prints besides.
 var setupLine = regexp.MustCompile(`^nobody can log in yet; make the first user: https://127\.0\.0\.1:\d+/setup#\S+\n`)
@@ -173,7 +173,7 @@ func start(t *testing.T, dir string, environ []string, args ...string) *process 
 		if m == nil {
 			t.Fatalf("the ready line is %q\n%s", line, p.stderr)
 		}
-		p.address, p.fingerprint = m[1], m[2]
+		p.address, p.publicKey = m[1], m[2]
 	case <-time.After(time.Minute):
 		t.Fatal("the hub did not get ready")
 	}
@@ -228,10 +228,10 @@ func waitFor(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// roots trusts the certificate in a data directory.
+// roots trusts the CA in a data directory.
 func roots(t *testing.T, dir string) *tls.Config {
 	t.Helper()
-	pem, err := os.ReadFile(filepath.Join(dir, "tls", "certificate.pem"))
+	pem, err := os.ReadFile(filepath.Join(dir, "tls", "ca.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard"
 	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
@@ -30,13 +31,13 @@ func newServe() *cobra.Command {
 		Short: "Run the hub",
 		Long: `serve accepts devices at https://HOST:PORT/v1/device, and shows the dashboard
 at https://HOST:PORT, until it is told to stop by SIGTERM or Ctrl-C. When it is
-ready, it prints one line with its address and the fingerprint of its
-certificate. While nobody can log in yet, it also prints a link that makes the
+ready, it prints one line with its address and the hash of its public key,
+which a device can pin. While nobody can log in yet, it also prints a link that makes the
 first user, as telemetry-hub user add does.
 
-Without --tls-cert and --tls-key, a self-signed certificate is made in the data
-directory on the first start; give DIR/tls/certificate.pem to the devices.
-SIGHUP reads a renewed certificate.
+Without --tls-cert and --tls-key, the hub has a small CA of its own, and renews
+the certificate under it by itself; give DIR/tls/ca.pem to the devices. SIGHUP
+reads a certificate of yours again.
 
 Settings come from the configuration file (--config, TOML), the environment and
 the flags; the later ones win. The environment has the key max_bytes of
@@ -57,7 +58,7 @@ systemd/telemetry-hub.toml.`,
 	}
 	f := cmd.Flags()
 	f.String("data-dir", "", "`directory` of everything durable, made if missing (env "+envPrefix+"DATA_DIR)")
-	f.String("listen", ":8443", "address for devices; port 0 takes a free one")
+	f.String("listen", ":8443", "`HOST:PORT` for devices: no host is IPv4 and IPv6, port 0 a free one")
 	f.String("tls-cert", "", "certificate `file` (PEM, with its chain)")
 	f.String("tls-key", "", "private key `file` (PEM)")
 	influxFlags(f)
@@ -90,7 +91,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	g.Go(func() error { return s.run(ctx) })
 	g.Go(func() error { return s.feedWatchdog(ctx) })
 	g.Go(func() error { s.tellStatus(ctx); return nil })
-	if _, err := fmt.Fprintf(stdout, "telemetry-hub ready: https://%s (certificate sha256 %s)\n", s.ln.Addr(), s.cert.Fingerprint()); err != nil {
+	if _, err := fmt.Fprintf(stdout, "telemetry-hub ready: https://%s (public key sha256 %s)\n", s.ln.Addr(), s.cert.Info().PublicKey); err != nil {
 		log.Warn("the ready line could not be printed", "error", err)
 	}
 	if err := s.printSetup(stdout); err != nil {
@@ -104,7 +105,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 type server struct {
 	log       *slog.Logger
 	store     *store.Store
-	cert      *hub.Certificate
+	cert      *certificate.Certificate
 	feed      *live.Feed
 	hub       *hub.Hub
 	dashboard *dashboard.Dashboard
@@ -123,19 +124,20 @@ func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
 	if err := refuseForeignOwner(cfg.DataDir); err != nil {
 		return nil, err
 	}
+	if err := checkListen(cfg.Listen, cfg.DataDir); err != nil {
+		return nil, err
+	}
 	if s.store, err = openStore(cfg, log); err != nil {
 		return nil, err
 	}
-	if s.cert, err = hub.LoadOrCreateCertificate(cfg.DataDir, cfg.TLSCert, cfg.TLSKey); err != nil {
-		return nil, fmt.Errorf("TLS certificate: %w", err)
-	}
-	if s.cert.Created {
-		log.Info("made a self-signed certificate", "file", s.cert.Path, "sha256", s.cert.Fingerprint())
-	}
-	if s.ln, err = net.Listen("tcp", cfg.Listen); errors.Is(err, syscall.EADDRINUSE) {
-		return nil, withHint(err, "another program listens there; choose another address with --listen")
-	} else if err != nil {
+	if s.ln, err = listen(cfg.Listen); err != nil {
 		return nil, err
+	}
+	if s.cert, err = certificate.Open(certificate.Config{
+		DataDir: cfg.DataDir, CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey, Hosts: cfg.hosts(),
+		Logger: log, Alarm: s.store.SetAlarm,
+	}); err != nil {
+		return nil, fmt.Errorf("TLS certificate: %w", err)
 	}
 	if s.control, err = control.Listen(cfg.DataDir); err != nil {
 		return nil, err
@@ -215,9 +217,10 @@ func (s *server) run(ctx context.Context) error {
 	defer stopStore()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.store.Run(storeCtx) })
-	g.Go(func() error { return control.Serve(ctx, s.control, control.Handler(s.store, s.hub)) })
+	g.Go(func() error { return control.Serve(ctx, s.control, control.Handler(s.store, s.hub, s.cert)) })
 	g.Go(func() error { return s.feed.Run(ctx) })
 	g.Go(func() error { return s.dashboard.Run(ctx) })
+	g.Go(func() error { return s.cert.Run(ctx) })
 	g.Go(func() error {
 		defer stopStore()
 		return s.hub.Run(ctx, s.ln, s.cert.TLSConfig())

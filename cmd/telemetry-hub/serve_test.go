@@ -17,6 +17,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
+	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
 // systemd plays systemd's part: it receives what a service says of itself.
@@ -93,21 +96,6 @@ func TestNotify(t *testing.T) {
 		t.Errorf("after a reload: %v", said)
 	}
 
-	certificate := filepath.Join(dir, "tls", "certificate.pem")
-	if err := os.WriteFile(certificate, []byte("broken"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	sd.next(t)
-	if said := sd.next(t); said["READY"] != "1" || !strings.Contains(said["STATUS"], "Reload failed") {
-		t.Errorf("after a reload that failed: %v", said)
-	}
-	if got := p.servedFingerprint(t); got != p.fingerprint {
-		t.Errorf("after a reload that failed it serves %s", got)
-	}
-
 	if err := p.stop(t, syscall.SIGTERM); err != nil {
 		t.Errorf("SIGTERM: %v", err)
 	}
@@ -116,46 +104,84 @@ func TestNotify(t *testing.T) {
 	}
 }
 
-// servedFingerprint returns the fingerprint of the certificate that a new connection gets.
-func (p *process) servedFingerprint(t *testing.T) string {
+// servedKey returns the hash of the public key that a new connection is shown.
+func (p *process) servedKey(t *testing.T) string {
 	t.Helper()
 	conn, err := tls.Dial("tcp", p.address, &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].Raw)
+	sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	return hex.EncodeToString(sum[:])
 }
 
-func TestReloadTakesANewCertificate(t *testing.T) {
-	other := t.TempDir()
-	q := start(t, other, nil)
+// A reload takes a new certificate. One that fails leaves the old one, with an alarm, and never gets in the way of SIGTERM.
+func TestReload(t *testing.T) {
+	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	put := func() (publicKey string) {
+		t.Helper()
+		from := t.TempDir()
+		c, err := certificate.Open(certificate.Config{DataDir: from, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.Rename(filepath.Join(from, "tls", "certificate.pem"), cert), os.Rename(filepath.Join(from, "tls", "key.pem"), key)); err != nil {
+			t.Fatal(err)
+		}
+		return c.Info().PublicKey
+	}
+	one := put()
+	sd := newSystemd(t)
 	dir := t.TempDir()
-	certificate, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	copyFiles := func(from string) {
-		for name, to := range map[string]string{"certificate.pem": certificate, "key.pem": key} {
-			b, err := os.ReadFile(filepath.Join(from, "tls", name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(to, b, 0o600); err != nil {
-				t.Fatal(err)
+	p := start(t, dir, []string{sd.env}, "--tls-cert", cert, "--tls-key", key)
+	sd.next(t) // READY
+	if p.publicKey != one || p.servedKey(t) != one {
+		t.Errorf("it serves %s, printed %s, was given %s", p.servedKey(t), p.publicKey, one)
+	}
+	reload := func() map[string]string {
+		t.Helper()
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if said := sd.next(t); said["READY"] == "1" {
+				return said
 			}
 		}
 	}
-	copyFiles(other)
-	p := start(t, t.TempDir(), nil, "--tls-cert", certificate, "--tls-key", key)
-	if p.fingerprint != q.fingerprint || p.servedFingerprint(t) != q.fingerprint {
-		t.Errorf("it serves %s, printed %s, was given %s", p.servedFingerprint(t), p.fingerprint, q.fingerprint)
+	alarms := func() (texts []string) {
+		t.Helper()
+		var s control.Status
+		mustJSON(t, &s, "status", "--json", "--data-dir", dir)
+		for _, a := range s.Alarms {
+			texts = append(texts, a.Text)
+		}
+		return texts
 	}
-	renewed := t.TempDir()
-	r := start(t, renewed, nil)
-	copyFiles(renewed)
-	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := os.Remove(cert); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the new certificate", func() bool { return p.servedFingerprint(t) == r.fingerprint })
+	if err := syscall.Mkfifo(cert, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := reload(); !strings.Contains(said["STATUS"], "Reload failed") || p.servedKey(t) != one {
+		t.Errorf("a pipe: %v", said)
+	}
+	if a := alarms(); len(a) != 1 || !strings.Contains(a[0], cert+" is not a regular file") {
+		t.Errorf("a pipe: the alarms are %q", a)
+	}
+	two := put()
+	if reload(); p.servedKey(t) != two || two == one {
+		t.Errorf("it serves %s, was given %s", p.servedKey(t), two)
+	}
+	if a := alarms(); len(a) != 0 {
+		t.Errorf("the alarms are %q", a)
+	}
+	cli(t, "certificate", "renew", "--data-dir", dir).wants(t, exitFailure, "error: the certificate was given", "hint: put a new one into the files")
+	if err := p.stop(t, syscall.SIGTERM); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
 }
 
 // STATUS follows the devices without a watchdog, too.

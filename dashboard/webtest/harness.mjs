@@ -112,7 +112,7 @@ export class Hub {
 
   /** Lets simulated devices send to this hub; the returned process is ended with stop. */
   simulate(credentials, count, ...args) {
-    const child = spawn(programs.sim, ['run', '--hub', this.url.replace('https', 'wss'), '--ca', path.join(this.dir, 'data/tls/certificate.pem'),
+    const child = spawn(programs.sim, ['run', '--hub', this.url.replace('https', 'wss'), '--ca', path.join(this.dir, 'data/tls/ca.pem'),
       '--credentials', credentials, '--devices', String(count), ...args])
     child.stdout.resume()
     child.stderr.resume()

@@ -81,7 +81,7 @@ func (c *handler) addAPIKey(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	c.auditAccount(r, "API key added", k.Name+", "+string(k.Role))
+	c.auditHub(r, "API key added", k.Name+", "+string(k.Role))
 	answer(w, MadeAPIKey{Name: k.Name, Key: key})
 }
 
@@ -98,8 +98,8 @@ func readAccount(w http.ResponseWriter, r *http.Request, v any) bool {
 	return err == nil
 }
 
-// auditAccount enters what was done to a user or a key.
-func (c *handler) auditAccount(r *http.Request, action, text string) {
+// auditHub enters what was done to a user, a key or the certificate.
+func (c *handler) auditHub(r *http.Request, action, text string) {
 	by, from := callerOf(r)
 	_ = c.store.Audit(store.AuditEntry{By: by, From: from, Action: action, Text: text}) // the store raises an alarm
 }
@@ -110,7 +110,7 @@ func (c *handler) done(w http.ResponseWriter, r *http.Request, err error, action
 		fail(w, err)
 		return
 	}
-	c.auditAccount(r, action, text)
+	c.auditHub(r, action, text)
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -19,6 +19,8 @@
 //	GET    /dead-letters               ?after=POSITION &limit=N → []store.DeadLetter, oldest first
 //	POST   /dead-letters/replay        ?position=N (repeated) or ?all=true → store.Replayed
 //	DELETE /dead-letters               ?position=N (repeated) or ?all=true → {"dropped": N}
+//	GET    /certificate                certificate.Info
+//	POST   /certificate/renew          → certificate.Info
 //	GET    /users                      []store.User
 //	POST   /users                      NewUser
 //	POST   /users/{name}/password      {"password": …}

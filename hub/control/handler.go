@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/telemetry-hub/telemetry-hub/hub"
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -37,12 +38,14 @@ func parseError(status int, text []byte) error {
 
 type handler struct {
 	store *store.Store
-	hub   *hub.Hub // nil when no hub runs
+	hub   *hub.Hub                 // nil when no hub runs
+	cert  *certificate.Certificate // nil when no hub runs
 }
 
-// Handler answers control requests about st and h. h is nil when no hub runs and the files are open only to answer.
-func Handler(st *store.Store, h *hub.Hub) http.Handler {
-	c := &handler{store: st, hub: h}
+// Handler answers control requests about st, h and cert. h and cert are nil when no hub runs and the files are open only to
+// answer.
+func Handler(st *store.Store, h *hub.Hub, cert *certificate.Certificate) http.Handler {
+	c := &handler{store: st, hub: h, cert: cert}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.status)
 	mux.HandleFunc("GET /devices", c.devices)
@@ -55,6 +58,8 @@ func Handler(st *store.Store, h *hub.Hub) http.Handler {
 	mux.HandleFunc("GET /dead-letters", c.deadLetters)
 	mux.HandleFunc("POST /dead-letters/replay", c.replayDeadLetters)
 	mux.HandleFunc("DELETE /dead-letters", c.dropDeadLetters)
+	mux.HandleFunc("GET /certificate", c.certificate)
+	mux.HandleFunc("POST /certificate/renew", c.renewCertificate)
 	c.accountRoutes(mux)
 	c.commandRoutes(mux)
 	return mux
@@ -191,6 +196,10 @@ func asError(err error) *Error {
 		e.Status, e.Hint = http.StatusConflict, "telemetry-hub device rotate gives an existing device a new token"
 	case errors.Is(err, store.ErrNoExport):
 		e.Status, e.Hint = http.StatusConflict, "run the hub with --influx-url"
+	case errors.Is(err, certificate.ErrNone):
+		e.Status, e.Hint = http.StatusNotFound, "a hub without --tls-cert makes it at its first start"
+	case errors.Is(err, certificate.ErrGiven):
+		e.Status, e.Hint = http.StatusConflict, "put a new one into the files of --tls-cert and --tls-key, then reload the hub: systemctl reload telemetry-hub"
 	case errors.Is(err, store.ErrBadName):
 		e.Status = http.StatusBadRequest
 	}

@@ -32,7 +32,7 @@ func openTest(t *testing.T) (*store.Store, *Client) {
 			t.Errorf("store: %v", err)
 		}
 	})
-	serveTest(t, dir, Handler(st, nil))
+	serveTest(t, dir, Handler(st, nil, nil))
 	return st, dialTest(t, dir)
 }
 

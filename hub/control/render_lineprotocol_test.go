@@ -83,7 +83,7 @@ func TestLineProtocolIsWhatIsExported(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	serveTest(t, dir, Handler(st, nil))
+	serveTest(t, dir, Handler(st, nil, nil))
 	c := dialTest(t, dir)
 	if _, err := c.AddDevices(ctx, []store.NewDevice{{ID: "office", Kind: "climate", Labels: map[string]string{"device": `a\`, "b": "c d"}}}); err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ func TestReplay(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	serveTest(t, dir, Handler(st, nil))
+	serveTest(t, dir, Handler(st, nil, nil))
 	c := dialTest(t, dir)
 
 	schema := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", Type: device.Int}}}

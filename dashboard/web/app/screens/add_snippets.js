@@ -4,7 +4,7 @@ import { h } from '../dom.js'
 import { t } from '../i18n.js'
 import { python } from './add_python.js'
 
-/** @typedef {{id: string, token: string, url: string, fingerprint: string, certificate: string}} Credentials */
+/** @typedef {{id: string, token: string, url: string, certificate: string, public_key: string}} Credentials */
 
 /** @type {[string, (c: Credentials, host: string) => string][]} */
 const kinds = [['curl', curl], ['sim', simulator], ['python', python], ['esp', esp]]
@@ -17,7 +17,7 @@ export function credentials(c) {
   const host = new URL(c.url).host
   return h('div', { class: 'stack' },
     h('p', { class: 'notice', text: t('add.once') }),
-    h('dl', { class: 'secrets' }, [['add.token', c.token], ['add.url', c.url], ['add.fingerprint', c.fingerprint]].map(([key = '', value = '']) =>
+    h('dl', { class: 'secrets' }, [['add.token', c.token], ['add.url', c.url], ['add.publickey', c.public_key]].map(([key = '', value = '']) =>
       h('div', null, h('dt', { text: t(key) }), h('dd', { class: 'row' }, h('code', { text: value }), copyButton(() => value, t(key)))))),
     tabs(kinds.map(([name, write]) => ({ name, text: write(c, host) }))))
 }

@@ -16,7 +16,7 @@ import { alarmsPanel, exportPanel, statusPanel, storagePanel } from './hub_statu
 
 const refusals = new Set(['refused', 'tls'])
 const kept = 50 // refusals shown
-const soon = 30 * 86_400_000 // ms before the certificate's end that somebody should know
+const soon = 21 * 86_400_000 // ms before the certificate's end that somebody should know; its own, the hub renews before
 
 /** @param {HTMLElement} root */
 export function mount(root) {
@@ -77,12 +77,13 @@ function certificatePanel(signal) {
   get('/certificate', { signal }).then((c) => {
     const left = c.not_after - now()
     replace(body,
-      h('p', { text: t(c.self_signed ? 'hub.certificate.self' : 'hub.certificate.given') }),
+      h('p', { text: t(c.ca ? 'hub.certificate.ca' : c.self_signed ? 'hub.certificate.self' : 'hub.certificate.given') }),
       left < soon && h('p', { class: 'notice' }, badge('warning', t(left > 0 ? 'hub.certificate.soon' : 'hub.certificate.over')), ' ', left > 0 ? duration(left) : ago(c.not_after)),
       h('dl', { class: 'secrets' },
-        h('div', null, h('dt', { text: t('add.fingerprint') }), h('dd', { class: 'row' }, h('code', { text: c.fingerprint }), copyButton(() => c.fingerprint, t('add.fingerprint')))),
+        h('div', null, h('dt', { text: t('add.publickey') }), h('dd', { class: 'row' }, h('code', { text: c.public_key }), copyButton(() => c.public_key, t('add.publickey')))),
+        h('div', null, h('dt', { text: t('hub.certificate.names') }), h('dd', { text: c.names.join(', ') })),
         h('div', null, h('dt', { text: t('hub.certificate.until') }), h('dd', { text: dateTime(c.not_after) }))),
-      h('div', null, h('a', { class: 'button', download: 'telemetry-hub.pem', href: 'data:application/x-pem-file,' + encodeURIComponent(c.pem), text: t('hub.certificate.download') })))
+      h('div', null, h('a', { class: 'button', download: 'telemetry-hub.pem', href: 'data:application/x-pem-file,' + encodeURIComponent(c.ca ?? c.pem), text: t(c.ca ? 'hub.certificate.download.ca' : 'hub.certificate.download') })))
   }, (error) => { if (!signal.aborted) replace(body, h('p', { class: 'error', text: failure(error) })) })
   return h('section', { class: 'panel' }, h('header', null, h('h2', { text: t('hub.certificate') })), body)
 }

@@ -1,0 +1,303 @@
+package certificate
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+)
+
+// Names of files in the directory tls.
+const (
+	caFile    = "ca.pem"
+	caKeyFile = "ca-key.pem"
+	leafFile  = "certificate.pem"
+	keyFile   = "key.pem"
+)
+
+// own is a certificate that the hub keeps itself, with its CA. In memory there is always all that is needed to serve; what
+// could not be written yet is tried again at each check.
+type own struct {
+	// static
+	config Config
+	dir    string
+
+	ca      *x509.Certificate
+	caKey   crypto.Signer       // nil: lost, so that ca can sign nothing any more
+	chain   []*x509.Certificate // the certificate in use first
+	key     crypto.Signer
+	unsaved []unsaved
+}
+
+// unsaved is a file to be written.
+type unsaved struct {
+	name    string
+	content []byte
+	mode    os.FileMode
+}
+
+// loss says why there is nothing to be had from a file; the zero value: there is.
+type loss struct {
+	missing bool
+	text    string // complete sentence without its end
+}
+
+func (l loss) damaged() bool { return l.text != "" && !l.missing }
+
+// load reads the files, sets aside what is damaged, and makes what is lacking.
+func (o *own) load() (*served, error) {
+	if !o.save() {
+		return o.served(), nil // what is in memory is newer than the files
+	}
+	o.removeRests()
+	key, keyLoss := read(o, keyFile, parseKey)
+	chain, leafLoss := read(o, leafFile, parseChain)
+	caKey, caKeyLoss := read(o, caKeyFile, parseKey)
+	ca, caLoss := read(o, caFile, parseCA)
+
+	if ca != nil && caKey != nil && !sameKey(ca, caKey) {
+		if chain != nil && chain[0].CheckSignatureFrom(ca) == nil { // then it is the one that devices have
+			caKey, caKeyLoss = nil, o.setAside(caKeyFile, "not the key of "+caFile)
+		} else {
+			ca, caLoss = nil, o.setAside(caFile, "not of the key "+caKeyFile)
+		}
+	}
+	if chain != nil && key != nil && !sameKey(chain[0], key) {
+		chain, leafLoss = nil, o.setAside(leafFile, "not of the key "+keyFile)
+	}
+	o.ca, o.caKey, o.chain, o.key = ca, caKey, chain, key
+
+	o.config.Alarm(alarmKey, "")
+	if key == nil {
+		o.newKey()
+		if keyLoss.damaged() || chain != nil || ca != nil {
+			o.config.Alarm(alarmKey, keyLoss.text+": a new key was made, and devices that pin the public key have to be given the new hash (telemetry-hub certificate show)")
+		}
+		if chain != nil && !issuedByHub(chain[0]) { // nobody could make it again
+			o.setAside(leafFile, "of a key that is lost")
+		}
+		o.chain = nil
+	}
+	o.loadCA(caLoss, caKeyLoss, chain)
+	o.config.Alarm(alarmLeaf, "")
+	if leafLoss.damaged() {
+		notice := "devices that trust the CA or pin the public key notice nothing"
+		if ca == nil && caKey == nil {
+			notice = "devices that trusted it have to be given the CA, " + o.path(caFile)
+		}
+		o.config.Alarm(alarmLeaf, leafLoss.text+": a new certificate was made; "+notice)
+	}
+	_, bad := o.config.wanted()
+	for _, name := range bad {
+		o.config.Logger.Warn("no certificate can have this name; write an international one as browsers send it (xn--…)", "name", name)
+	}
+	for _, name := range []string{keyFile, caKeyFile} {
+		warnOfOpenKey(o.config, o.path(name))
+	}
+	if reason := o.stale(); reason != "" {
+		if err := o.issue(reason); err != nil {
+			return nil, err
+		}
+	}
+	o.save()
+	o.report()
+	return o.served(), nil
+}
+
+// loadCA makes a CA if there is none, and says what is wrong with the one there is. chain is the certificate as it was found.
+func (o *own) loadCA(caLoss, keyLoss loss, chain []*x509.Certificate) {
+	o.config.Alarm(alarmCA, "")
+	switch {
+	case o.ca != nil && o.caKey != nil:
+	case o.ca != nil:
+		o.config.Alarm(alarmCA, keyLoss.text+": the certificate can't be renewed any more. Put "+caKeyFile+" of a backup there and reload the hub, or run "+
+			"telemetry-hub certificate renew, which makes a new CA that all devices which trust the old one have to be given")
+	case o.caKey != nil:
+		o.makeCA()
+		if caLoss.damaged() {
+			o.config.Alarm(alarmCA, caLoss.text+": it was made again from its key, and devices that have the old one notice nothing")
+		}
+	default:
+		why := ""
+		if caLoss.damaged() || keyLoss.damaged() || chain != nil && issuedByHub(chain[0]) {
+			why = "the CA that signed the hub's certificate is lost (" + caLoss.text + "; " + keyLoss.text + ")"
+		}
+		o.newCA(why)
+	}
+}
+
+// check renews the certificate if it has to be, and tries again what failed.
+func (o *own) check() *served {
+	if reason := o.stale(); reason != "" {
+		if err := o.issue(reason); err != nil {
+			o.config.Logger.Error("the certificate could not be renewed", "error", err)
+		}
+	}
+	o.save()
+	o.report()
+	return o.served()
+}
+
+func (o *own) renew() (*served, error) {
+	o.config.Alarm(alarmLeaf, "")
+	if o.caKey == nil {
+		o.config.Alarm(alarmCA, "")
+		o.replaceCA("")
+	}
+	old := o.chain
+	o.chain = nil // with the names that the machine has no longer
+	if err := o.issue("it was asked for"); err != nil {
+		o.chain = old
+		return nil, err
+	}
+	o.save()
+	o.report()
+	return o.served(), nil
+}
+
+// issued tells whether the certificate was signed by the present CA.
+func (o *own) issued() bool {
+	return o.chain != nil && o.ca != nil && o.chain[0].CheckSignatureFrom(o.ca) == nil
+}
+
+// stale says why the certificate has to be replaced, "" if it need not be.
+func (o *own) stale() string {
+	if o.chain == nil {
+		return "there was none"
+	}
+	leaf := o.chain[0]
+	if !issuedByHub(leaf) {
+		return ""
+	}
+	reason := ""
+	now := o.config.Now()
+	switch want, _ := o.config.wanted(); {
+	case !o.issued():
+		return "its CA is another"
+	case wrongDates(leaf, now):
+		reason = "of its dates"
+	default:
+		if name := want.missing(leaf); name != "" {
+			reason = "it lacks " + name
+		}
+	}
+	if o.caKey == nil && now.After(leaf.NotBefore) && now.Before(leaf.NotAfter) {
+		return "" // nobody can sign another under the CA that devices have, and it still works
+	}
+	return reason
+}
+
+// report says what is wrong with a certificate that the hub has but did not sign, and so does not renew.
+func (o *own) report() {
+	leaf, text := o.chain[0], ""
+	switch now := o.config.Now(); {
+	case issuedByHub(leaf):
+	case selfSigned(leaf):
+		is := "is"
+		if now.After(leaf.NotAfter) || now.Before(leaf.NotBefore) {
+			is = "by the hub's clock is not"
+		}
+		text = fmt.Sprintf("the hub has the certificate of an older version, %s, which signed itself, is not renewed, and %s valid (%s to %s). "+
+			"Give %s to the devices that were given it, then run telemetry-hub certificate renew; who pins the public key notices nothing",
+			o.path(leafFile), is, date(leaf.NotBefore), date(leaf.NotAfter), o.path(caFile))
+	default:
+		text = wrongNow(o.path(leafFile), leaf, now)
+	}
+	o.config.Alarm(alarmUse, text)
+}
+
+func (o *own) served() *served {
+	s := &served{pair: tls.Certificate{PrivateKey: o.key, Leaf: o.chain[0]}, trustFile: o.path(leafFile)}
+	for _, c := range o.chain {
+		s.pair.Certificate = append(s.pair.Certificate, c.Raw)
+	}
+	if o.issued() {
+		s.ca, s.trustFile = o.ca, o.path(caFile)
+	}
+	return s
+}
+
+// Stored describes the certificate that the hub of dataDir keeps itself, and changes nothing. It returns ErrNone if it has none.
+func Stored(dataDir string) (Info, error) {
+	o := &own{dir: filepath.Join(dataDir, "tls")}
+	text, err := readFile(o.path(leafFile))
+	if os.IsNotExist(err) {
+		return Info{}, ErrNone
+	}
+	if err == nil {
+		o.chain, err = parseChain(text)
+	}
+	if err != nil {
+		return Info{}, fmt.Errorf("%s is damaged, the hub replaces it when it starts: %w", o.path(leafFile), err)
+	}
+	if text, err = readFile(o.path(caFile)); err == nil {
+		o.ca, _ = parseCA(text)
+	}
+	return o.served().info(), nil
+}
+
+func (o *own) path(name string) string { return filepath.Join(o.dir, name) }
+
+// write has a file written by the next save.
+func (o *own) write(name string, content []byte, mode os.FileMode) {
+	o.unsaved = append(o.unsaved, unsaved{name, content, mode})
+}
+
+// save writes what is not on disk yet, in the order in which it was made: keys come before what is signed with them.
+func (o *own) save() bool {
+	for len(o.unsaved) > 0 {
+		f := o.unsaved[0]
+		err := os.MkdirAll(o.dir, 0o700)
+		if err == nil {
+			err = writeFile(o.path(f.name), f.content, f.mode)
+		}
+		if err != nil {
+			o.config.Alarm(alarmSave, "the hub's certificate can't be written, so it would be another one after a restart; the hub goes on trying: "+err.Error())
+			return false
+		}
+		o.unsaved = o.unsaved[1:]
+	}
+	o.config.Alarm(alarmSave, "")
+	return true
+}
+
+// removeRests removes files whose writing was cut off.
+func (o *own) removeRests() {
+	rests, _ := filepath.Glob(o.path(".new-*"))
+	for _, rest := range rests {
+		_ = os.Remove(rest)
+	}
+}
+
+// read returns what is in a file. If that is of no use, the file is set aside.
+func read[T any](o *own, name string, parse func([]byte) (T, error)) (value T, lost loss) {
+	content, err := readFile(o.path(name))
+	if os.IsNotExist(err) {
+		return value, loss{true, o.path(name) + " was missing"}
+	}
+	if err == nil {
+		value, err = parse(content)
+	}
+	if err != nil {
+		lost = o.setAside(name, err.Error())
+	}
+	return value, lost
+}
+
+func (o *own) setAside(name, reason string) loss {
+	text := fmt.Sprintf("%s was damaged (%s)", o.path(name), reason)
+	if aside, err := boltfile.SetAside(o.path(name), o.config.Now()); err == nil {
+		text += " and is kept as " + filepath.Base(aside)
+	}
+	return loss{text: text}
+}
+
+func sameKey(c *x509.Certificate, key crypto.Signer) bool {
+	public, err := x509.MarshalPKIXPublicKey(key.Public())
+	return err == nil && bytes.Equal(public, c.RawSubjectPublicKeyInfo)
+}
