@@ -134,7 +134,7 @@ func TestParseReadings(t *testing.T) {
 }
 
 func TestReadyAddress(t *testing.T) {
-	got, ok := readyAddress("telemetry-hub ready: https://127.0.0.2:41234 (certificate sha256 00)")
+	got, ok := readyAddress("telemetry-hub ready: https://127.0.0.2:41234 (public key sha256 00)")
 	if !ok || got != "127.0.0.2:41234" {
 		t.Errorf("%q, %v", got, ok)
 	}
