@@ -256,6 +256,7 @@ func TestDownload(t *testing.T) {
 	s := newSensor(a, "s")
 	s.send(noon, 2134, nil, 1.5, 1, `say "hi", now`)
 	s.send(noon.Add(time.Second), -5, nil, nil, nil, "=cmd()")
+	s.send(noon.Add(2*time.Second), nil, nil, nil, nil, "x;=cmd()\n\x1b[2J\u202e")
 	set(noon.Add(time.Minute))
 	a.commit()
 	r := a.call("viewer", "GET", "/devices/s/readings?format=csv", nil).wants(200, nil)
@@ -266,6 +267,8 @@ func TestDownload(t *testing.T) {
 2026-05-01T12:00:00.000000Z,s,'=state,"say ""hi"", now",
 2026-05-01T12:00:01.000000Z,s,temperature,-0.05,Cel
 2026-05-01T12:00:01.000000Z,s,'=state,'=cmd(),
+2026-05-01T12:00:02.000000Z,s,'=state,"x;'=cmd()
+\x1b[2J\u202e",
 `
 	if string(r.body) != want {
 		t.Errorf("got\n%s\nwant\n%s", r.body, want)
@@ -273,7 +276,7 @@ func TestDownload(t *testing.T) {
 	if got := r.header.Get("Content-Disposition"); got != `attachment; filename="s.csv"` {
 		t.Errorf("the file is %q", got)
 	}
-	for query, rows := range map[string]int{"&channel=1": 2, "&channel=1&channel=open": 3, "&channel=none": 0, "&from=2026-05-01T12:00:01Z": 2, "&to=2026-05-01T12:00:01Z": 4} {
+	for query, rows := range map[string]int{"&channel=1": 2, "&channel=1&channel=open": 3, "&channel=none": 0, "&from=2026-05-01T12:00:01Z": 4, "&to=2026-05-01T12:00:01Z": 4} {
 		r := a.call("viewer", "GET", "/devices/s/readings?format=csv"+query, nil).wants(200, nil)
 		if n := strings.Count(string(r.body), "\n") - 1; n != rows {
 			t.Errorf("%s: %d rows, want %d", query, n, rows)

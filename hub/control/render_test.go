@@ -70,7 +70,7 @@ func TestCSV(t *testing.T) {
 		number(humidity, 1, math.Float64bits(float64(float32(27.272)))),
 		number(occupied, 999999, 1),
 		number(energy, 1000000, math.Float64bits(math.NaN())),
-		text(0, `plain`), text(0, `a,b "c"`), text(0, "")),
+		text(0, `plain`), text(0, `a,b "c"`), text(0, ""), number(temperature, 0, math.MaxUint64), text(0, "-1"), text(0, "a;=1\x1b[2J"), text(0, "＝1")),
 		"time,device,channel,value",
 		"2015-02-04T17:51:00.000000000Z,office,temperature,23.18",
 		`2015-02-04T17:51:00.000001000Z,office,"rel, humidity=x",27.272`,
@@ -79,6 +79,10 @@ func TestCSV(t *testing.T) {
 		"2015-02-04T17:51:00.000000000Z,office,message,plain",
 		`2015-02-04T17:51:00.000000000Z,office,message,"a,b ""c"""`,
 		"2015-02-04T17:51:00.000000000Z,office,message,",
+		"2015-02-04T17:51:00.000000000Z,office,temperature,-0.01",
+		"2015-02-04T17:51:00.000000000Z,office,message,'-1",
+		`2015-02-04T17:51:00.000000000Z,office,message,"a;'=1\x1b[2J"`,
+		"2015-02-04T17:51:00.000000000Z,office,message,'＝1",
 	)
 }
 
