@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 	firmwaresim "github.com/telemetry-hub/telemetry-hub/firmware-sim"
 )
 
@@ -35,6 +36,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
+	stderr = text.NewWriter(stderr) // names in files and texts of hubs are not for a terminal to obey
 	fmt.Fprintf(stderr, "error: %v\n", err)
 	if p, ok := errors.AsType[*firmwaresim.Problem](err); ok {
 		fmt.Fprintf(stderr, "hint: %s\n", p.Hint)

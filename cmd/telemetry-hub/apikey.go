@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,12 +86,11 @@ func printAPIKeys(w io.Writer, keys []store.APIKey, now time.Time) error {
 		_, err := fmt.Fprintln(w, "There are no API keys yet: telemetry-hub apikey add NAME --role viewer makes one.")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "KEY\tROLE\tCREATED\tLAST USED")
+	t := newTable(w, "KEY", "ROLE", "CREATED", "LAST USED")
 	for _, k := range keys {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", k.Name, k.Role, stamp(k.Created), ago(k.LastUsed, now))
+		t.row(k.Name, k.Role, stamp(k.Created), ago(k.LastUsed, now))
 	}
-	return t.Flush()
+	return t.flush()
 }
 
 func newAPIKeyRemove() *cobra.Command {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,11 +65,10 @@ func printAudit(w io.Writer, list []store.AuditEntry) error {
 		_, err := fmt.Fprintln(w, "There are no such entries.")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "TIME (UTC)\tBY\tFROM\tDEVICE\tACTION\tTEXT")
+	t := newTable(w, "TIME (UTC)", "BY", "FROM", "DEVICE", "ACTION", "TEXT")
 	for i := range list {
 		e := &list[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", e.At.UTC().Format("2006-01-02 15:04:05.000"), e.By, e.From, e.Device, e.Action, e.Text)
+		t.row(e.At.UTC().Format("2006-01-02 15:04:05.000"), e.By, e.From, e.Device, e.Action, e.Text)
 	}
-	return t.Flush()
+	return t.flush()
 }

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -299,13 +298,12 @@ func printCommands(w io.Writer, list []store.Command, now time.Time) error {
 		_, err := fmt.Fprintln(w, "There are no such commands.")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "AGE\tDEVICE\tCOMMAND\tSTATE\tBY\tID\tTEXT")
+	t := newTable(w, "AGE", "DEVICE", "COMMAND", "STATE", "BY", "ID", "TEXT")
 	for i := range list {
 		c := &list[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", duration(now.Sub(c.Created)), c.Device, c.Name+argsText(c.Args), c.State, c.By, c.ID, c.Text)
+		t.row(duration(now.Sub(c.Created)), c.Device, c.Name+argsText(c.Args), c.State, c.By, c.ID, c.Text)
 	}
-	return t.Flush()
+	return t.flush()
 }
 
 func argsText(args map[string]any) (text string) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -174,14 +173,13 @@ func (r *rollout) report(cmd *cobra.Command, targets int) error {
 }
 
 func printOutcomes(w io.Writer, list []outcome) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "DEVICE\tSTATE\tID\tTEXT")
+	t := newTable(w, "DEVICE", "STATE", "ID", "TEXT")
 	for _, o := range list {
 		if o.Command == nil {
-			fmt.Fprintf(t, "%s\tnot accepted\t\t%s\n", o.Device, o.Error)
+			t.row(o.Device, "not accepted", "", o.Error)
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", o.Device, o.Command.State, o.Command.ID, o.Command.Text)
+		t.row(o.Device, o.Command.State, o.Command.ID, o.Command.Text)
 	}
-	return t.Flush()
+	return t.flush()
 }

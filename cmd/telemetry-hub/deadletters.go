@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -74,17 +74,17 @@ func listDeadLetters(ctx context.Context, c *control.Client, w io.Writer, asJSON
 }
 
 func deadLetterTable(w io.Writer) (print func(*store.DeadLetter) error, flush func() error) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := newTable(w)
 	header := false
 	print = func(l *store.DeadLetter) error {
 		if !header {
 			header = true
-			fmt.Fprintln(t, "POSITION\tRECEIVED\tDEVICE\tSEQ\tBYTES\tREASON")
+			t.row("POSITION", "RECEIVED", "DEVICE", "SEQ", "BYTES", "REASON")
 		}
-		_, err := fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%d\t%s\n", l.Position, stamp(l.Received), l.Device, sequence(l.Seq), len(l.Message), reason(l))
-		return err
+		t.row(l.Position, stamp(l.Received), l.Device, sequence(l.Seq), len(l.Message), reason(l))
+		return nil
 	}
-	return print, t.Flush
+	return print, t.flush
 }
 
 // reason says who refused it, and why.
@@ -128,7 +128,7 @@ func newDeadLettersShow() *cobra.Command {
 				if l.Lines > 0 {
 					content = string(l.Message) // line protocol, as it was sent
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "position  %d\nreceived  %s\ndevice    %s\nseq       %s\nreason    %s\n\n%s",
+				_, err = fmt.Fprintf(text.NewWriter(cmd.OutOrStdout()), "position  %d\nreceived  %s\ndevice    %s\nseq       %s\nreason    %s\n\n%s",
 					l.Position, stamp(l.Received), l.Device, sequence(l.Seq), reason(l), content)
 				return err
 			})

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,13 +46,12 @@ func printDevices(w io.Writer, devices []control.Device, now time.Time) error {
 		_, err := fmt.Fprintln(w, "There are no devices yet: telemetry-hub device add ID registers one.")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "DEVICE\tSTATE\tNEWEST DATA\tFRAMES\tREJECTED\tLOST\tMISSING")
+	t := newTable(w, "DEVICE", "STATE", "NEWEST DATA", "FRAMES", "REJECTED", "LOST", "MISSING")
 	for _, d := range devices {
 		b := d.Books
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\n", d.ID, deviceState(&d, now), ago(d.LastData, now), b.Frames, b.Rejected, b.Lost, b.Holes)
+		t.row(d.ID, deviceState(&d, now), ago(d.LastData, now), b.Frames, b.Rejected, b.Lost, b.Holes)
 	}
-	return t.Flush()
+	return t.flush()
 }
 
 func deviceState(d *control.Device, now time.Time) string {
@@ -96,8 +94,8 @@ func newDeviceShow() *cobra.Command {
 }
 
 func printDevice(w io.Writer, d *control.Device, now time.Time) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	t := newTable(w)
+	row := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
 	row("device", "%s", d.ID)
 	row("kind", "%s", d.Kind)
 	for i, k := range slices.Sorted(maps.Keys(d.Labels)) {
@@ -132,7 +130,7 @@ func printDevice(w io.Writer, d *control.Device, now time.Time) error {
 	row("frames", "%s stored, with %s readings", grouped(b.Frames), grouped(b.Readings))
 	row("", "%s duplicates dropped, %s rejected", grouped(b.Duplicates), grouped(b.Rejected))
 	row("", "%s lost by the device, %s missing", grouped(b.Lost), grouped(b.Holes))
-	if err := t.Flush(); err != nil || d.Schema == nil {
+	if err := t.flush(); err != nil || d.Schema == nil {
 		return err
 	}
 	return printSchema(w, d.Schema)
@@ -140,8 +138,7 @@ func printDevice(w io.Writer, d *control.Device, now time.Time) error {
 
 func printSchema(w io.Writer, s *control.Schema) error {
 	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CHANNEL\tTYPE\tUNIT\tEVERY")
+	t := newTable(w, "CHANNEL", "TYPE", "UNIT", "EVERY")
 	for _, ch := range s.Channels {
 		every, kind := "", ch.Type
 		if ch.Interval > 0 {
@@ -150,10 +147,11 @@ func printSchema(w io.Writer, s *control.Schema) error {
 		if ch.Scale != 0 {
 			kind += fmt.Sprintf(" × 10^%d", ch.Scale)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", ch.Name, kind, ch.Unit, every)
+		t.row(ch.Name, kind, ch.Unit, every)
 	}
 	if len(s.Commands) > 0 {
-		fmt.Fprintf(t, "\ncommands: %s\n", strings.Join(s.Commands, ", "))
+		t.row()
+		t.row("commands: " + strings.Join(s.Commands, ", "))
 	}
-	return t.Flush()
+	return t.flush()
 }

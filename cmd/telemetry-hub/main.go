@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
@@ -30,6 +31,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
+	stdout, stderr = printable(stdout), printable(stderr)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
@@ -124,6 +126,7 @@ func withHint(err error, format string, args ...any) error {
 }
 
 func printError(w io.Writer, err error) {
+	w = text.NewWriter(w)
 	fmt.Fprintf(w, "error: %v\n", err)
 	if e, ok := errors.AsType[*hintedError](err); ok {
 		fmt.Fprintf(w, "hint: %s\n", e.hint)

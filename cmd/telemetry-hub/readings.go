@@ -30,7 +30,9 @@ UTC. It needs the same memory for a million readings as for ten, and exits with
 
 Formats:
   table         for people
-  csv           time,device,channel,value with a header; RFC 3339 nanoseconds
+  csv           time,device,channel,value with a header; RFC 3339 nanoseconds.
+                It is for spreadsheets: a text that would be a formula has a
+                ' before it, and a control character is written like \x1b
   json          one object a line, with unit and time_quality besides
   lineprotocol  for InfluxDB, a line a sample, as the hub's export writes it:
                 measurement is the device's kind, tags device and labels,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,17 +64,16 @@ func printSettings(w io.Writer, list []store.Setting, now time.Time) error {
 		_, err := fmt.Fprintln(w, "Nothing is desired of it.")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CHANNEL\tDESIRED\tREPORTED\tSTATUS\tSINCE\tBY\tREASON")
+	t := newTable(w, "CHANNEL", "DESIRED", "REPORTED", "STATUS", "SINCE", "BY", "REASON")
 	for i := range list {
 		s := &list[i]
 		reported := "nothing"
 		if s.Reported != nil {
 			reported = plainText(s.Reported)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Channel, plainText(s.Desired), reported, s.Status, ago(s.Since, now), s.By, s.Reason)
+		t.row(s.Channel, plainText(s.Desired), reported, s.Status, ago(s.Since, now), s.By, s.Reason)
 	}
-	return t.Flush()
+	return t.flush()
 }
 
 func newSettingSet() *cobra.Command {

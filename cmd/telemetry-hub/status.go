@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,8 +46,8 @@ hub, too.`,
 const statusText = 80 - len("dead letters  ") // columns for a text
 
 func printStatus(w io.Writer, s *control.Status, now time.Time) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	t := newTable(w)
+	row := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
 
 	text := func(s string) {
 		for line := range wrapped(s, statusText) {
@@ -90,5 +89,5 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) error {
 		row(strings.Repeat("alarms", 1-min(i, 1)), "since %s", stamp(a.Since))
 		text(a.Text)
 	}
-	return t.Flush()
+	return t.flush()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -107,12 +106,11 @@ func printUsers(w io.Writer, users []store.User) error {
 		_, err := fmt.Fprintln(w, "There are no users yet: telemetry-hub user add NAME --role admin makes one.")
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "USER\tROLE\tCREATED")
+	t := newTable(w, "USER", "ROLE", "CREATED")
 	for _, u := range users {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", u.Name, u.Role, stamp(u.Created))
+		t.row(u.Name, u.Role, stamp(u.Created))
 	}
-	return t.Flush()
+	return t.flush()
 }
 
 func newUserPasswd() *cobra.Command {

@@ -63,6 +63,24 @@ func TestCSV(t *testing.T) {
 	}
 }
 
+// TestWriter cuts texts at every byte.
+func TestWriter(t *testing.T) {
+	const file = "temperature\t21 °C\n한국\x1b[2J\u202e\r\n"
+	const want = "temperature\t21 °C\n한국\\x1b[2J\\u202e\\x0d\n"
+	for cut := range len(file) {
+		var b strings.Builder
+		w := text.NewWriter(&b)
+		for _, part := range []string{file[:cut], file[cut:]} {
+			if n, err := w.Write([]byte(part)); n != len(part) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if b.String() != want {
+			t.Errorf("cut at %d: %q", cut, b.String())
+		}
+	}
+}
+
 // FuzzText has any text shown: a terminal obeys none of it, and no spreadsheet finds a formula, whatever it takes for a
 // separator and whether it sees the quotes or not.
 func FuzzText(f *testing.F) {

@@ -27,7 +27,7 @@ func TestLineProtocol(t *testing.T) {
 		// A sample of three channels.
 		number(temperature, 0, 2318), number(humidity, 0, math.Float64bits(float64(float32(27.272)))), number(occupied, 0, 1),
 		// Another with the same time: its first channel does not follow the last one's.
-		number(temperature, 0, 2400), text(0, `a "b" \ c`),
+		number(temperature, 0, 2400), words(0, `a "b" \ c`),
 		// One with nothing line protocol can say, and one with a hole in it.
 		number(energy, 5, math.Float64bits(math.NaN())),
 		number(temperature, 6, 100), number(energy, 6, math.Float64bits(math.Inf(1))))

@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
@@ -23,8 +24,8 @@ const (
 func newTable(s *device.Schema) *table {
 	t := &table{name: len("CHANNEL"), unit: len("UNIT")}
 	for _, ch := range s.Channels {
-		t.name = max(t.name, utf8.RuneCountInString(ch.Name))
-		t.unit = max(t.unit, utf8.RuneCountInString(ch.Unit))
+		t.name = max(t.name, utf8.RuneCountInString(text.Printable(ch.Name)))
+		t.unit = max(t.unit, utf8.RuneCountInString(text.Printable(ch.Unit)))
 	}
 	return t
 }
@@ -36,14 +37,14 @@ func (t *table) begin(dst []byte) []byte {
 func (t *table) reading(dst []byte, r *history.Reading) []byte {
 	dst = r.Time.UTC().AppendFormat(dst, tableTime)
 	t.value = appendPrintable(t.value[:0], r)
-	unit, note := r.Channel.Unit, qualityNote(r.Quality)
+	name, unit, note := text.Printable(r.Channel.Name), text.Printable(r.Channel.Unit), qualityNote(r.Quality)
 	switch {
 	case note != "":
-		return fmt.Appendf(dst, "  %-*s  %*s  %-*s  (%s)\n", t.name, r.Channel.Name, tableValue, t.value, t.unit, unit, note)
+		return fmt.Appendf(dst, "  %-*s  %*s  %-*s  (%s)\n", t.name, name, tableValue, t.value, t.unit, unit, note)
 	case unit != "":
-		return fmt.Appendf(dst, "  %-*s  %*s  %s\n", t.name, r.Channel.Name, tableValue, t.value, unit)
+		return fmt.Appendf(dst, "  %-*s  %*s  %s\n", t.name, name, tableValue, t.value, unit)
 	}
-	return fmt.Appendf(dst, "  %-*s  %*s\n", t.name, r.Channel.Name, tableValue, t.value)
+	return fmt.Appendf(dst, "  %-*s  %*s\n", t.name, name, tableValue, t.value)
 }
 
 func (t *table) end(dst []byte) []byte { return dst }

@@ -41,7 +41,7 @@ func number(ch *device.Channel, µs int64, bits uint64) history.Reading {
 	}
 }
 
-func text(µs int64, s string) history.Reading {
+func words(µs int64, s string) history.Reading {
 	return history.Reading{
 		Time: at(µs), Device: "office", Channel: message, Schema: office, Value: device.Value{Type: device.String, Text: s},
 	}
@@ -70,7 +70,7 @@ func TestCSV(t *testing.T) {
 		number(humidity, 1, math.Float64bits(float64(float32(27.272)))),
 		number(occupied, 999999, 1),
 		number(energy, 1000000, math.Float64bits(math.NaN())),
-		text(0, `plain`), text(0, `a,b "c"`), text(0, ""), number(temperature, 0, math.MaxUint64), text(0, "-1"), text(0, "a;=1\x1b[2J"), text(0, "＝1")),
+		words(0, `plain`), words(0, `a,b "c"`), words(0, ""), number(temperature, 0, math.MaxUint64), words(0, "-1"), words(0, "a;=1\x1b[2J"), words(0, "＝1")),
 		"time,device,channel,value",
 		"2015-02-04T17:51:00.000000000Z,office,temperature,23.18",
 		`2015-02-04T17:51:00.000001000Z,office,"rel, humidity=x",27.272`,
@@ -93,7 +93,7 @@ func TestNDJSON(t *testing.T) {
 		number(temperature, 0, 2318),
 		number(humidity, 0, math.Float64bits(math.Inf(-1))),
 		converted,
-		text(0, "a \"b\"\n\x00"),
+		words(0, "a \"b\"\n\x00"),
 		number(&device.Channel{ID: 9, Name: "n", Type: device.Int}, 0, math.MaxInt64))
 	diff(t, got,
 		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"temperature","value":23.18,"unit":"Cel"}`,
@@ -113,11 +113,16 @@ func TestTable(t *testing.T) {
 	doubtful := number(temperature, 1, 2400)
 	doubtful.Quality = history.QualityDoubtful
 	diff(t, render(newTable(schemaOf(temperature, occupied)),
-		number(temperature, 0, 2318), number(occupied, 0, 1), doubtful, text(2, "\x1b[2J")),
+		number(temperature, 0, 2318), number(occupied, 0, 1), doubtful, words(2, "\x1b[2J")),
 		"TIME (UTC)                  CHANNEL               VALUE  UNIT",
 		"2015-02-04 17:51:00.000000  temperature           23.18  Cel",
 		"2015-02-04 17:51:00.000000  occupied               true",
 		"2015-02-04 17:51:00.000001  temperature              24  Cel   (clock doubtful)",
 		`2015-02-04 17:51:00.000002  message           "\x1b[2J"`,
+	)
+	turned := &device.Channel{ID: 6, Name: "\u202eerut", Type: device.Int, Unit: "m\u2066"}
+	diff(t, render(newTable(schemaOf(turned)), number(turned, 0, 1)),
+		"TIME (UTC)                  CHANNEL              VALUE  UNIT",
+		`2015-02-04 17:51:00.000000  \u202eerut               1  m\u2066`,
 	)
 }
