@@ -44,6 +44,7 @@ them from another terminal. Ctrl-C ends it and removes the directory.`,
 }
 
 func demo(ctx context.Context, stdout io.Writer, log *slog.Logger) (err error) {
+	defer outliveReaders()()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal kills

@@ -12,6 +12,15 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
+// outliveReaders keeps a program that serves others alive when whoever reads its output goes away, as journald does for a
+// restart: writing then fails, as to any other file, while Go would have SIGPIPE kill a program that writes to standard output
+// or error. It is not ignored, because programs that this one starts would ignore it, too.
+func outliveReaders() (back func()) {
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	return func() { signal.Stop(broken) }
+}
+
 // obey does what signals ask until one asks to stop.
 func (s *server) obey(ctx context.Context, signals chan os.Signal) {
 	for {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/user"
 	"strconv"
@@ -61,4 +62,11 @@ func refuseForeignOwner(dir string) error {
 		name = u.Username
 	}
 	return withHint(fmt.Errorf("%s belongs to the user %s, and this is root", dir, name), "run it as that user: runuser -u %s -- telemetry-hub serve …", name)
+}
+
+// warnOfOpenDirectory logs that others can replace what is in the data directory, whatever the modes of the files.
+func warnOfOpenDirectory(dir string, log *slog.Logger) {
+	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o022 != 0 {
+		log.Warn("other users can replace the files in the data directory: chmod 700 it", "directory", dir, "mode", info.Mode().Perm().String())
+	}
 }

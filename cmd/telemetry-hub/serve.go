@@ -71,6 +71,7 @@ systemd/telemetry-hub.toml.`,
 
 // serve runs the hub until a signal ends it.
 func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger) error {
+	defer outliveReaders()()
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP) // even before there is a certificate to reload, it must not kill
 	defer signal.Stop(signals)
@@ -130,6 +131,7 @@ func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
 	if s.store, err = openStore(cfg, log); err != nil {
 		return nil, err
 	}
+	warnOfOpenDirectory(cfg.DataDir, log)
 	if s.ln, err = listen(cfg.Listen); err != nil {
 		return nil, err
 	}
