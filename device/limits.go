@@ -27,7 +27,11 @@ const (
 	// A device that would exceed it is closed with CloseTooSparse and sends its oldest frames first.
 	MaxSparseRanges = 4096
 
-	// MaxLostAhead is how far the last number of a LOST may lie above both the numbers that HELLO says are in use and the
-	// highest settled one. The hub closes the connection with CloseBadState on a higher one.
-	MaxLostAhead = 1_000_000
+	// MaxAhead is how far the number of a frame may lie above both the numbers that HELLO says are in use and the highest
+	// settled one, and the last number of a LOST above those in use. The hub takes a higher one for corrupt.
+	MaxAhead = 1_000_000
+
+	// MaxSkip is how far Next of HELLO may lie above the highest settled number. The hub has a device whose numbers begin
+	// further up begin a new stream.
+	MaxSkip = 1 << 32
 )

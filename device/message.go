@@ -66,15 +66,16 @@ type Result struct {
 
 // Welcome answers Hello.
 type Welcome struct {
-	Device       string `cbor:"1,keyasint"`           // the id the token stands for
-	Now          int64  `cbor:"2,keyasint"`           // hub time, µs since 1970
-	Received     Ranges `cbor:"3,keyasint"`           // settled of this stream; more may be settled than is listed
-	NeedSchema   bool   `cbor:"4,keyasint,omitempty"` // send SCHEMA before any DATA
-	WindowFrames uint32 `cbor:"5,keyasint"`           // frames that may be unacked
-	WindowBytes  uint32 `cbor:"6,keyasint"`           // bytes of DATA messages that may be unacked
-	AckDelay     uint32 `cbor:"7,keyasint,omitempty"` // ms, what the hub grants
-	Idle         uint32 `cbor:"8,keyasint"`           // ms of silence after which the hub closes; ping well before
-	FrameRate    uint32 `cbor:"9,keyasint"`           // DATA messages a second the hub reads at most
+	Device       string `cbor:"1,keyasint"`            // the id the token stands for
+	Now          int64  `cbor:"2,keyasint"`            // hub time, µs since 1970
+	Received     Ranges `cbor:"3,keyasint"`            // settled of this stream; more may be settled than is listed
+	NeedSchema   bool   `cbor:"4,keyasint,omitempty"`  // send SCHEMA before any DATA
+	WindowFrames uint32 `cbor:"5,keyasint"`            // frames that may be unacked
+	WindowBytes  uint32 `cbor:"6,keyasint"`            // bytes of DATA messages that may be unacked
+	AckDelay     uint32 `cbor:"7,keyasint,omitempty"`  // ms, what the hub grants
+	Idle         uint32 `cbor:"8,keyasint"`            // ms of silence after which the hub closes; ping well before
+	FrameRate    uint32 `cbor:"9,keyasint"`            // DATA messages a second the hub reads at most
+	NeedStream   bool   `cbor:"10,keyasint,omitempty"` // begin a new stream: the numbers from Hello.Next on cannot be used
 }
 
 // Ack says that these sequence numbers are settled: stored, rejected or declared lost.

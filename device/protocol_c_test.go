@@ -85,7 +85,7 @@ int main(int argc, char **argv)
         if (message[0] == 0x81) {
             sound = read_welcome(message, length, &w, print_range, &ranges);
             if (sound)
-                printf(" now %lld %d %u %u %u %u %u", (long long)w.now, w.need_schema, w.window_frames, w.window_bytes,
+                printf(" now %lld %d %d %u %u %u %u %u", (long long)w.now, w.need_schema, w.need_stream, w.window_frames, w.window_bytes,
                        w.ack_delay, w.idle, w.frame_rate);
         } else if (message[0] == 0x85) {
             sound = read_command(message, length, &c);
@@ -166,7 +166,7 @@ func TestProtocolInC(t *testing.T) {
 			text = fmt.Sprintf(" %s %d %d %d %x\n", m.Name, m.Deadline, m.TTL, map[bool]int{true: 1}[len(m.Args) > 0], m.ID[:])
 		case *Welcome:
 			ranges = m.Received
-			text = fmt.Sprintf(" now %d %d %d %d %d %d %d", m.Now, map[bool]int{true: 1}[m.NeedSchema], m.WindowFrames, m.WindowBytes, m.AckDelay, m.Idle, m.FrameRate)
+			text = fmt.Sprintf(" now %d %d %d %d %d %d %d %d", m.Now, map[bool]int{true: 1}[m.NeedSchema], map[bool]int{true: 1}[m.NeedStream], m.WindowFrames, m.WindowBytes, m.AckDelay, m.Idle, m.FrameRate)
 		}
 		want += fmt.Sprintf("%02x:", b[0])
 		for _, r := range ranges {

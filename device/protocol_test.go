@@ -97,7 +97,7 @@ func largestTable(t *testing.T) string {
 	var s strings.Builder
 	s.WriteString("| message | bytes at most |\n| --- | --- |\n")
 	for _, m := range []Message{
-		&Welcome{Device: name, Now: math.MaxInt64, Received: most, NeedSchema: true, WindowFrames: math.MaxUint32, WindowBytes: math.MaxUint32,
+		&Welcome{Device: name, Now: math.MaxInt64, Received: most, NeedSchema: true, NeedStream: true, WindowFrames: math.MaxUint32, WindowBytes: math.MaxUint32,
 			AckDelay: math.MaxUint32, Idle: math.MaxUint32, FrameRate: math.MaxUint32},
 		&Ack{Ranges: most},
 		&Reject{Seq: MaxSeq, Code: math.MaxUint8, Text: text},

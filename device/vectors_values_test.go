@@ -54,7 +54,8 @@ func vectorMessages() map[string]Message {
 			Stream: 0x1122334455667788, Now: day + 60_000_000, SchemaHash: hash, Oldest: 1, Next: 2,
 			Firmware: "1.4.2", Model: "climate-3",
 		},
-		"hello-least": &Hello{Stream: 1, SchemaHash: hash, Oldest: 1, Next: 1},
+		"hello-least":     &Hello{Stream: 1, SchemaHash: hash, Oldest: 1, Next: 1},
+		"hello-now-least": &Hello{Stream: 1, Now: math.MinInt64, SchemaHash: hash, Oldest: 1, Next: 1},
 		"hello-boot": &Hello{
 			Stream: math.MaxUint64, Boot: 17, Now: 5_250_000, Clock: ClockBoot, SchemaHash: hash, Oldest: 990, Next: MaxSeq,
 			AckDelay: 30_000, Firmware: "0.9-β", Model: "logger",
@@ -76,6 +77,10 @@ func vectorMessages() map[string]Message {
 		"welcome-resumed": &Welcome{
 			Device: "greenhouse-7", Now: day + 60_250_000, Received: Ranges{{1, 900}, {905, 905}, {1000, 70_000}},
 			WindowFrames: 64, WindowBytes: 16_384, AckDelay: 5_000, Idle: 600_000, FrameRate: 50,
+		},
+		"welcome-need-stream": &Welcome{
+			Device: "greenhouse-7", Now: day + 60_250_000, Received: Ranges{{1, 900}},
+			WindowFrames: 256, WindowBytes: 65_536, Idle: 60_000, FrameRate: 500, NeedStream: true,
 		},
 		"ack":            &Ack{Ranges: Ranges{{1, 1}}},
 		"ack-ranges":     &Ack{Ranges: Ranges{{1, 23}, {25, 255}, {256, 65_535}, {65_537, 65_536 << 16}, {MaxSeq, MaxSeq}}},

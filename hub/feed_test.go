@@ -58,7 +58,9 @@ func TestFeedFollowsADevice(t *testing.T) {
 	if e := r.events("a", "connected"); !strings.HasPrefix(e[0].Address, "127.0.0.1:") {
 		t.Errorf("%+v", e)
 	}
-	again := r.join("a")
+	again, hello := r.connect("a"), helloNow()
+	hello.Next = 2
+	again.greet(hello)
 	d.closed(device.CloseReplaced)
 	r.events("a", "replaced", "connected")
 	again.alive(2)
@@ -67,7 +69,8 @@ func TestFeedFollowsADevice(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	eventually(t, "it is offline", func() bool { d, _ := r.feed.Device("a"); return d.Device.State == live.StateOffline })
-	hello := helloNow()
+	hello = helloNow()
+	hello.Next = 3
 	hello.Now += time.Hour.Microseconds()
 	r.connect("a").greet(hello)
 	if e := r.events("a", "clock", "connected"); !strings.Contains(e[0].Text, "1h0m0s") {

@@ -118,7 +118,7 @@ func (s *session) greet(m *device.Hello) {
 	}
 	now := s.hub.now().UnixMicro()
 	offset, ok := sub(now, m.Now)
-	if !ok {
+	if !ok && m.Clock == device.ClockBoot {
 		s.close(device.CloseBadState, "HELLO: now is out of range")
 		return
 	}
@@ -145,12 +145,17 @@ func (s *session) greet(m *device.Hello) {
 	s.awaited = !known
 	s.hub.store.NoteDevice(s.device, m)
 
+	problem := in.Resume(m.Next)
+	if problem != "" {
+		s.hub.log.Warn("the device must begin a new stream", "device", s.device, "stream", m.Stream, "problem", problem)
+		s.hub.feed.Renumbered(s.device, problem)
+	}
 	limits := &s.hub.limits
 	s.send(device.AppendControl(nil, &device.Welcome{
 		Device: s.device, Now: s.hub.now().UnixMicro(), Received: in.Received(device.MaxRanges), NeedSchema: !known,
 		WindowFrames: uint32(limits.WindowFrames), WindowBytes: uint32(limits.WindowBytes),
 		AckDelay: uint32(s.ackDelay.Milliseconds()), Idle: uint32(min(limits.Idle.Milliseconds(), math.MaxUint32)),
-		FrameRate: uint32(min(limits.FramesPerSecond, math.MaxUint32)),
+		FrameRate: uint32(min(limits.FramesPerSecond, math.MaxUint32)), NeedStream: problem != "",
 	}))
 	s.startDelivery(m.Stream)
 }
@@ -176,15 +181,14 @@ func (s *session) announce(schema *device.Schema, message []byte) {
 	s.deliver() // it may have other settings
 }
 
-// lost takes LOST. A wrong number high up would make the stream's later frames duplicates of lost ones, acknowledged and
-// not stored, so it must lie near the numbers that the device uses.
+// lost takes LOST.
 func (s *session) lost(m *device.Lost) {
-	in := s.ingest.Load()
-	if most := max(s.hello.Next-1, in.Highest()) + device.MaxLostAhead; m.Last > most {
-		s.close(device.CloseBadState, fmt.Sprintf("LOST up to %d: more than %d above the highest number in use", m.Last, device.MaxLostAhead))
+	err := s.ingest.Load().Lost(s.ctx, m)
+	if errors.Is(err, store.ErrFarAhead) {
+		s.close(device.CloseBadState, fmt.Sprintf("LOST up to %d: more than %d above the highest number in use", m.Last, device.MaxAhead))
 		return
 	}
-	s.check(in.Lost(s.ctx, m))
+	s.check(err)
 }
 
 // dataMessage takes one DATA message. In the steady state it allocates nothing.
@@ -208,7 +212,12 @@ func (s *session) dataMessage(b []byte) {
 		s.check(in.Reject(s.ctx, d.Seq, device.RejectBadValue, "a time is before the year 0 or after 9999", b))
 		return
 	}
-	if s.check(in.Frame(s.ctx, b, d, timing)) && len(s.settings) > 0 {
+	err := in.Frame(s.ctx, b, d, timing)
+	if errors.Is(err, store.ErrFarAhead) {
+		text := fmt.Sprintf("number %d is more than %d above the highest number in use", d.Seq, device.MaxAhead)
+		err = in.Reject(s.ctx, 0, device.RejectMalformed, text, b)
+	}
+	if s.check(err) && len(s.settings) > 0 {
 		s.reported(d, timing.Offset, now)
 	}
 }

@@ -21,6 +21,7 @@ type Ingest struct {
 	message []byte  // the SCHEMA message; nil: not announced
 	source  *source // of that schema; nil until its first frame
 	schema  *device.Schema
+	next    uint64  // the device has used the numbers below it; see Resume
 	batch   uint64  // the batch that has this ingest in its list
 	waiting settled // in the batch being filled
 	writing settled // in the batch being written
@@ -54,7 +55,7 @@ func (s *Store) Ingest(deviceID string, stream uint64, committed func()) *Ingest
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.account(deviceID)
-	return &Ingest{store: s, account: a, set: a.stream(stream), stream: stream, committed: committed}
+	return &Ingest{store: s, account: a, set: a.stream(stream), stream: stream, next: 1, committed: committed}
 }
 
 // Received returns the settled sequence numbers that are on disk, as at most limit ranges.
@@ -95,12 +96,17 @@ func (in *Ingest) Offset(boot uint64) (offset int64, ok bool) {
 
 // Frame hands in one valid DATA message and its decoded form; both may be reused when it returns. A duplicate is counted,
 // not stored, and settled with the same commit. Frame waits while the store can't take more. It returns ErrTooSparse when
-// the stream would have more than device.MaxSparseRanges ranges, ErrClosed when the device is gone, or ctx's error.
+// the stream would have more than device.MaxSparseRanges ranges, ErrFarAhead for a number that can't be right, ErrClosed when
+// the device is gone, or ctx's error.
 func (in *Ingest) Frame(ctx context.Context, message []byte, d *device.Data, t Timing) error {
 	var err error
 	if e := in.enter(ctx, func(b *batch) {
 		if in.message == nil {
 			err = errNoSchema
+			return
+		}
+		if in.farAhead(d.Seq) {
+			err = ErrFarAhead
 			return
 		}
 		highest := in.set.settled.Max()
@@ -121,10 +127,13 @@ func (in *Ingest) Frame(ctx context.Context, message []byte, d *device.Data, t T
 	return err
 }
 
-// Reject puts a frame on the dead-letter shelf; seq 0 stands for one that could not be read.
+// Reject puts a frame on the dead-letter shelf; seq 0 stands for one that could not be read, or can't be right.
 func (in *Ingest) Reject(ctx context.Context, seq uint64, code device.RejectCode, text string, message []byte) error {
 	var err error
 	if e := in.enter(ctx, func(b *batch) {
+		if in.farAhead(seq) {
+			seq = 0
+		}
 		if seq != 0 && !in.settle(b, seq, &err) {
 			return
 		}
@@ -143,11 +152,17 @@ func (in *Ingest) Reject(ctx context.Context, seq uint64, code device.RejectCode
 	return err
 }
 
-// Lost enters a range the device declares lost; what is settled already stays as it is.
+// Lost enters a range the device declares lost; what is settled already stays as it is. A wrong number high up would make the
+// stream's later frames duplicates of lost ones, acknowledged and not stored: it returns ErrFarAhead for one that lies above
+// what the device can have used.
 func (in *Ingest) Lost(ctx context.Context, l *device.Lost) error {
 	var err error
 	if e := in.enter(ctx, func(b *batch) {
-		if !in.set.settled.Fits(l.First, device.MaxSparseRanges) {
+		switch {
+		case l.Last > max(in.next-1+device.MaxAhead, in.set.settled.Max()):
+			err = ErrFarAhead
+			return
+		case !in.set.settled.Fits(l.First, device.MaxSparseRanges):
 			err = ErrTooSparse
 			return
 		}
@@ -171,18 +186,22 @@ func (in *Ingest) Take(s *Settled) {
 	in.durable.reset()
 }
 
-// Holes returns the sequence numbers below the highest settled one that are not settled, as at most limit ranges.
+// Holes returns the sequence numbers that are not settled although the device has used them and higher ones are, as at most
+// limit ranges. One frame with a corrupt number makes no holes of those below it.
 func (in *Ingest) Holes(limit int) device.Ranges {
 	in.store.mu.Lock()
 	defer in.store.mu.Unlock()
-	return in.set.settled.Missing(1, in.set.settled.Max(), nil, limit)
+	settled := &in.set.settled
+	used := settled.Max()
+	if unused := settled.Missing(in.next, used, nil, 1); len(unused) > 0 {
+		used = unused[0].First - 1
+	}
+	return settled.Missing(1, used, nil, limit)
 }
 
-// Highest returns the highest settled sequence number of the stream, 0 if there is none.
-func (in *Ingest) Highest() uint64 {
-	in.store.mu.Lock()
-	defer in.store.mu.Unlock()
-	return in.set.settled.Max()
+// farAhead tells whether a number lies so far above all others that it must be corrupt.
+func (in *Ingest) farAhead(seq uint64) bool {
+	return seq > max(in.next-1, in.set.settled.Max())+device.MaxAhead
 }
 
 // Close ends the connection's part; what was handed in is committed all the same.
@@ -202,6 +221,9 @@ func (in *Ingest) settle(b *batch, seq uint64, err *error) bool {
 	in.touch(b)
 	in.waiting.seqs.Add(seq)
 	if in.set.settled.Add(seq) {
+		if seq >= in.next {
+			in.next++ // it has made so many at least, whatever their numbers
+		}
 		return true
 	}
 	a := in.account

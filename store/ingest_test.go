@@ -14,6 +14,7 @@ import (
 func TestBooksClose(t *testing.T) {
 	h := start(t, store.Options{})
 	c := connect(t, h.Store, "a", 7)
+	c.Resume(21)
 	c.send(numbers(1, 10)...)
 	c.send(3, 4, 4)
 	if err := c.Reject(t.Context(), 11, device.RejectBadValue, "too hot", []byte{3, 11, 0xff}); err != nil {
@@ -113,6 +114,7 @@ func TestStreamsAreSeparate(t *testing.T) {
 func TestTooSparse(t *testing.T) {
 	h := start(t, store.Options{})
 	c := connect(t, h.Store, "a", 1)
+	c.Resume(2e9)
 	for i := range uint64(device.MaxSparseRanges) {
 		c.send(1 + 2*i)
 	}

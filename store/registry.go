@@ -286,6 +286,7 @@ func (s *Store) RemoveDevice(id string) error {
 	}
 	b.append(appendForget(nil, id))
 	s.mu.Unlock()
+	s.numbering.note(id, "")
 	signal(s.work)
 	return errors.Join(err, s.Checkpoint())
 }

@@ -30,6 +30,7 @@ var (
 	ErrLocked       = errors.New("the data directory is in use by another process")
 	ErrClosed       = errors.New("store: closed")
 	ErrTooSparse    = errors.New("store: too many separate ranges of sequence numbers")
+	ErrFarAhead     = errors.New("store: a sequence number far above those in use")
 	ErrNoDevice     = errors.New("no such device")
 	ErrExists       = errors.New("the device exists already")
 	ErrBadName      = errors.New("bad name")
@@ -82,6 +83,7 @@ type Store struct {
 
 	followers followers
 	latencies latencies
+	numbering numbering
 
 	progress      atomic.Uint64
 	work          chan struct{}   // capacity 1: the batch being filled is no longer empty
@@ -135,6 +137,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.idle <- struct{}{}
 	s.alarms.now, s.alarms.log = o.Now, o.Logger
+	s.numbering = numbering{alarms: &s.alarms, problems: map[string]string{}}
 	s.tail = historyTail{store: s, news: make(chan struct{}, 1), moved: make(chan struct{})}
 	export, err := newExportTail(s, o.Influx)
 	if err != nil {

@@ -304,6 +304,29 @@ func TestRolledBackFileBeginsANewStream(t *testing.T) {
 	}
 }
 
+// The hub says that the numbers to come are taken, on a later connection: a number of this device was corrupt on its way.
+func TestNewStreamWhenTheHubNeedsOne(t *testing.T) {
+	h := newFakeHub(t)
+	c, _ := h.startDevice(h.config())
+	hc := h.accept()
+	hc.welcome(nil)
+	sendValues(t, c, 1, 2, 3)
+	hc.expectFrames(3)
+	hc.cut()
+	hc = h.accept()
+	stream := hc.hello.Stream
+	hc.welcome(device.Ranges{{First: 1, Last: 1}, {First: 3, Last: 3}}, func(w *device.Welcome) { w.NeedStream = true })
+	hc = h.accept()
+	if hc.hello.Stream == stream || hc.hello.Oldest != 1 || hc.hello.Next != 2 {
+		t.Errorf("%+v", hc.hello)
+	}
+	hc.welcome(nil)
+	if b := hc.next(); frameSeq(t, b) != 1 || value(t, b) != 2 { // all that the hub did not have
+		t.Errorf("% x", b)
+	}
+	checkBooks(t, c)
+}
+
 // A new stream while a write is under way: that write says nothing about the new numbers.
 func TestNewStreamDuringAWrite(t *testing.T) {
 	h := newFakeHub(t)
@@ -315,7 +338,7 @@ func TestNewStreamDuringAWrite(t *testing.T) {
 	defer c.Close()
 	sendValues(t, c, 1, 2)
 	b := c.nextBatch()
-	c.leaveStream(device.Ranges{{First: 1, Last: 9}})
+	c.leaveStream(device.Ranges{{First: 1, Last: 9}}, 0)
 	c.flushed(b, c.disk.append(b.records))
 	if f := c.buf.unsent(0, 10); f != nil {
 		t.Errorf("frame %d would be sent before it is on disk", f.seq)

@@ -28,8 +28,8 @@ var (
 	errSilent    = errors.New("the hub has gone silent")
 	errCut       = errors.New("connection cut on purpose")
 
-	errRolledBack = errors.New("the hub has later frames of this stream than the device ever sent: the buffer file is an old one; " +
-		"the device begins a new stream")
+	errLeftStream = errors.New("the hub cannot go on with this stream, mostly because it has later frames of it than the device ever sent: " +
+		"the buffer file is an old one; the device begins a new stream")
 )
 
 // session is one connection. The loop in run owns it; a second goroutine reads.
@@ -228,9 +228,13 @@ func (s *session) welcomed(w *device.Welcome) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	b := &c.buf
-	if n := len(w.Received); n > 0 && w.Received[n-1].Last >= b.fresh && c.stats.Connects == 0 {
-		c.leaveStream(w.Received)
-		return errRolledBack
+	own := b.next - 1
+	if c.stats.Connects == 0 {
+		own = b.fresh - 1
+	}
+	if n := len(w.Received); w.NeedStream || n > 0 && w.Received[n-1].Last > own {
+		c.leaveStream(w.Received, own)
+		return errLeftStream
 	}
 	s.windowFrames, s.windowBytes = clamp(w.WindowFrames), clamp(w.WindowBytes)
 	c.stats.Connected = true
@@ -244,12 +248,12 @@ func (s *session) welcomed(w *device.Welcome) error {
 // clamp is v as an int, also where an int has 32 bits.
 func clamp(v uint32) int { return int(min(v, math.MaxInt32)) }
 
-// leaveStream begins a new stream because the hub has frames that this buffer never sent: it was put back to an earlier state, by
-// a disk that lost what it had called durable, or from a copy. The numbers that the device has given to new frames since would be
-// taken for duplicates. What is held from before that state and settled is settled.
-func (c *Client) leaveStream(received device.Ranges) {
+// leaveStream begins a new stream, mostly because the hub has frames that this buffer never sent: it was put back to an earlier
+// state, by a disk that lost what it had called durable, or from a copy. The numbers that the device has given to new frames since would be
+// taken for duplicates. What is settled of the numbers up to own, which are this buffer's without doubt, is settled.
+func (c *Client) leaveStream(received device.Ranges, own uint64) {
 	for _, r := range received {
-		c.buf.settle(r.First, min(r.Last, c.buf.fresh-1), false)
+		c.buf.settle(r.First, min(r.Last, own), false)
 	}
 	c.buf.renumber(newStream())
 }

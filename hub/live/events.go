@@ -18,6 +18,7 @@ const (
 	kindSchema       = "schema"
 	kindClock        = "clock"
 	kindBoot         = "boot"
+	kindStream       = "stream"
 	kindAlarm        = "alarm"
 )
 

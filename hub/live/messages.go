@@ -75,7 +75,7 @@ type Event struct {
 	Number  uint64 `json:"n"` // counts the events of one run of the hub
 	At      Millis `json:"at"`
 	Device  string `json:"device,omitempty"`
-	Kind    string `json:"kind"` // connected, disconnected, replaced, refused, tls, rejected, lost, schema, clock, boot, alarm
+	Kind    string `json:"kind"` // connected, disconnected, replaced, refused, tls, rejected, lost, schema, clock, boot, stream, alarm
 	Text    string `json:"text,omitempty"`
 	Address string `json:"address,omitempty"`
 }

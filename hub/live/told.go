@@ -42,6 +42,13 @@ func (f *Feed) Greeted(deviceID string, connection uint64, skew time.Duration) {
 	})
 }
 
+// Renumbered says that a device gives its frames numbers that its stream cannot go on with, and why.
+func (f *Feed) Renumbered(deviceID, problem string) {
+	f.tell(deviceID, func(_ *entry, now int64) {
+		f.noteOften(Event{Device: deviceID, Kind: kindStream, Text: problem}, "", now)
+	})
+}
+
 // Disconnected says that a connection has ended. The code is the close code, 0 if there was none; returning says that the
 // device ended it in an orderly way and may be back at once.
 func (f *Feed) Disconnected(deviceID string, connection uint64, code device.CloseCode, reason string, returning bool) {

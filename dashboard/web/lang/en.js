@@ -313,6 +313,7 @@ export default {
   'event.schema': 'New schema',
   'event.clock': 'Clock doubtful',
   'event.boot': 'Rebooted',
+  'event.stream': 'Numbers used twice',
   'event.alarm': 'Alarm',
 
   // Commands

@@ -313,6 +313,7 @@ export default {
   'event.schema': '새 스키마',
   'event.clock': '시계 의심',
   'event.boot': '재부팅',
+  'event.stream': '번호 중복 사용',
   'event.alarm': '경보',
 
   // Commands
