@@ -19,7 +19,6 @@ const liveProtocol = "v12.stomp"
 const (
 	maxBody          = 64 << 10         // bytes of a STOMP frame's body
 	maxReceived      = maxBody + 32<<10 // bytes of a WebSocket message: a frame with such a body, and its head
-	maxSent          = 64 << 20         // bytes of a message: the snapshot of very many devices
 	maxEarly         = 4 << 10          // bytes before CONNECTED
 	maxSubscriptions = 256              // of one connection
 	maxDestination   = 256              // bytes
@@ -62,7 +61,7 @@ func (d *Dashboard) socketRoutes() {
 
 func newLiveUpgrader(p livePace, elapsed func() time.Duration) *socket.Upgrader {
 	return socket.NewUpgrader(socket.Options{
-		Protocol: liveProtocol, MaxReceived: maxReceived, MaxSent: maxSent, UTF8: true, WriteTimeout: p.write, Elapsed: elapsed,
+		Protocol: liveProtocol, MaxReceived: maxReceived, UTF8: true, WriteTimeout: p.write, Elapsed: elapsed,
 	})
 }
 

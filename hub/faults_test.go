@@ -13,7 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
-// A frame whose 64-bit length has its highest bit set makes gws panic. Only the connection that sent it may end.
+// A frame whose 64-bit length has its highest bit set has crashed whole servers. Only the connection that sent it may end.
 func TestFrameThatCrashesTheParser(t *testing.T) {
 	r := newRig(t, rigOptions{}, "evil", "good")
 	good, evil := r.join("good"), r.join("evil")
@@ -151,7 +151,7 @@ func TestPanicInTheHub(t *testing.T) {
 	b.alive(1)
 }
 
-// gws would answer the end of the device's half with Close 1000 and "EOF", or the text of a network error.
+// A Close frame with the text of a network error would tell the device our addresses.
 func TestErrorTextsStayHere(t *testing.T) {
 	r := newRig(t, rigOptions{}, "a")
 	d := r.join("a")

@@ -219,7 +219,7 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 // newUpgrader returns the WebSocket side of all device connections.
 func newUpgrader(limits Limits, elapsed func() time.Duration) *socket.Upgrader {
 	return socket.NewUpgrader(socket.Options{
-		Protocol: device.Subprotocol, MaxReceived: device.MaxMessage, MaxSent: device.MaxMessage,
+		Protocol: device.Subprotocol, MaxReceived: device.MaxMessage,
 		WriteTimeout: limits.WriteTimeout, Elapsed: elapsed,
 	})
 }
