@@ -64,7 +64,7 @@ func newAPIKeyList() *cobra.Command {
 		Example: "  telemetry-hub apikey list",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				keys, err := c.APIKeys(ctx)
 				if err != nil {
 					return err

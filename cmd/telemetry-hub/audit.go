@@ -34,7 +34,7 @@ and from where. The hub has no way to change an entry; the oldest of 50,000 go.`
 			return checkFormat(cmd, format)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				list, err := pages(f.Limit, func(limit int, last *store.AuditEntry) ([]store.AuditEntry, error) {
 					f.Limit = limit
 					if last != nil {

@@ -36,7 +36,7 @@ func newCertificateShow() *cobra.Command {
   telemetry-hub certificate show --json | jq -r .public_key`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				info, err := c.Certificate(ctx)
 				if err != nil {
 					return err

@@ -244,7 +244,7 @@ func newCommandList() *cobra.Command {
 			if len(args) == 1 {
 				f.Device = args[0]
 			}
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				list, err := pages(f.Limit, func(limit int, last *store.Command) ([]store.Command, error) {
 					f.Limit = limit
 					if last != nil {

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"math"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,12 +36,13 @@ func dataDirFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("data-dir", dir, "the hub's data `directory` (env "+envPrefix+"DATA_DIR)")
 }
 
-// mode says whether a command may make a data directory that is not there.
+// mode says what a command needs of a data directory when no hub runs on it.
 type mode int
 
 const (
-	existing mode = iota
-	orCreate
+	reading  mode = iota // it only reads, and where nothing can be written a copy serves as well
+	existing             // it changes what is there
+	orCreate             // it may make what is not there
 )
 
 // connect returns a client of the hub that runs on dir or, if none does, of the files themselves.
@@ -70,7 +73,7 @@ func connect(ctx context.Context, dir string, m mode) (*control.Client, error) {
 
 // openFiles opens the store in dir and serves it to a client in this process.
 func openFiles(dir string, m mode) (*control.Client, error) {
-	if m == existing {
+	if m != orCreate {
 		_, err := os.Stat(filepath.Join(dir, "hub.db"))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -81,11 +84,18 @@ func openFiles(dir string, m mode) (*control.Client, error) {
 			return nil, err
 		}
 	}
-	return control.Open(store.Options{
+	c, err := control.Open(store.Options{
 		Dir: dir, Logger: newLogger(os.Stderr, slog.LevelWarn),
 		// The hub's own limits are not known here: nothing must go because of others.
 		JournalMaxBytes: math.MaxInt64, HistoryMaxBytes: math.MaxInt64,
 	})
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, withHint(err, "run the command as root or as the user the hub runs as")
+	case errors.Is(err, syscall.EROFS):
+		return nil, withHint(err, "the file system is read-only: commands that change nothing work there")
+	}
+	return c, err
 }
 
 // withHub runs use with a client of the hub on dir. Root acts as the owner of dir meanwhile.
@@ -95,11 +105,22 @@ func withHub(cmd *cobra.Command, dir string, m mode, use func(context.Context, *
 		return err
 	}
 	defer func() { err = errors.Join(err, back()) }()
-	c, err := connect(cmd.Context(), dir, m)
+	ctx := cmd.Context()
+	if m == reading && onlyReadable(cmd.Context(), dir) {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM) // the copy is removed then, too
+		defer stop()
+		var remove func() error
+		if dir, remove, err = readableCopy(ctx, dir); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, remove()) }()
+	}
+	c, err := connect(ctx, dir, m)
 	if err != nil {
 		return err
 	}
-	return errors.Join(use(cmd.Context(), c), c.Close())
+	return errors.Join(use(ctx, c), c.Close())
 }
 
 // completeDevices offers the ids of a running hub's devices.

@@ -40,7 +40,7 @@ func newDeadLettersList() *cobra.Command {
 		Example: `  telemetry-hub dead-letters list
   telemetry-hub dead-letters list --json | jq -r .device | sort | uniq -c`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				return listDeadLetters(ctx, c, cmd.OutOrStdout(), asJSON)
 			})
 		},
@@ -115,7 +115,7 @@ func newDeadLettersShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				letters, err := c.DeadLetters(ctx, positions[0]-1, 1)
 				if err != nil {
 					return err

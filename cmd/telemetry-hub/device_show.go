@@ -24,7 +24,7 @@ func newDeviceList() *cobra.Command {
   telemetry-hub device list --json | jq -r '.[] | select(.revoked) | .id'`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				devices, err := c.Devices(ctx)
 				if err != nil {
 					return err
@@ -75,7 +75,7 @@ func newDeviceShow() *cobra.Command {
 		Example: "  telemetry-hub device show pump-7",
 		Args:    exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				d, err := c.Device(ctx, args[0])
 				if err != nil {
 					return err

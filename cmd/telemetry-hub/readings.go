@@ -52,7 +52,7 @@ Formats:
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.Device = args[0]
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				return c.Readings(ctx, q, cmd.OutOrStdout())
 			})
 		},

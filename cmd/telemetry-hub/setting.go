@@ -41,7 +41,7 @@ func newSettingList() *cobra.Command {
 			return checkFormat(cmd, format)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				list, err := c.Settings(ctx, args[0])
 				if err != nil {
 					return err

@@ -26,7 +26,7 @@ hub, too.`,
   telemetry-hub status --json | jq .alarms`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				s, err := c.Status(ctx)
 				if err != nil {
 					return err

@@ -131,3 +131,72 @@ func TestOpenDataDirectory(t *testing.T) {
 		}
 	}
 }
+
+// What can only be read, such as a copy on a read-only file system, can be read. It is not changed, and no copy stays behind.
+func TestDataThatCanOnlyBeRead(t *testing.T) {
+	dir, temporary := t.TempDir(), t.TempDir()
+	p := start(t, dir, nil)
+	token := strings.TrimSpace(must(t, "device", "add", "pump-7", "--data-dir", dir))
+	send(t, p.connect(t, token), 5)
+	if err := p.cmd.Process.Kill(); err != nil { // what the history lacks is in the journal
+		t.Fatal(err)
+	}
+	<-p.err
+	as := readOnly(t, dir, temporary)
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"readings", "pump-7", "--format", "csv"}, 0, "2026-02-04T17:51:04.000000000Z,pump-7,temperature"},
+		{[]string{"status"}, 0, "5 stored"},
+		{[]string{"device", "list"}, 0, "pump-7"},
+		{[]string{"certificate", "show"}, 0, p.publicKey},
+		{[]string{"device", "rotate", "pump-7"}, exitFailure, "hint: "},
+	} {
+		cmd := exec.Command(program("telemetry-hub"), append(c.args, "--data-dir", dir)...)
+		cmd.Env = append(os.Environ(), "TMPDIR="+temporary)
+		cmd.SysProcAttr = as
+		out, _ := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != c.code || !strings.Contains(string(out), c.want) {
+			t.Errorf("%v: exit code %d, and\n%s", c.args, cmd.ProcessState.ExitCode(), out)
+		}
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("what is left: %v, %v", left, err)
+	}
+}
+
+// readOnly lets others read everything in dir, write nothing there, and write into temporary. A process with the attributes is
+// bound by that, which root is not.
+func readOnly(t *testing.T, dir, temporary string) *syscall.SysProcAttr {
+	t.Helper()
+	for _, path := range []string{filepath.Dir(dir), filepath.Dir(temporary), programs} { // t.TempDir is of the user alone
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(temporary, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			t.Cleanup(func() { _ = os.Chmod(path, 0o700) }) // so that it can be removed
+			return os.Chmod(path, 0o555)
+		}
+		if entry.Type() == os.ModeSocket {
+			return os.Chmod(path, 0o666) // it takes the right to write to find that nobody listens
+		}
+		return os.Chmod(path, 0o444)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+}

@@ -84,7 +84,7 @@ func newUserList() *cobra.Command {
 		Example: "  telemetry-hub user list",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
 				users, err := c.Users(ctx)
 				if err != nil {
 					return err
