@@ -68,11 +68,11 @@ func demo(ctx context.Context, stdout io.Writer, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	link, err := s.demoLink()
+	access, err := s.demoAccess()
 	if err != nil {
 		return err
 	}
-	introduceDemo(stdout, url, dir, link)
+	introduceDemo(stdout, url, dir, access)
 
 	// The devices leave before the hub does.
 	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))
@@ -102,22 +102,24 @@ func registerDemo(st *store.Store) ([]firmwaresim.Credential, error) {
 	return credentials, err
 }
 
-// demoLink returns a link that opens the dashboard logged in, once. Nobody knows the user's password.
-func (s *server) demoLink() (string, error) {
+// demoAccess says how to open the dashboard: with a link that logs in, once, and from then on with a name and a password.
+func (s *server) demoAccess() (string, error) {
 	const user = "demo"
-	if err := s.store.AddUser(user, rand.Text(), store.RoleAdmin); err != nil {
+	password := rand.Text()[:12] // 60 bits, short enough to type
+	if err := s.store.AddUser(user, password, store.RoleAdmin); err != nil {
 		return "", err
 	}
 	code, err := s.store.NewLoginCode(user)
-	return s.pageURL() + "/login#" + code, err
+	return fmt.Sprintf("%s/login#%s\n\nThe link logs in once; after that, and in other browsers, log in as %s with the password %s",
+		s.pageURL(), code, user, password), err
 }
 
-func introduceDemo(w io.Writer, url, dir, link string) {
+func introduceDemo(w io.Writer, url, dir, access string) {
 	fmt.Fprintf(w, "A hub runs on %s with its data in %s. Its devices:\n\n", url, dir)
 	for _, d := range firmwaresim.DemoDevices() {
 		fmt.Fprintf(w, "  %-8s %s\n", d.ID, d.About)
 	}
-	fmt.Fprintf(w, "\nTo look at them in a browser, which will warn of the certificate that the hub made itself:\n\n  %s\n", link)
+	fmt.Fprintf(w, "\nTo look at them in a browser, which will warn of the certificate that the hub made itself:\n\n  %s\n", access)
 	fmt.Fprintf(w, "\nOr, in another terminal:\n\n  export %sDATA_DIR=%s\n", envPrefix, dir)
 	self := ownCommand()
 	for _, args := range []string{"readings office --since 1m", "device list", "device show van", "status"} {

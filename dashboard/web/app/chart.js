@@ -1,6 +1,6 @@
 // One channel's chart: uPlot, a summary in words, a cursor for the keyboard, and the same as a table.
 import { breaks, isolated, summary, Trace } from './chartdata.js'
-import { digitsOf, timeLabels, valueRange } from './chartscale.js'
+import { readable, timeLabels, timeMarks, timeSteps, valueRange } from './chartscale.js'
 import { table } from './charttext.js'
 import { h, setText } from './dom.js'
 import { dateTime, hasText, moment, number, t } from './i18n.js'
@@ -18,6 +18,7 @@ import { unitText } from './units.js'
  * @typedef {object} Stage
  * @property {string} sync the charts with this key share their cursor
  * @property {{axis: number}} layout width of the value axes, the same for all
+ * @property {() => boolean} pending whether the history of what is to be seen is still on its way
  * @property {(from: number, to: number) => void} zoom
  * @property {(t: number | null) => void} point moves the cursor of all charts to a moment
  */
@@ -52,7 +53,7 @@ export class Chart {
     this.values = null
     /** @type {number | null} the keyboard's cursor */
     this.pinned = null
-    this.summarized = 0
+    this.summarized = -Infinity
     this.colours = { ink: '', text: '', ground: '', grid: '', gap: '' }
     this.swatch = h('span', { class: `ink ink-${ink % inks}`, 'aria-hidden': 'true' })
     this.reading = h('output', { class: 'chart-reading', 'aria-live': 'off' })
@@ -61,7 +62,7 @@ export class Chart {
       class: 'chart-area', role: 'slider', tabindex: 0, 'aria-label': t('chart.cursor', { name: channel.name }), 'aria-valuemin': 0,
       'aria-valuemax': 100, 'aria-valuenow': 100, 'aria-valuetext': '–', on: { keydown: (/** @type {KeyboardEvent} */ e) => this.key(e), blur: () => this.stage.point(null), focus: () => this.area.setAttribute('aria-valuetext', this.reading.textContent ?? '') },
     })
-    this.table = table(() => ({ trace: this.trace, range: this.range, channel, unit: this.unit, digits: this.digits() }))
+    this.table = table(() => ({ trace: this.trace, range: this.range, channel, unit: this.unit, write: (v) => this.digits(v) }))
     this.element = h('figure', { class: 'chart' },
       h('figcaption', {}, h('h3', {}, this.swatch, channel.name, this.unit && h('span', { class: 'unit', text: this.unit })), this.reading),
       this.area, this.line, this.table)
@@ -76,18 +77,23 @@ export class Chart {
     return this.plot ? this.plot.over.clientWidth : this.area.clientWidth
   }
 
-  /** Decimals that the channel's values have. */
-  digits() {
-    if (this.channel.type === 'bool') return 0
-    if (this.channel.type === 'int') return Math.max(0, -(this.channel.scale ?? 0))
+  /**
+   * A value as the channel can tell it: whole numbers and decimals as they are, others by what the axis resolves, and always with
+   * three digits, so that only 0 reads "0".
+   * @param {number} v
+   */
+  digits(v) {
+    const { type, scale = 0 } = this.channel
+    if (type === 'int' || type === 'bool') return number(v, Math.max(0, -scale))
     const [low, high] = this.values ?? [0, 1]
-    return Math.min(digitsOf(10 ** Math.floor(Math.log10(Math.max(high - low, 1e-9)))) + 2, 9)
+    const finest = Math.min((high - low) / 100, Math.abs(v) / 100 || Infinity)
+    return readable(v, 10 ** Math.floor(Math.log10(finest)), number)
   }
 
   /** @param {number} v */
   write(v) {
     if (this.channel.type === 'bool') return v === 0 || v === 1 ? t(v ? 'chart.on' : 'chart.off') : ''
-    return number(v, this.digits()) + (this.unit && '\u00a0' + this.unit)
+    return this.digits(v) + (this.unit && '\u00a0' + this.unit)
   }
 
   /**
@@ -155,14 +161,17 @@ export class Chart {
       ],
       bands: [{ series: [2, 1], fill: () => colours.ink }],
       axes: [
-        { ...axis, space: 72, size: 34, values: (_, splits, __, ___, step) => timeLabels(splits, step, dateTime) },
+        {
+          ...axis, space: 72, size: 34, incrs: timeSteps, splits: (_, __, from, to, step) => timeMarks(from, to, step, dateTime),
+          values: (_, marks, __, ___, step) => timeLabels(marks, step, dateTime),
+        },
         {
           ...axis, space: 32, size: (_, labels) => {
             const longest = Math.max(0, ...(labels ?? []).map((l) => String(l).length))
             return stage.layout.axis = Math.max(stage.layout.axis, longest * 6.6 + 14)
           },
           values: (_, splits, __, ___, step) => this.trace.points.length === 0 ? splits.map(() => '') : this.channel.type === 'bool' ? splits.map((v) => v === 0 || v === 1 ? this.write(v) : '')
-            : splits.map((v) => number(v, digitsOf(step))),
+            : splits.map((v) => readable(v, step, number, Math.max(...splits.map(Math.abs)))),
           ...(this.channel.type === 'bool' ? { splits: [0, 1] } : {}),
         },
       ],
@@ -249,7 +258,7 @@ export class Chart {
     const i = idx ?? -1
     const t0 = i >= 0 ? this.trace.points.at(0, i) : NaN
     if (gap && !(Math.abs(t0 - at) < (this.range[1] - this.range[0]) / 200)) return this.say(`${moment(at)}: ${gapWords(gap)}`)
-    if (!(Math.abs(t0 - at) <= Math.max(this.limit, (this.range[1] - this.range[0]) / 100))) return this.say(`${moment(at)}: ${t('chart.nothing')}`)
+    if (!(Math.abs(t0 - at) <= Math.max(this.limit, (this.range[1] - this.range[0]) / 100))) return this.say(`${moment(at)}: ${t(this.stage.pending() ? 'chart.pending' : 'chart.nothing')}`)
     this.say(this.describe(i))
   }
 
@@ -267,13 +276,13 @@ export class Chart {
     const { points } = this.trace
     let i = points.length - 1
     while (i >= 0 && points.at(0, i) > this.range[1]) i--
-    this.say(i >= 0 && points.at(0, i) >= this.range[0] ? this.describe(i) : t('chart.nothing'))
+    this.say(i >= 0 && points.at(0, i) >= this.range[0] ? this.describe(i) : this.stage.pending() ? '' : t('chart.nothing'))
   }
 
   /** Another stretch of time is to be seen: what was fitted to the old one is forgotten. */
   reset() {
     this.values = null
-    this.summarized = 0
+    this.summarized = -Infinity
   }
 
   /** @param {string} text */
@@ -322,7 +331,7 @@ export class Chart {
   summarize() {
     this.summarized = performance.now()
     const s = summary(this.trace.points, ...this.range)
-    if (!s) return setText(this.line, t('chart.empty'))
+    if (!s) return setText(this.line, t(this.stage.pending() ? 'chart.pending' : 'chart.empty'))
     if (this.channel.type === 'bool') return setText(this.line, t('chart.summary.bool', { last: this.write(s.last), at: moment(s.at), n: s.count }))
     const small = (s.max - s.min) * 0.1
     const trend = s.last - s.first > small ? 'rising' : s.first - s.last > small ? 'falling' : 'steady'

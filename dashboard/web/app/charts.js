@@ -38,6 +38,7 @@ export class Charts {
     /** @type {Gap | null} one that has not ended */
     this.open = null
     this.silence = fallback
+    this.pending = true // the history of what is to be seen is not here yet
     this.layout = { axis: 48 }
     this.slowness = 1
     this.cost = 0
@@ -67,8 +68,8 @@ export class Charts {
       let chart = this.charts.get(channel.id)
       if (!chart || !sameChannel(chart.channel, channel)) {
         fresh = true
-        chart = channel.type === 'string' ? new TextChart(channel) : new Chart(channel, i, {
-          sync: 'device', layout: this.layout, zoom: (from, to) => this.choose({ span: 0, from, to }), point: (t) => this.point(t),
+        chart = channel.type === 'string' ? new TextChart(channel, () => this.pending) : new Chart(channel, i, {
+          sync: 'device', layout: this.layout, pending: () => this.pending, zoom: (from, to) => this.choose({ span: 0, from, to }), point: (t) => this.point(t),
         })
         this.watcher.observe(chart.element)
       }
@@ -78,7 +79,9 @@ export class Charts {
     this.charts = next
     const wanted = [...next.values()].map((chart) => chart.element)
     if (wanted.some((element, i) => element !== this.element.children[i])) replace(this.element, wanted)
-    if (fresh) this.loader.now()
+    if (!fresh) return
+    this.pending = true
+    this.loader.now()
   }
 
   /** @param {Chart | TextChart} chart */
@@ -94,6 +97,7 @@ export class Charts {
     const old = this.view
     if (old.span === view.span && old.from === view.from && old.to === view.to) return
     this.view = view
+    this.pending = true
     for (const chart of this.charts.values()) if (chart instanceof Chart) chart.reset()
     this.point(null)
     this.frame()
@@ -162,12 +166,13 @@ export class Charts {
 
   /** @param {import('./charthistory.js').Answer} answer */
   loaded(answer) {
+    this.pending = false
     const byID = new Map(answer.channels.map((c) => [c.id, c]))
     for (const [id, chart] of this.charts) {
       const history = byID.get(id) ?? { id, t: [], last: [] }
       if (chart instanceof Chart) {
         chart.trace.load(history, answer.step_ms)
-        chart.summarized = 0
+        chart.summarized = -Infinity
       } else chart.load(history)
     }
     this.known = visibleGaps(answer.gaps, answer.from, answer.to)
@@ -210,7 +215,7 @@ export class Charts {
     const now = this.outside.now()
     // By whole pixels, so that a picture is only drawn when it differs.
     const pixel = this.view.span / this.width()
-    const range = ends(this.view, pixel > 0 ? Math.ceil(now / pixel) * pixel : now)
+    const range = ends(this.view, pixel > 0 ? Math.round(Math.ceil(now / pixel) * pixel) : now)
     const gaps = this.gaps(now)
     for (const chart of this.charts.values()) {
       if (chart instanceof Chart) chart.draw(range, gaps, breaksAfter(chart.channel.interval_ms ?? 0, this.silence, chart.trace.step))

@@ -1,6 +1,6 @@
 // Charts in words: the points of one as a table, and what stands for one where a channel's values are texts.
 import { h, replace, setText } from './dom.js'
-import { dateTime, moment, number, t } from './i18n.js'
+import { dateTime, moment, t } from './i18n.js'
 
 const tableRows = 200
 const kept = 500 // changes of a text
@@ -9,7 +9,7 @@ const quiet = 1000 // ms between two pictures
 
 /**
  * The points of a chart as a table, for those who can't see it or want the numbers.
- * @param {() => {trace: import('./chartdata.js').Trace, range: [number, number], channel: import('./chart.js').Channel, unit: string, digits: number}} now
+ * @param {() => {trace: import('./chartdata.js').Trace, range: [number, number], channel: import('./chart.js').Channel, unit: string, write: (v: number) => string}} now
  */
 export function table(now) {
   const body = h('div', { class: 'scroll-x', tabindex: 0, role: 'group' })
@@ -23,12 +23,12 @@ export function table(now) {
   }, h('summary', { text: t('chart.table') }), body)
 
   function fill() {
-    const { trace: { points }, range: [from, to], channel, unit, digits } = now()
+    const { trace: { points }, range: [from, to], channel, unit, write } = now()
     body.setAttribute('aria-label', t('chart.table.of', { name: channel.name }))
     const lines = []
     for (let i = points.length - 1; i >= 0 && lines.length < tableRows; i--) {
       const at = points.at(0, i)
-      if (at >= from && at <= to) lines.push(h('tr', null, h('td', { class: 'nowrap', text: dateTime(at) }), [3, 1, 2].map((c) => h('td', { class: 'num', text: number(points.at(c, i), digits) }))))
+      if (at >= from && at <= to) lines.push(h('tr', null, h('td', { class: 'nowrap', text: dateTime(at) }), [3, 1, 2].map((c) => h('td', { class: 'num', text: write(points.at(c, i)) }))))
     }
     replace(body,
       h('table', null,
@@ -42,9 +42,13 @@ export function table(now) {
 
 /** The changes of a text, newest first. */
 export class TextChart {
-  /** @param {import('./chart.js').Channel} channel */
-  constructor(channel) {
+  /**
+   * @param {import('./chart.js').Channel} channel
+   * @param {() => boolean} pending whether the history of what is to be seen is still on its way
+   */
+  constructor(channel, pending) {
     this.channel = channel
+    this.pending = pending
     this.visible = false
     /** @type {{t: number, v: string}[]} readings whose value differs from the one before, ascending */
     this.changes = []
@@ -96,7 +100,7 @@ export class TextChart {
     this.range = range
     const from = this.changes.findLastIndex((c) => c.t <= range[0])
     const seen = this.changes.slice(Math.max(from, 0)).filter((c) => c.t <= range[1])
-    setText(this.line, seen.length ? t('chart.changes.n', { n: seen.length }) : t('chart.empty'))
+    setText(this.line, seen.length ? t('chart.changes.n', { n: seen.length }) : t(this.pending() ? 'chart.pending' : 'chart.empty'))
     if (!this.changed && this.rows.childElementCount === Math.min(seen.length, shown)) return
     this.changed = false
     replace(this.rows, seen.slice(-shown).reverse().map((c) => h('tr', null, h('td', { class: 'nowrap', text: moment(c.t) }), h('td', { text: c.v }))))

@@ -10,6 +10,18 @@
  *   on?: Record<string, (event: any) => void>, [attribute: string]: any}} Props
  */
 
+/**
+ * A text as it may stand on the page: characters that change the direction of what comes after them, or that nobody sees, are
+ * written out as the command line does. Names, labels and messages come from devices, and could else be made to read otherwise.
+ * @param {string} text
+ */
+export function visible(text) {
+  return text.replace(/[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => {
+    const code = c.charCodeAt(0)
+    return code < 0x80 ? '\\x' + code.toString(16).padStart(2, '0') : '\\u' + code.toString(16).padStart(4, '0')
+  })
+}
+
 const properties = new Set(['value', 'checked', 'selected'])
 const svgNamespace = 'http://www.w3.org/2000/svg'
 
@@ -22,7 +34,7 @@ function fill(element, props, children) {
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value === null || value === undefined || value === false) continue
     if (name === 'class') element.setAttribute('class', value)
-    else if (name === 'text') element.textContent = String(value)
+    else if (name === 'text') element.textContent = visible(String(value))
     else if (name === 'dataset') for (const [k, v] of Object.entries(value)) /** @type {HTMLElement} */ (element).dataset[k] = String(v)
     else if (name === 'style') for (const [k, v] of Object.entries(value)) /** @type {HTMLElement} */ (element).style.setProperty(k, String(v))
     else if (name === 'on') for (const [k, f] of Object.entries(value)) element.addEventListener(k, /** @type {EventListener} */ (f))
@@ -38,7 +50,7 @@ function fill(element, props, children) {
  */
 function append(element, child) {
   if (Array.isArray(child)) for (const c of child) append(element, c)
-  else if (child !== null && child !== undefined && child !== false) element.append(typeof child === 'number' ? String(child) : child)
+  else if (child !== null && child !== undefined && child !== false) element.append(typeof child === 'object' ? child : visible(String(child)))
 }
 
 /**
@@ -85,5 +97,6 @@ export function replace(parent, ...children) {
  * @param {string} text
  */
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text
+  const shown = visible(text)
+  if (node.textContent !== shown) node.textContent = shown
 }

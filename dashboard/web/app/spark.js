@@ -103,7 +103,7 @@ function draw(canvas, points, from, to, stale) {
   }
   const room = 3 * scale
   // A flat line lies in the middle, and noise in the last digit does not look like a storm.
-  const span = Math.max(high - low, Math.abs(high) * 1e-3, 1e-9)
+  const span = Math.max(high - low, Math.abs(high) * 1e-3) || 1
   const middle = (high + low) / 2
   const y = (/** @type {number} */ v) => height / 2 - (v - middle) / span * (height - 2 * room)
   const style = getComputedStyle(canvas)

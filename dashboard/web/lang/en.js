@@ -1,7 +1,6 @@
 // Every text of the page in English. {name} is an argument; {n:device|devices} is the word that goes with the number n.
 export default {
   // Everywhere
-  'app.name': 'telemetry-hub',
   'app.skip': 'Skip to content',
   'app.cancel': 'Cancel',
   'app.close': 'Close',
@@ -414,6 +413,7 @@ export default {
   'chart.off': 'false',
   'chart.between': '{min} to {max}',
   'chart.nothing': 'no reading',
+  'chart.pending': 'The history is on its way…',
   'chart.empty': 'No readings in this window.',
   'chart.summary': 'min {min} · max {max} · last {last} at {at} · {trend}',
   'chart.summary.bool': 'last {last} at {at} · {n} {n:point|points}',

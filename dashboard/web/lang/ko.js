@@ -1,7 +1,6 @@
 // Every text of the page in Korean; the same keys and arguments as en.js.
 export default {
   // Everywhere
-  'app.name': 'telemetry-hub',
   'app.skip': '본문으로 건너뛰기',
   'app.cancel': '취소',
   'app.close': '닫기',
@@ -414,6 +413,7 @@ export default {
   'chart.off': '거짓',
   'chart.between': '{min} ~ {max}',
   'chart.nothing': '측정값 없음',
+  'chart.pending': '이력을 불러오는 중입니다…',
   'chart.empty': '이 구간에는 측정값이 없습니다.',
   'chart.summary': '최소 {min} · 최대 {max} · 마지막 {last} ({at}) · {trend}',
   'chart.summary.bool': '마지막 {last} ({at}) · 점 {n}개',

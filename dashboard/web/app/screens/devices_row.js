@@ -84,7 +84,7 @@ function showReadings(list, values, deviceState) {
  */
 export function pendingRow() {
   return {
-    element: h('tr', { role: 'row', class: 'pending', 'aria-busy': 'true' }, h('td', { role: 'cell', colspan: 6 }, h('i'))),
+    element: h('tr', { role: 'row', class: 'pending', 'aria-busy': 'true' }, ['state', 'device', 'readings', 'seen', 'kind', 'firmware'].map((key) => cell(key, h('i')))),
     link: null,
     update() {},
   }

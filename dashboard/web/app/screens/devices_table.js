@@ -222,7 +222,7 @@ export function deviceTable(outside) {
 
 /** Room that takes the place of rows. */
 function room() {
-  const cell = h('td', { colspan: columns.length })
+  const cell = h('td') // alone in its row: a cell of all columns would keep the width of those that are hidden
   const element = h('tbody', { 'aria-hidden': 'true', class: 'room' }, h('tr', null, cell))
   return {
     element,

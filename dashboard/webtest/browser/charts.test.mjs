@@ -1,0 +1,86 @@
+// What charts say: times and values as they are, and nothing about what is not known yet.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { Browser, Hub, login, picture, until } from '../harness.mjs'
+
+let hub, browser, user, sim
+before(async () => {
+  [hub, browser] = await Promise.all([Hub.start(), Browser.start()])
+  user = await hub.user('ada', 'viewer')
+  const credentials = await hub.devices(['room-1'])
+  sim = hub.simulate(credentials, 1, '--profile', 'mixed')
+})
+after(async () => { await sim?.stop(); await browser?.stop(); await hub?.stop() })
+
+/** Remembers what each canvas was given to write since it was last cleared, and when. */
+function watchWriting() {
+  const { prototype } = CanvasRenderingContext2D
+  const { fillText, clearRect } = prototype
+  prototype.clearRect = function (...args) {
+    this.canvas.written = []
+    return Reflect.apply(clearRect, this, args)
+  }
+  prototype.fillText = function (text, x, y) {
+    ;(this.canvas.written ??= []).push({ text, x: x + this.getTransform().e, at: Date.now() })
+    return Reflect.apply(fillText, this, [text, x, y])
+  }
+}
+
+/** The labels of time on each chart: how long before the right end they stand, and how long before the present they mean. */
+function timeLabels(span) {
+  return [...document.querySelectorAll('.uplot')].map((plot) => {
+    const canvas = plot.querySelector('canvas')
+    const over = plot.querySelector('.u-over')
+    const left = parseFloat(over.style.left) * devicePixelRatio
+    const width = parseFloat(over.style.width) * devicePixelRatio
+    return canvas.written.filter(({ text }) => /^\d\d:\d\d(:\d\d)?$/.test(text)).map(({ text, x, at }) => {
+      const meant = new Date(at)
+      meant.setHours(...text.split(':').map(Number), ...(text.length === 5 ? [0] : []))
+      meant.setMilliseconds(0)
+      const stands = at - (1 - (x - left) / width) * span
+      const off = (meant - stands + 36 * 3_600_000) % 86_400_000 - 12 * 3_600_000 // a label of yesterday has the time only
+      return { text, off, pixel: span / width }
+    })
+  })
+}
+
+test('labels of the time axis stand where their time is, in every live window, and all charts agree', async () => {
+  for (const timezoneId of ['Europe/Berlin', 'Asia/Kathmandu']) {
+    const page = await browser.page({ timezoneId, viewport: { width: 1017, height: 900 } })
+    await page.addInitScript(watchWriting)
+    await login(page, hub, user)
+    for (const [w, minutes] of [['5m', 5], ['15m', 15], ['1h', 60], ['6h', 360], ['24h', 1440]]) {
+      await page.goto(`${hub.url}/devices/room-1?w=${w}`)
+      await page.locator('.uplot').nth(1).waitFor()
+      const charts = await until(`${w}: two charts with labels`, async () => {
+        const all = (await page.evaluate(timeLabels, minutes * 60_000)).filter((labels) => labels.length > 2)
+        return all.length > 1 && all
+      })
+      for (const { text, off, pixel } of charts.flat()) {
+        assert.ok(Math.abs(off) < 3 * pixel + 1000, `${timezoneId} ${w}: ${text} is ${off / 1000} s from where it stands`)
+      }
+      const [first, second] = charts.map((labels) => labels.map((l) => l.text).join(' '))
+      assert.equal(first, second, 'two charts of one page')
+    }
+    await picture(page, `charts-${timezoneId.slice(0, 4)}`)
+  }
+  assert.deepEqual(browser.problems, [])
+})
+
+test('while the history is on its way, nothing is said about it', async () => {
+  const page = await browser.page()
+  await login(page, hub, user)
+  let answer
+  const held = new Promise((resolve) => { answer = resolve })
+  await page.route('**/readings?*', async (route) => {
+    await held
+    await route.continue()
+  })
+  const to = Date.now() - 86_400_000
+  await page.goto(`${hub.url}/devices/room-1?from=${to - 3_600_000}&to=${to}`)
+  await page.getByText('The history is on its way').first().waitFor()
+  assert.equal(await page.getByText('No readings in this window').count(), 0)
+  answer()
+  await page.getByText('No readings in this window').first().waitFor()
+  assert.equal(await page.getByText('The history is on its way').count(), 0)
+})
