@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,11 +17,19 @@ import (
 
 func readTable(t *testing.T, file string) *Table {
 	t.Helper()
-	table, err := ReadTable(strings.NewReader(file), "", "")
+	table, err := ReadTable(strings.NewReader(file), TableOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return table
+}
+
+// columns is the option for a column of times; empty: it is to be found.
+func columns(name string) []string {
+	if name == "" {
+		return nil
+	}
+	return []string{name}
 }
 
 // dump gives back what a table would send, one line for each present value.
@@ -120,10 +129,13 @@ func TestTableKeepsRows(t *testing.T) {
 		"2015-02-02 14:18:30.000250;4;true;hall\n"
 	const want = `2015-02-02T14:19:00Z a 1
 2015-02-02T14:19:00Z b true
+2015-02-02T14:19:00Z where hall
 2015-02-02T14:19:00Z a 2
+2015-02-02T14:19:00Z where hall
 2015-02-02T14:18:30.00025Z b false
 2015-02-02T14:18:30.00025Z a 4
 2015-02-02T14:18:30.00025Z b true
+2015-02-02T14:18:30.00025Z where hall
 `
 	table := readTable(t, file)
 	for _, samples := range []int{1, 2, 3, 4, 100} {
@@ -131,10 +143,10 @@ func TestTableKeepsRows(t *testing.T) {
 			t.Errorf("%d rows a frame: %s", samples, diff)
 		}
 	}
-	if table.Rows != 4 || len(table.Schema.Channels) != 2 {
+	if table.Rows != 4 || len(table.Schema.Channels) != 3 {
 		t.Errorf("%d rows, %d channels", table.Rows, len(table.Schema.Channels))
 	}
-	if got := table.Notes[3]; got != "where: left out: text" {
+	if got := table.Notes[3]; got != "where: text" {
 		t.Errorf("note %q", got)
 	}
 }
@@ -160,7 +172,7 @@ func TestTimeColumnAndLayout(t *testing.T) {
 		{"declared layout", "when,v\n02/03/2015 2:19 PM,1", "when", "01/02/2006 3:04 PM", "2015-02-03T14:19:00Z"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			table, err := ReadTable(strings.NewReader(c.file), c.column, c.layout)
+			table, err := ReadTable(strings.NewReader(c.file), TableOptions{TimeColumns: columns(c.column), TimeLayout: c.layout})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -188,14 +200,14 @@ func TestTableRefuses(t *testing.T) {
 		{"short row", "time,v\n2015-02-02 14:19:00,1\n2015-02-02 14:20:00\n", "", "line 3"},
 		{"long row", "time,v\n2015-02-02 14:19:00,1,2\n", "", "line 2"},
 		{"same name", "time,v,v\n2015-02-02 14:19:00,1,2\n", "", `"v"`},
-		{"only text", "time,v\n2015-02-02 14:19:00,a\n", "", "no column holds"},
+		{"only times", "time,v\n2015-02-02 14:19:00,\n", "", "no column holds"},
 		{"long name", "time," + strings.Repeat("v", 65) + "\n2015-02-02 14:19:00,1\n", "", "schema"},
 		{"year 12000", "ts,v\n0,1\n316516204800,1\n", "", "line 3"},
 		{"endless line", "time,v\n2015-02-02 14:19:00," + strings.Repeat("1", 2<<20), "", "too long"},
 		{"endless quote", "time,v\n2015-02-02 14:19:00,\"" + strings.Repeat("1\n", 2<<20), "", "too long"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := ReadTable(strings.NewReader(c.file), c.column, "")
+			_, err := ReadTable(strings.NewReader(c.file), TableOptions{TimeColumns: columns(c.column)})
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -229,7 +241,7 @@ func TestRecordingsAreExact(t *testing.T) {
 				t.Errorf("%s: %s is of type %v", name, ch.Name, ch.Type)
 			}
 		}
-		got := strings.Split(strings.TrimSpace(dump(t, table, samplesPerFrame(len(table.Schema.Channels)))), "\n")
+		got := strings.Split(strings.TrimSpace(dump(t, table, samplesPerFrame(len(table.Schema.Channels), table.texts))), "\n")
 		lines := strings.Split(strings.TrimSpace(string(file)), "\n")
 		header := strings.Split(lines[0], ",")
 		if want := (len(lines) - 1) * (len(header) - 1); len(got) != want {
@@ -264,7 +276,7 @@ func TestSamplesPerFrame(t *testing.T) {
 		for i := range channels {
 			s.Channels = append(s.Channels, device.Channel{ID: uint16(i), Name: fmt.Sprint("c", i), Type: device.Int})
 		}
-		n := samplesPerFrame(channels)
+		n := samplesPerFrame(channels, 0)
 		d := newFrame(s, n)
 		d.Seq = 1 << 40
 		for i := range n {
@@ -281,20 +293,42 @@ func TestSamplesPerFrame(t *testing.T) {
 	}
 }
 
+// FuzzReadTable has anything read: what was accepted can be sent, row for row and value for value.
 func FuzzReadTable(f *testing.F) {
-	f.Add("time,a,b\n2015-02-02 14:19:00,1,true\n2015-02-02 14:18:00,-2.50,\n")
-	f.Add("ts;v\n1422886740.25;1e-3\n1422886741;NaN\n")
-	f.Add("\ufefftime\tv\n2015-02-02T14:19:00+01:00\t\"1\"\n")
-	f.Add("time,v\n1e11,18446744073709551615\n-5,9e18")
-	f.Fuzz(func(t *testing.T, file string) {
-		table, err := ReadTable(strings.NewReader(file), "", "")
+	for _, file := range []string{
+		"time,a,b\n2015-02-02 14:19:00,1,true\n2015-02-02 14:18:00,-2.50,\n", "ts;v\n1422886740.25;1e-3\n1422886741;NaN\n",
+		"\ufefftime\tv\n2015-02-02T14:19:00+01:00\t\"1\"\n", "time,v\n1e11,18446744073709551615\n-5,9e18",
+		"t;Vorlauf;Ort\n2024-03-01 10:00:00;1.048,7 °C;Keller\n", "date,hour,v\n20240301,24,1'234.5\n", "sep=;\ntime;v\n45352,416667;−1\n",
+		utf16File("time,v\n2016-12-31 23:59:60,.5\n", true), "time,v\n12/31/2024 3:04 PM,+1.\n",
+	} {
+		f.Add(file, "", "")
+	}
+	f.Add("time,v\n2024-07-01 02:30,1.234\n", ",", "Europe/Berlin")
+	f.Fuzz(func(t *testing.T, file, decimal, zone string) {
+		table, err := ReadTable(strings.NewReader(file), TableOptions{Decimal: decimal, Zone: zone})
 		if err != nil {
 			return
 		}
-		// What was accepted can be sent, row for row.
-		rows := 0
-		err = table.frames(samplesPerFrame(len(table.Schema.Channels)), func(d *device.Data) error {
+		cells := 0
+		err = table.each(func(record []string, _ int) error {
+			for i, cell := range record {
+				if cell != "" && !slices.Contains(table.clock.columns, i) {
+					cells++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, values := 0, 0
+		err = table.frames(samplesPerFrame(len(table.Schema.Channels), table.texts), func(d *device.Data) error {
 			rows += len(d.Times)
+			for _, c := range d.Columns {
+				for _, present := range c.Present {
+					values += int(bit(present))
+				}
+			}
 			d.Seq = 1
 			_, err := device.AppendData(nil, d, table.Schema)
 			return err
@@ -302,8 +336,8 @@ func FuzzReadTable(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rows != table.Rows {
-			t.Fatalf("%d rows sent of %d", rows, table.Rows)
+		if rows != table.Rows || values != cells {
+			t.Fatalf("%d rows with %d values sent, of %d with %d", rows, values, table.Rows, cells)
 		}
 	})
 }

@@ -1,9 +1,7 @@
 package firmwaresim
 
 import (
-	"errors"
 	"fmt"
-	"io"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
@@ -11,49 +9,32 @@ import (
 // frames reads the table's rows again, in the order of the file, and calls yield with frames of at most samples rows.
 // Nothing is sorted, merged or dropped: times repeat and step back where the file does. d is reused between calls.
 func (t *Table) frames(samples int, yield func(d *device.Data) error) error {
-	rows, header, err := t.open()
-	if err != nil {
-		return err
-	}
 	d := newFrame(t.Schema, samples)
 	for i := range d.Columns {
 		d.Columns[i].Present = make([]bool, samples)
 	}
-	for done := false; !done; {
-		resize(d, samples)
-		n := 0
-		for n < samples {
-			record, line, err := rows.next()
-			if errors.Is(err, io.EOF) {
-				done = true
-				break
-			}
-			if err != nil {
-				return err
-			}
-			if len(record) != len(header) {
-				return fmt.Errorf("line %d: %d cells, the header has %d", line, len(record), len(header))
-			}
-			if err := t.fill(d, n, record); err != nil {
-				return fmt.Errorf("line %d: %w", line, err)
-			}
-			n++
+	n := 0
+	err := t.each(func(record []string, line int) error {
+		if err := t.fill(d, n, record); err != nil {
+			return fmt.Errorf("line %d: %w", line, err)
 		}
-		if n == 0 {
+		if n++; n < samples {
 			return nil
 		}
-		resize(d, n)
-		if err := yield(d); err != nil {
-			return err
-		}
+		n = 0
+		defer resize(d, samples) // yield may have made it shorter
+		return yield(d)
+	})
+	if err != nil || n == 0 {
+		return err
 	}
-	return nil
+	resize(d, n)
+	return yield(d)
 }
 
 // fill makes a record sample i of d.
 func (t *Table) fill(d *device.Data, i int, record []string) (err error) {
-	trim(record)
-	if d.Times[i], err = parseTime(t.Layout, record[t.time]); err != nil {
+	if d.Times[i], _, err = t.clock.read(record); err != nil {
 		return err
 	}
 	for c, column := range t.channels {
@@ -63,7 +44,7 @@ func (t *Table) fill(d *device.Data, i int, record []string) (err error) {
 		if cell == "" {
 			continue
 		}
-		if d.Columns[c].Bits[i], err = cellBits(&t.Schema.Channels[c], cell); err != nil {
+		if err := fill(&d.Columns[c], i, &t.Schema.Channels[c], t.number, cell); err != nil {
 			return err
 		}
 	}
@@ -71,12 +52,12 @@ func (t *Table) fill(d *device.Data, i int, record []string) (err error) {
 }
 
 // samplesPerFrame is how many rows fit a frame whatever their values: a frame must fit device.MaxMessage, and one of a
-// quarter of that is long enough to make its head cheap.
-func samplesPerFrame(channels int) int {
+// quarter of that is long enough to make its head cheap. texts is how many bytes of text a row has at most.
+func samplesPerFrame(channels, texts int) int {
 	const (
-		longest = 10 // bytes of a 64-bit varint; a float64 is shorter
+		longest = 10 // bytes of a 64-bit varint; a float64 is shorter, as is the length of a text
 		budget  = device.MaxMessage / 4
 	)
-	n := (budget - 64) / (longest*(channels+1) + 1)
+	n := (budget - 64) / (longest*(channels+1) + 1 + texts)
 	return max(1, min(n, device.MaxSamples, device.MaxReadings/channels))
 }

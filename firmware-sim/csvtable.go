@@ -1,187 +1,188 @@
 package firmwaresim
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 )
 
-const (
-	maxCSVRecord  = 1 << 20 // bytes of one line
-	maxCSVColumns = 1024    // far more than a schema has channels: columns of text may stand between
-)
+// TableOptions decide what a file leaves open. What is not decided here is found in the file where that is certain; where it
+// is not, it is an error that names the flag of replay that decides it.
+type TableOptions struct {
+	Encoding    string   // utf-8, utf-16le, utf-16be, windows-1252 or euc-kr
+	Separator   string   // a character, or tab
+	Decimal     string   // . or ,
+	TimeColumns []string // the column of times, or the one of dates and the one of hours
+	TimeLayout  string   // a layout of package time, or unix, unix-ms, unix-us, unix-ns, excel, excel-1904
+	Zone        string   // of times that name none: UTC if empty; Europe/Berlin, +02:00
+	Missing     []string // cells that stand for no value, besides empty ones
+	Text        []string // columns that are texts, whatever their cells look like
+	Skip        []string // columns to leave out
+}
 
-// Table is a CSV file understood: where its times are, and which channels its columns make. It has been read once from
-// end to end, so that a bad cell is found before anything is sent; rows reads it a second time.
+// Table is a CSV file understood: where its times are, and which channels its columns make. It has been read from end to end,
+// so that a bad cell is found before anything is sent; frames reads it once more.
 type Table struct {
 	Schema *device.Schema
+	About  []string // how the file is read, for people
 	Notes  []string // one for each column, for people
-	Layout string   // how times are written: a layout of package time, or unix, unix-ms, unix-us, unix-ns
 	Rows   int
 
+	options  TableOptions
 	file     io.ReadSeeker
+	encoding string
 	comma    rune
-	time     int   // column of the times
+	preface  bool // a line before the header names the separator
+	number   numberForm
+	clock    *clock
 	channels []int // column of each channel
+	texts    int   // bytes of all texts of a row at most
 }
 
-// ReadTable understands file. column names the time column and layout its layout; both may be empty and are found then.
-func ReadTable(file io.ReadSeeker, column, layout string) (*Table, error) {
-	t := &Table{file: file, comma: ',', Layout: layout}
-	if err := t.detectComma(); err != nil {
-		return nil, err
-	}
-	rows, header, err := t.open()
-	if err != nil {
-		return nil, err
-	}
-	facts := make([]columnFacts, len(header))
-	for {
-		record, line, err := rows.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
+// ReadTable understands file.
+func ReadTable(file io.ReadSeeker, o TableOptions) (*Table, error) {
+	t := &Table{file: file, options: o}
+	for _, step := range []func() error{t.findEncoding, t.findSeparator, t.survey, t.understand} {
+		if err := step(); err != nil {
 			return nil, err
 		}
-		if len(record) != len(header) {
-			return nil, fmt.Errorf("line %d: %d cells, the header has %d", line, len(record), len(header))
+	}
+	return t, nil
+}
+
+// survey reads the file to find out how it writes numbers and times.
+func (t *Table) survey() error {
+	_, header, err := t.open()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Concat(t.options.TimeColumns, t.options.Text, t.options.Skip) {
+		if !slices.Contains(header, name) {
+			return problem("the columns are "+strings.Join(header, ", "), "no column is named %q", name)
 		}
-		trim(record)
-		if t.Rows == 0 {
-			if err := t.findTime(header, record, column); err != nil {
-				return nil, err
+	}
+	finder, err := newClockFinder(header, &t.options)
+	if err != nil {
+		return err
+	}
+	var numbers numberEvidence
+	err = t.each(func(record []string, line int) error {
+		t.Rows++
+		finder.see(record, line)
+		for i, cell := range record {
+			if !slices.Contains(t.options.Text, header[i]) && !slices.Contains(t.options.Skip, header[i]) {
+				numbers.see(cell, line)
 			}
 		}
-		t.Rows++
-		if _, err := parseTime(t.Layout, record[t.time]); err != nil {
-			return nil, problem("--time-layout says how times are written", "line %d: column %q: %w", line, header[t.time], err)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case t.Rows == 0:
+		return errors.New("no rows below the header")
+	}
+	if t.clock, err = finder.decide(); err != nil {
+		return err
+	}
+	t.number, err = numbers.decide(t.options.Decimal)
+	return err
+}
+
+// understand reads the file again, with what survey found, and settles what its columns are.
+func (t *Table) understand() error {
+	_, header, err := t.open()
+	if err != nil {
+		return err
+	}
+	var (
+		facts             = make([]columnFacts, len(header))
+		first, last, then int64
+		rows, leaps       int
+	)
+	err = t.each(func(record []string, line int) error {
+		at, leap, err := t.clock.read(record)
+		if err != nil {
+			return problem(t.clock.hint(), "line %d: %w", line, err)
+		}
+		if t.clock.daily() && rows > 0 && at == then {
+			return problem("--time-column names two columns if it is given twice; --time-layout says that midnight is meant",
+				"line %d: %q is the day of the line before, too: where is the hour?", line, record[t.clock.columns[0]])
+		}
+		if rows == 0 {
+			first, last = at, at
+		}
+		first, last, then = min(first, at), max(last, at), at
+		rows++
+		if leap {
+			leaps++
 		}
 		for i, cell := range record {
-			if i != t.time {
-				facts[i].see(cell, line)
+			if !slices.Contains(t.clock.columns, i) {
+				facts[i].see(t.number, cell, line)
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	if t.Rows == 0 {
-		return nil, errors.New("no rows below the header")
+	separator := map[rune]string{',': "commas", ';': "semicolons", '\t': "tabs"}[t.comma]
+	if separator == "" {
+		separator = fmt.Sprintf("%q", t.comma)
 	}
-	return t, t.decide(header, facts)
+	t.About = append(t.About, fmt.Sprintf("%s, separated by %s, %s", strings.ToUpper(t.encoding), separator, t.number))
+	t.About = append(t.About, fmt.Sprintf("from %s to %s", utc(first), utc(last)))
+	if leaps > 0 {
+		t.About = append(t.About, fmt.Sprintf("leap seconds, :60, are played as the second after: %d", leaps))
+	}
+	return t.decide(header, facts)
 }
+
+func utc(µs int64) string { return time.UnixMicro(µs).UTC().Format(time.RFC3339Nano) }
 
 // decide turns what is known about the columns into the schema.
 func (t *Table) decide(header []string, facts []columnFacts) error {
 	t.Schema = &device.Schema{}
 	for i, name := range header {
-		if i == t.time {
-			t.Notes = append(t.Notes, fmt.Sprintf("%s: time, %s", name, t.Layout))
+		shown := text.Printable(name)
+		if slices.Contains(t.clock.columns, i) {
+			t.Notes = append(t.Notes, shown+": "+t.clock.String())
 			continue
 		}
-		ch, note, skip, err := facts[i].channel(name)
+		if slices.Contains(t.options.Skip, name) {
+			t.Notes = append(t.Notes, shown+": left out, as asked for")
+			continue
+		}
+		ch, note, err := facts[i].channel(name, slices.Contains(t.options.Text, name))
 		if err != nil {
 			return err
 		}
-		t.Notes = append(t.Notes, name+": "+note)
-		if skip {
+		t.Notes = append(t.Notes, shown+": "+note)
+		if ch == nil {
 			continue
 		}
+		if ch.Type == device.String {
+			t.texts += facts[i].longest
+		}
 		ch.ID = uint16(len(t.Schema.Channels))
-		t.Schema.Channels = append(t.Schema.Channels, ch)
+		t.Schema.Channels = append(t.Schema.Channels, *ch)
 		t.channels = append(t.channels, i)
 	}
 	if len(t.Schema.Channels) == 0 {
-		return errors.New("no column holds numbers or true and false")
+		return errors.New("no column holds values")
+	}
+	if t.texts > device.MaxMessage/2 {
+		return problem("--skip COLUMN leaves a column out", "the texts of a row have up to %d bytes, which do not fit a message", t.texts)
 	}
 	if err := t.Schema.Validate(); err != nil {
 		return fmt.Errorf("the columns make no schema: %w", err)
 	}
 	return nil
-}
-
-// detectComma takes the separator that the header has most of.
-func (t *Table) detectComma() error {
-	head := make([]byte, 4096)
-	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	n, err := io.ReadFull(t.file, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return err
-	}
-	line, _, _ := bytes.Cut(head[:n], []byte("\n"))
-	best := 0
-	for _, c := range []byte{',', ';', '\t'} {
-		if k := bytes.Count(line, []byte{c}); k > best {
-			best, t.comma = k, rune(c)
-		}
-	}
-	return nil
-}
-
-// open reads the header and leaves the reader in front of the first row.
-func (t *Table) open() (*recordReader, []string, error) {
-	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
-		return nil, nil, err
-	}
-	rows := newRecordReader(t.file, t.comma, maxCSVRecord)
-	record, _, err := rows.next()
-	if errors.Is(err, io.EOF) {
-		return nil, nil, errors.New("empty file")
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	header := slices.Clone(record)
-	header[0] = strings.TrimPrefix(header[0], "\ufeff") // spreadsheets put a byte order mark there
-	trim(header)
-	if len(header) > maxCSVColumns {
-		return nil, nil, fmt.Errorf("%d columns, at most %d are read", len(header), maxCSVColumns)
-	}
-	for i, name := range header {
-		if name == "" {
-			header[i] = fmt.Sprintf("column_%d", i+1)
-		}
-		header[i] = strings.Clone(header[i])
-		if slices.Contains(header[:i], header[i]) {
-			return nil, nil, fmt.Errorf("line 1: two columns are named %q", header[i])
-		}
-	}
-	if _, ok := detectLayout(header[0], false); ok {
-		return nil, nil, problem("add a line such as time,temperature", "line 1 holds values; it must name the columns")
-	}
-	return rows, header, nil
-}
-
-// findTime settles the time column and its layout on the first row.
-func (t *Table) findTime(header, row []string, column string) error {
-	if column != "" {
-		if t.time = slices.Index(header, column); t.time < 0 {
-			return problem("the columns are "+strings.Join(header, ", "), "no column is named %q", column)
-		}
-	} else {
-		var ok bool
-		if t.time, ok = timeColumn(header, row); !ok {
-			return problem("--time-column names it", "no column of times found")
-		}
-	}
-	if t.Layout != "" {
-		return nil
-	}
-	var ok bool
-	if t.Layout, ok = detectLayout(row[t.time], true); !ok {
-		return problem(`--time-layout declares it, for example --time-layout "01/02/2006 15:04"`,
-			"column %q: %q is not written in a way known here", header[t.time], shorten(row[t.time]))
-	}
-	return nil
-}
-
-func trim(cells []string) {
-	for i := range cells {
-		cells[i] = strings.TrimSpace(cells[i])
-	}
 }

@@ -96,7 +96,7 @@ func demoOffice(ctx context.Context, target Target, credential Credential, logge
 	if err != nil {
 		return err
 	}
-	table, err := ReadTable(bytes.NewReader(recording), "", "")
+	table, err := ReadTable(bytes.NewReader(recording), TableOptions{})
 	if err != nil {
 		return fmt.Errorf("%s: %w", officeRecording, err)
 	}

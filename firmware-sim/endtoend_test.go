@@ -43,7 +43,7 @@ func TestReplayAcrossKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	table, err := ReadTable(file, "", "")
+	table, err := ReadTable(file, TableOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,16 +13,16 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/client"
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 )
 
 // ReplayOptions describe a recording to play back as a device.
 type ReplayOptions struct {
 	Target      Target
 	Credentials []Credential
-	Device      string  // id; its credential is looked up
-	File        string  // CSV with a header
-	TimeColumn  string  // empty: found by its name or its cells
-	TimeLayout  string  // empty: found on the first row
+	Device      string // id; its credential is looked up
+	File        string // CSV with a header
+	Table       TableOptions
 	Speed       float64 // recorded seconds per second; 0: as fast as the hub takes it
 	Progress    Progress
 	Logger      *slog.Logger
@@ -53,11 +53,14 @@ func Replay(ctx context.Context, o ReplayOptions) (Totals, error) {
 		return Totals{}, err
 	}
 	defer file.Close()
-	table, err := ReadTable(file, o.TimeColumn, o.TimeLayout)
+	table, err := ReadTable(file, o.Table)
 	if err != nil {
 		return Totals{}, fmt.Errorf("%s: %w", o.File, err)
 	}
-	o.Progress.say("%s: %d rows", o.File, table.Rows)
+	o.Progress.say("%s: %d rows", text.Printable(o.File), table.Rows)
+	for _, line := range table.About {
+		o.Progress.say("  %s", line)
+	}
 	for _, note := range table.Notes {
 		o.Progress.say("  %s", note)
 	}
@@ -144,7 +147,7 @@ func (p *player) play(ctx context.Context, speed float64) error {
 func (p *player) sendAll(ctx context.Context, speed float64) error {
 	samples := 1
 	if speed == 0 {
-		samples = samplesPerFrame(len(p.table.Schema.Channels))
+		samples = samplesPerFrame(len(p.table.Schema.Channels), p.table.texts)
 	}
 	var (
 		began = time.Now()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // for machines that have no zones of their own
 
 	"github.com/spf13/cobra"
 
