@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
 )
 
 var fence = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
@@ -28,15 +30,54 @@ func shellBlocks(t *testing.T, path string) (blocks []string) {
 	return blocks
 }
 
-// The commands of the README are run as they stand there, but for the port. Those that make the programs, the demo and the
-// tests have their own places in CI.
-func TestREADME(t *testing.T) {
-	blocks := shellBlocks(t, "../../README.md")
-	if len(blocks) != 7 || blocks[0] != "go run ./cmd/telemetry-hub demo\nmake test\n" || !strings.HasPrefix(blocks[1], "make build\n") {
-		t.Fatalf("the README has other commands than this test knows: %q", blocks)
-	}
-	serve, use, proofs := blocks[2], blocks[3]+blocks[4]+blocks[5], blocks[6]
+// inline finds code in running text.
+var inline = regexp.MustCompile("`([^`]+)`")
 
+// mentions returns the commands in the running text of a document: code that begins with one of the programs.
+func mentions(t *testing.T, path string) (commands []string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prose := regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(string(text), "")
+	for _, m := range inline.FindAllStringSubmatch(prose, -1) {
+		command := strings.TrimPrefix(strings.Join(strings.Fields(m[1]), " "), "sudo ")
+		if strings.HasPrefix(command, "telemetry-hub ") || strings.HasPrefix(command, "firmware-sim ") {
+			commands = append(commands, command)
+		}
+	}
+	return commands
+}
+
+// script takes the commands out of a document's blocks that are to be run one after the other, without those that have places
+// of their own: serve, which goes on, what CI runs anyway, and proofs, which take long.
+func script(t *testing.T, path string) (serve, use string, proofs []string) {
+	t.Helper()
+	for _, block := range shellBlocks(t, path) {
+		for line := range strings.Lines(block) {
+			switch words := append(strings.Fields(line), "", ""); {
+			case words[0] == "go" || words[0] == "make" || strings.HasPrefix(line, "export PATH="):
+			case words[0] == "telemetry-hub" && words[1] == "serve":
+				serve = line
+			case words[0] == "firmware-sim" && words[1] != "run" && words[1] != "replay":
+				proofs = append(proofs, line)
+			default:
+				use += line
+			}
+		}
+	}
+	if serve == "" || strings.Count(use, "telemetry-hub ") < 5 || len(proofs) == 0 {
+		t.Fatalf("the README lacks commands: serve %q, proofs %q, and %s", serve, proofs, use)
+	}
+	return serve, use, proofs
+}
+
+// The commands of the README are run as they stand there, those in its running text as well, but for the port.
+func TestREADME(t *testing.T) {
+	const readme = "../../README.md"
+	serve, use, proofs := script(t, readme)
+	db := influxtest.Start(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +88,8 @@ func TestREADME(t *testing.T) {
 	run := func(script string) *exec.Cmd {
 		cmd := exec.Command("bash", "-euo", "pipefail", "-c", strings.ReplaceAll(script, "8443", port))
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"))
+		cmd.Env = append(os.Environ(), "PATH="+programs+":"+os.Getenv("PATH"), envPrefix+"DATA_DIR=data",
+			envPrefix+"INFLUX_URL="+db.URL, envPrefix+"INFLUX_BUCKET="+influxtest.Database)
 		return cmd
 	}
 	var log lines
@@ -74,8 +116,73 @@ func TestREADME(t *testing.T) {
 	if err != nil || strings.Count(string(csv), "\n") < 10 {
 		t.Errorf("sim-0001.csv: %v\n%s", err, csv)
 	}
-	for command := range strings.Lines(proofs) {
+	for _, command := range proofs {
 		understood(t, command)
+	}
+	// The running text speaks of a room and its setpoint, and of a pump.
+	const devices = `
+		telemetry-hub device add pump-7
+		telemetry-hub device add room-1
+		telemetry-hub device rotate room-1 --output room.csv
+		firmware-sim run --hub wss://127.0.0.1:8443 --insecure --credentials room.csv --devices 1 --rate 5 --profile office --duration 1s`
+	if out, err := run(devices).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, command := range mentions(t, readme) {
+		understood(t, command)
+		if !runs(command) {
+			continue
+		}
+		if out, err := run(command).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", command, err, out)
+		}
+	}
+}
+
+// runs says whether a command in running text can be run as it stands: others only name a command, or have placeholders.
+func runs(command string) bool {
+	words := strings.Fields(command)
+	if words[0] != "telemetry-hub" || words[1] == "serve" || words[1] == "demo" || regexp.MustCompile(`\b[A-Z]{2,}\b|[{…]`).MatchString(command) {
+		return false
+	}
+	root := newRoot()
+	root.InitDefaultCompletionCmd(words[1:]...)
+	cmd, args, err := root.Find(words[1:])
+	return err == nil && (len(args) > 0 || cmd.Args == nil || cmd.Args(cmd, nil) == nil)
+}
+
+// Commands in the running text of other documents are understood as well.
+func TestMentions(t *testing.T) {
+	found := 0
+	for _, path := range []string{"../../README.md", "../../systemd/README.md", "../../device/PROTOCOL.md", "../../CHANGELOG.md"} {
+		for _, command := range mentions(t, path) {
+			found++
+			understood(t, command)
+		}
+	}
+	if found < 5 {
+		t.Errorf("%d commands were found", found)
+	}
+}
+
+// Files and pictures that the documents point to are there, and the picture of the page is shown.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	found := map[string]bool{}
+	for _, path := range []string{"../../README.md", "../../systemd/README.md", "../../device/PROTOCOL.md"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			found[m[1]] = true
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+	if !found["dashboard/overview.png"] {
+		t.Error("the README does not show the page")
 	}
 }
 
@@ -96,12 +203,28 @@ func TestServiceREADME(t *testing.T) {
 	}
 }
 
-// understood checks that a program knows the flags of a command, without running it.
+// understood checks, without running it, that a program knows a command with its flags, and telemetry-hub also how many
+// arguments it takes, unless none are given.
 func understood(t *testing.T, command string) {
 	t.Helper()
 	words := strings.Fields(command)
 	if out, err := exec.Command(program(words[0]), append(words[1:], "--help")...).CombinedOutput(); err != nil {
 		t.Errorf("%s: %v\n%s", command, err, out)
+	}
+	if words[0] != "telemetry-hub" {
+		return
+	}
+	root := newRoot()
+	root.InitDefaultCompletionCmd(words[1:]...)
+	cmd, rest, err := root.Find(words[1:])
+	if err == nil {
+		err = cmd.ParseFlags(rest)
+	}
+	if args := cmd.Flags().Args(); err == nil && len(args) > 0 {
+		err = cmd.ValidateArgs(args)
+	}
+	if err != nil {
+		t.Errorf("%s: %v", command, err)
 	}
 }
 
