@@ -19,10 +19,10 @@ func newCertificate() *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "certificate",
 		Short: "Show and renew the certificate that devices know the hub by",
-		Long: `Without --tls-cert, the hub has a small CA of its own, and under it a certificate
-that it renews by itself: in time, when its clock was set, and when the machine
-got another name or address. A device trusts the CA, or pins the public key,
-which stays the same.`,
+		Long: `Without --tls-cert, the hub has a small CA of its own, and under it a
+certificate that it renews by itself: in time, when its clock was set, and when
+the machine got another name or address. A device trusts the CA, or pins the
+public key, which stays the same.`,
 	}, newCertificateShow(), newCertificateRenew())
 }
 

@@ -32,8 +32,8 @@ func newServe() *cobra.Command {
 		Long: `serve accepts devices at https://HOST:PORT/v1/device, and shows the dashboard
 at https://HOST:PORT, until it is told to stop by SIGTERM or Ctrl-C. When it is
 ready, it prints one line with its address and the hash of its public key,
-which a device can pin. While nobody can log in yet, it also prints a link that makes the
-first user, as telemetry-hub user add does.
+which a device can pin. While nobody can log in yet, it also prints a link that
+makes the first user, as telemetry-hub user add does.
 
 Without --tls-cert and --tls-key, the hub has a small CA of its own, and renews
 the certificate under it by itself; give DIR/tls/ca.pem to the devices. SIGHUP
