@@ -100,8 +100,10 @@ func positionOf(params map[string]string) (*live.Position, error) {
 
 // subscribeText is what the client is told of an error of the feed.
 func subscribeText(err error) string {
-	if errors.Is(err, live.ErrNoTopic) || errors.Is(err, live.ErrBadList) || errors.Is(err, live.ErrTooManyLists) {
-		return err.Error()
+	for _, told := range []error{live.ErrNoTopic, live.ErrBadList, live.ErrTooManyLists, live.ErrTooManyFleets} {
+		if errors.Is(err, told) {
+			return err.Error()
+		}
 	}
 	return "the subscription failed"
 }

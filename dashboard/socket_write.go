@@ -57,11 +57,13 @@ func (c *liveConn) write() {
 		case <-c.feed.C():
 			out.updates = c.feed.Take(out.updates[:0])
 			for i := range out.updates {
-				out.message(&out.updates[i])
+				if out.message(&out.updates[i]) != nil {
+					break // the connection has ended
+				}
 			}
 			clear(out.updates) // the bodies may be large
 		case <-beat.C:
-			out.send([]byte("\n"))
+			_ = out.send([]byte("\n"))
 		case <-c.left:
 			return
 		}
@@ -80,7 +82,7 @@ func (c *liveConn) flush(out *output) (*closing, time.Duration) {
 			return closing, every
 		}
 		for _, frame := range queue {
-			out.send(frame)
+			_ = out.send(frame)
 		}
 	}
 }
@@ -93,24 +95,24 @@ type output struct {
 	wrote   bool // something, since the heart-beat was put off
 }
 
-// send writes one WebSocket message. An error has closed the connection already, and the reader sees it.
-func (o *output) send(parts ...[]byte) {
+// send writes one WebSocket message. An error has closed the connection already, or it is being closed, and the reader sees it.
+func (o *output) send(parts ...[]byte) error {
 	o.wrote = true
-	_ = o.c.conn.Send(false, parts...)
+	return o.c.conn.Send(false, parts...)
 }
 
 // nul ends a frame.
 var nul = []byte{0}
 
-// message writes an update of the feed as a MESSAGE. The names and values that the hub makes up need no escaping, because
+// message writes an update of the feed as a MESSAGE. Its error is that of send. The names and values that the hub makes up need no escaping, because
 // common clients don't undo it in the right order.
-func (o *output) message(u *live.Update) {
+func (o *output) message(u *live.Update) error {
 	c := o.c
 	c.mu.Lock()
 	s := c.feeds[u.ID]
 	if s == nil || c.closing != nil { // it was unsubscribed after the update was taken
 		c.mu.Unlock()
-		return
+		return nil
 	}
 	c.messages++
 	number := c.messages
@@ -143,7 +145,7 @@ func (o *output) message(u *live.Update) {
 		headers = append(headers, stomp.Header{Name: "ack", Value: id})
 	}
 	o.head = stomp.AppendHead(o.head[:0], stomp.Message, len(u.Body), headers...)
-	o.send(o.head, u.Body, nul)
+	return o.send(o.head, u.Body, nul)
 }
 
 // missed is how many readings were missed, in words if that is not known.

@@ -15,6 +15,8 @@ const (
 	listDestination = "/topic/devices"
 	devicePrefix    = "/topic/devices/"
 	readingsSuffix  = "/readings"
+
+	fleetDestination = devicePrefix + "*" + readingsSuffix
 )
 
 // ErrNoTopic is wrapped by the errors for destinations that don't exist. That of a device exists whether or not there is such

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,10 +14,17 @@ var (
 	ErrNoSubscription = errors.New("there is no subscription with this id")
 	ErrClosed         = errors.New("the viewer is closed")
 	ErrTooManyLists   = fmt.Errorf("a viewer may have at most %d lists of devices", maxLists)
+	ErrTooManyFleets  = fmt.Errorf("a viewer may have at most %d subscriptions to all devices", maxFleets)
 )
 
 // maxLists is how many subscriptions to /topic/devices a viewer may have: each list is put in order anew every second.
 const maxLists = 16
+
+// maxFleets is how many subscriptions to the readings of all devices a viewer may have: a message of one is as large as the fleet.
+const maxFleets = 4
+
+// taking is how many bytes of messages a viewer is handed at a time, and one message more: what it does not read stays in memory.
+const taking = 1 << 20
 
 // Position says up to where somebody has seen a topic, as told by an Update.
 type Position struct {
@@ -45,6 +53,7 @@ type Viewer struct {
 	mu     sync.Mutex
 	user   string
 	subs   []*subscription
+	taken  uint64 // messages
 	closed bool
 }
 
@@ -60,6 +69,7 @@ type subscription struct {
 
 	// guarded by Viewer.mu; only Take changes them once the subscription is known, but for gone
 	fresh   bool   // nothing has been taken yet
+	number  uint64 // of its last message among those of the viewer; 0: there was none
 	since   uint64 // the tick up to which everything was taken
 	changes uint64 // of the topic up to then
 	gone    bool
@@ -92,7 +102,7 @@ func (v *Viewer) signal() {
 }
 
 // Subscribe adds a subscription; what it brings, Take returns, the first at once. With a position it goes on from there if it
-// can. Errors are ErrDuplicate, ErrTooManyLists, ErrClosed, or wrap ErrNoTopic or ErrBadList.
+// can. Errors are ErrDuplicate, ErrTooManyLists, ErrTooManyFleets, ErrClosed, or wrap ErrNoTopic or ErrBadList.
 func (v *Viewer) Subscribe(id, destination string, params map[string]string, resume *Position) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -102,8 +112,11 @@ func (v *Viewer) Subscribe(id, destination string, params map[string]string, res
 	if v.index(id) >= 0 {
 		return ErrDuplicate
 	}
-	if destination == listDestination && v.lists() >= maxLists {
+	switch n := v.subscribed(destination); {
+	case destination == listDestination && n >= maxLists:
 		return ErrTooManyLists
+	case destination == fleetDestination && n >= maxFleets:
+		return ErrTooManyFleets
 	}
 	t, err := v.feed.join(v.user, destination, params)
 	if err != nil {
@@ -119,10 +132,10 @@ func (v *Viewer) Subscribe(id, destination string, params map[string]string, res
 	return nil
 }
 
-// lists is how many lists of devices there are among the subscriptions.
-func (v *Viewer) lists() (n int) {
+// subscribed is how many subscriptions to a destination there are.
+func (v *Viewer) subscribed(destination string) (n int) {
 	for _, s := range v.subs {
-		if s.destination == listDestination {
+		if s.destination == destination {
 			n++
 		}
 	}
@@ -166,7 +179,9 @@ func (v *Viewer) Close() {
 }
 
 // Take appends to dst what is due: at most one message for each subscription and tick, and at least one a second, be it
-// empty. What a viewer does not take in time is told with the next message, in its newest state.
+// empty. What a viewer does not take in time is told with the next message, in its newest state. When the messages have a
+// megabyte together, the others have to wait for the next Take, for which C is signalled at once; the subscriptions that have
+// waited longest come first.
 func (v *Viewer) Take(dst []Update) []Update {
 	cut := v.feed.cut.Load()
 	v.mu.Lock()
@@ -176,10 +191,17 @@ func (v *Viewer) Take(dst []Update) []Update {
 			subs = append(subs, s)
 		}
 	}
+	slices.SortStableFunc(subs, func(a, b *subscription) int { return cmp.Compare(a.number, b.number) })
 	v.mu.Unlock()
+	size := 0
 	for _, s := range subs {
+		if size >= taking {
+			v.signal()
+			break
+		}
 		if u, ok := v.take(s); ok {
 			dst = append(dst, u)
+			size += len(u.Body)
 		}
 	}
 	return dst
@@ -187,6 +209,12 @@ func (v *Viewer) Take(dst []Update) []Update {
 
 // take makes the message of a subscription. The viewer is not locked while others may be making the same.
 func (v *Viewer) take(s *subscription) (Update, bool) {
+	v.mu.Lock()
+	gone := s.gone
+	v.mu.Unlock()
+	if gone { // it costs nothing any more
+		return Update{}, false
+	}
 	m := s.topic.take(s.since, s.fresh && !s.resumed)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -206,7 +234,8 @@ func (v *Viewer) take(s *subscription) (Update, bool) {
 	case s.resuming:
 		u.Missed = -1
 	}
-	s.fresh, s.since, s.changes = false, m.cut, m.changes
+	v.taken++
+	s.fresh, s.number, s.since, s.changes = false, v.taken, m.cut, m.changes
 	return u, true
 }
 

@@ -372,3 +372,78 @@ func TestListsOfAViewerAreBounded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Messages about all devices are large: one viewer must not have many under way.
+func TestWildcardsOfAViewerAreBounded(t *testing.T) {
+	r := newRig(t)
+	w := r.watcher()
+	for i := range maxFleets {
+		if err := w.Subscribe(fmt.Sprint(i), "/topic/devices/*/readings", nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Subscribe("more", "/topic/devices/*/readings", nil, nil); err != ErrTooManyFleets {
+		t.Error(err)
+	}
+	if err := w.Subscribe("one", "/topic/devices/a/readings", nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// bulk is a topic with long messages, which always has something new. It counts them.
+type bulk struct{ made *int }
+
+func (b bulk) advance(uint64, bool) bool        { return true }
+func (b bulk) covers(uint64) bool               { return true }
+func (b bulk) close()                           {}
+func (b bulk) body(uint64, uint64, bool) []byte { *b.made++; return make([]byte, 300<<10) }
+
+// A viewer that does not read holds what it was handed: that is not much, and it gets the rest when it comes back, all in turn.
+func TestTakeHandsOutAMegabyte(t *testing.T) {
+	r := newRig(t)
+	w := r.watcher()
+	made := 0
+	const subs = 10
+	for i := range subs {
+		id := fmt.Sprint(i)
+		if err := w.Subscribe(id, "/topic/devices/"+id+"/readings", nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.subs[i].topic.content = bulk{&made}
+	}
+	got := map[string]int{}
+	for tick := range 30 {
+		before := made
+		list := w.Take(nil)
+		size := 0
+		for _, u := range list {
+			got[u.ID]++
+			size += len(u.Body)
+		}
+		if size > taking+300<<10 || made-before != len(list) || len(list) == 0 {
+			t.Fatalf("%d bytes in %d messages, %d made", size, len(list), made-before)
+		}
+		if tick == 0 {
+			select {
+			case <-w.C():
+			default:
+				t.Error("not told that there is more")
+			}
+		}
+		r.ticks(1)
+	}
+	for i := range subs {
+		if n := got[fmt.Sprint(i)]; n != 12 {
+			t.Errorf("subscription %d had %d of %v", i, n, got)
+		}
+	}
+	// For a viewer that is gone nothing is made.
+	w.mu.Lock()
+	for _, s := range w.subs {
+		s.gone = true
+	}
+	w.mu.Unlock()
+	if before := made; len(w.Take(nil)) != 0 || made != before {
+		t.Error("messages were made for a viewer that is gone")
+	}
+}
