@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -38,7 +37,7 @@ type readingsAnswer struct {
 }
 
 // seriesAnswer is a channel: for each step that has readings the time of its last one, and the lowest, the highest and the
-// last value. A value that no JSON number stands for is null. A string has no min and max, a bool 0 and 1.
+// last value, with all its digits. A value that no JSON number stands for is null. A string has no min and max, a bool 0 and 1.
 type seriesAnswer struct {
 	ID       uint16          `json:"id"`
 	Name     string          `json:"name"`
@@ -203,37 +202,21 @@ func describeSeries(s *history.Series) seriesAnswer {
 		if i > 0 {
 			low, high, last = append(low, ','), append(high, ','), append(last, ',')
 		}
-		low, high = appendNumber(low, ch.Type, b.Min), appendNumber(high, ch.Type, b.Max)
-		last = appendLast(last, b.Last)
+		switch s.Type {
+		case device.String:
+			last = device.Value{Type: device.String, Text: b.Text}.AppendJSON(last)
+		case device.Bool:
+			low, high = strconv.AppendUint(low, b.Min, 10), strconv.AppendUint(high, b.Max, 10)
+			last = s.Value(b.Last).AppendText(last)
+		default:
+			low, high, last = s.Value(b.Min).AppendJSON(low), s.Value(b.Max).AppendJSON(high), s.Value(b.Last).AppendJSON(last)
+		}
 	}
-	if ch.Type != device.String {
+	if s.Type != device.String {
 		out.Min, out.Max = append(low, ']'), append(high, ']')
 	}
 	out.Last = append(last, ']')
 	return out
-}
-
-func appendLast(dst []byte, v device.Value) []byte {
-	switch v.Type {
-	case device.String:
-		text, _ := json.Marshal(v.Text) // strings always have a JSON form
-		return append(dst, text...)
-	case device.Bool:
-		return v.AppendText(dst)
-	default:
-		return appendNumber(dst, v.Type, math.Float64frombits(v.Bits))
-	}
-}
-
-// appendNumber writes as many digits as it takes to tell the number from its neighbours of the same type.
-func appendNumber(dst []byte, t device.ValueType, f float64) []byte {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return append(dst, "null"...)
-	}
-	if t != device.Float32 {
-		t = device.Float64
-	}
-	return device.Value{Type: t, Bits: math.Float64bits(f)}.AppendText(dst)
 }
 
 // places is a bound on how many do something at a time.

@@ -224,6 +224,27 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 	}
 }
 
+// Integers that no float can hold keep their digits.
+func TestReadingsKeepDigits(t *testing.T) {
+	a := newAPI(t, rigOptions{})
+	s := newSensor(a, "s")
+	at := time.Now().Add(-time.Minute)
+	s.send(at, math.MaxInt64-1)
+	s.send(at.Add(time.Second), math.MaxInt64)
+	s.send(at.Add(2*time.Second), 1<<53+1)
+	a.commit()
+	r := a.call("viewer", "GET", "/devices/s/readings?channel=1&points=1", nil).wants(200, nil)
+	for _, want := range []string{`"min":[90071992547409.93]`, `"max":[92233720368547758.07]`, `"last":[90071992547409.93]`} {
+		if !strings.Contains(string(r.body), want) {
+			t.Errorf("no %s in %s", want, r.body)
+		}
+	}
+	r = a.call("viewer", "GET", "/devices/s", nil).wants(200, nil)
+	if want := `"v":90071992547409.93,"text":"90071992547409.93"`; !strings.Contains(string(r.body), want) {
+		t.Errorf("no %s in %s", want, r.body)
+	}
+}
+
 func TestReadingsGaps(t *testing.T) {
 	now, set := stoppedClock(noon)
 	a := newAPI(t, rigOptions{clock: now})

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"encoding/json"
 	"math"
 	"strconv"
 )
@@ -79,6 +80,19 @@ func (v Value) AppendText(dst []byte) []byte {
 	default:
 		return append(dst, v.Text...)
 	}
+}
+
+// AppendJSON appends the value as JSON (RFC 8259), a number with all its digits, however many a reader can keep: an Int may exceed
+// what is exact in a float64. NaN and infinities, for which JSON has no number, are null.
+func (v Value) AppendJSON(dst []byte) []byte {
+	if v.Type == String {
+		text, _ := json.Marshal(v.Text) // a string always has a JSON form
+		return append(dst, text...)
+	}
+	if f, _ := v.Float(); math.IsNaN(f) || math.IsInf(f, 0) {
+		return append(dst, "null"...)
+	}
+	return v.AppendText(dst)
 }
 
 // appendFloat writes plain digits for magnitudes people read as such, and an exponent beyond (as JSON encoders do).

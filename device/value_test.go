@@ -1,6 +1,8 @@
 package device
 
 import (
+	"cmp"
+	"encoding/json"
 	"math"
 	"math/big"
 	"strconv"
@@ -44,6 +46,10 @@ func TestValueText(t *testing.T) {
 	} {
 		if got := string(test.v.AppendText([]byte("x="))); got != "x="+test.want {
 			t.Errorf("%+v: %q, want %q", test.v, got, "x="+test.want)
+		}
+		asJSON := map[string]string{"NaN": "null", "-Inf": "null", "a,b": `"a,b"`}[test.want]
+		if got := test.v.AppendJSON(nil); string(got) != cmp.Or(asJSON, test.want) || !json.Valid(got) {
+			t.Errorf("%+v: %s", test.v, got)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"encoding/json"
 	"math"
 	"slices"
 	"strings"
@@ -46,8 +47,8 @@ func TestDetailOfADevice(t *testing.T) {
 	if u.Kind != "update" || u.Schema != nil || u.Events != nil || len(u.Device.Values) != 3 || u.Device.Values[0].Text != "3" || u.Device.Values[1].Text != "off" {
 		t.Errorf("%+v", u)
 	}
-	want := Points{{Millis(at / 1000), 2}, {Millis(at/1000 + 1), 3}}
-	if !slices.Equal(u.Points["1"], want) || len(u.Points["3"]) != 0 || len(u.Points["4"]) != 1 || !math.IsNaN(u.Points["4"][0].Value) {
+	want := Points{pointOf(at/1000, 2), pointOf(at/1000+1, 3)}
+	if !slices.Equal(u.Points["1"], want) || len(u.Points["3"]) != 0 || len(u.Points["4"]) != 1 || !math.IsNaN(u.Points["4"][0].number()) {
 		t.Errorf("%+v", u.Points)
 	}
 	if u.Backlog == nil || *u.Backlog != (Span{Millis(at/1000 - 60_000), Millis(at/1000 - 50_000 + 1)}) {
@@ -107,7 +108,7 @@ func TestPointsAreToldOnce(t *testing.T) {
 		r.clock.add(time.Millisecond)
 		d.send(100 * (2*i + 2))
 		for _, p := range w.device().Points["1"] {
-			got = append(got, p.Value)
+			got = append(got, p.number())
 		}
 	}
 	if !slices.Equal(got, []float64{1, 2, 3, 4, 5, 6, 7, 8, 9}) {
@@ -155,12 +156,25 @@ func TestPointsAreThinned(t *testing.T) {
 	d.frame(store.Timing{}, samples...)
 	r.ticks(1)
 	points := w.device().Points["1"]
-	lowest := slices.MinFunc(points, func(a, b Point) int { return int(a.Value*100) - int(b.Value*100) })
-	if len(points) > 64 || len(points) < 60 || lowest.Value != -50 {
+	lowest := slices.MinFunc(points, func(a, b Point) int { return int(a.number()*100) - int(b.number()*100) })
+	if len(points) > 64 || len(points) < 60 || lowest.number() != -50 {
 		t.Errorf("%d points, %v", len(points), lowest)
 	}
 	if !slices.IsSortedFunc(points, func(a, b Point) int { return int(a.Time - b.Time) }) {
 		t.Error("not by time")
+	}
+}
+
+// Integers that no float can hold keep their digits.
+func TestPointsKeepDigits(t *testing.T) {
+	p := Points{
+		{1, device.Value{Type: device.Int, Bits: math.MaxInt64}}, {2, device.Value{Type: device.Int, Scale: -2, Bits: 1<<53 + 1}},
+		{3, device.Value{Type: device.Bool, Bits: 1}}, {4, device.Value{Type: device.Float64, Bits: math.Float64bits(math.Inf(1))}},
+		{5, device.Value{Type: device.Float32, Bits: math.Float64bits(float64(float32(0.1)))}},
+	}
+	const want = `[[1,9223372036854775807],[2,90071992547409.93],[3,1],[4,null],[5,0.1]]`
+	if b, err := json.Marshal(p); err != nil || string(b) != want {
+		t.Errorf("%s, %v", b, err)
 	}
 }
 

@@ -1,6 +1,10 @@
 package live
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
 
 // Millis is a moment: ms since 1970, 0 for none.
 type Millis int64
@@ -24,7 +28,7 @@ type Value struct {
 	Name    string          `json:"name"`
 	Unit    string          `json:"unit,omitempty"` // UCUM
 	Type    string          `json:"type"`           // bool, int, float32, float64, string
-	Value   json.RawMessage `json:"v"`              // number, true, false, string; null for NaN and infinities
+	Value   json.RawMessage `json:"v"`              // number with all its digits, true, false, string; null for NaN and infinities
 	Text    string          `json:"text"`           // exact, as people write it: "21.34"
 	Time    Millis          `json:"t"`              // of the reading, hub time
 	State   State           `json:"state"`          // live, late or stale
@@ -186,13 +190,13 @@ type DevicesUpdate struct {
 }
 
 // Points are readings of one channel by time, at most 64; of more, those that bound the curve. In JSON each is
-// [ms since 1970, value], with 0 and 1 for bools, and null where JSON has no number for it.
+// [ms since 1970, value], with 0 and 1 for bools, all digits of a number, and null where JSON has none for it.
 type Points []Point
 
 // Point is one reading.
 type Point struct {
 	Time  Millis
-	Value float64
+	Value device.Value // of any type but String
 }
 
 // Span is a stretch of time with readings that came late, [from, to]: a chart has to be loaded again there.

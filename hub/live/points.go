@@ -2,7 +2,6 @@ package live
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"strconv"
 
@@ -27,9 +26,11 @@ type ring struct {
 
 type point struct {
 	time    int64 // ms since 1970
-	value   float64
+	bits    uint64
 	tick    uint32 // enough for 34 years
 	channel uint16
+	kind    device.ValueType
+	scale   int8
 }
 
 // lateSpan is a stretch of time for which older readings came in a tick.
@@ -43,8 +44,7 @@ func (r *ring) add(tick uint64, t int64, ch *device.Channel, col *device.Column,
 	if r == nil || col.Type == device.String {
 		return
 	}
-	value, _ := device.Value{Type: col.Type, Scale: ch.Scale, Bits: col.Bits[j]}.Float()
-	r.points = append(r.points, point{time: t / 1000, value: value, tick: uint32(tick), channel: ch.ID})
+	r.points = append(r.points, point{time: t / 1000, bits: col.Bits[j], tick: uint32(tick), channel: ch.ID, kind: col.Type, scale: ch.Scale})
 }
 
 // late notes that an older reading of the moment t came.
@@ -107,7 +107,7 @@ func (r *ring) between(since, cut uint64) (points map[string]Points, backlog *Sp
 			points = map[string]Points{}
 		}
 		id := strconv.Itoa(int(p.channel))
-		points[id] = append(points[id], Point{Time: Millis(p.time), Value: p.value})
+		points[id] = append(points[id], Point{Millis(p.time), device.Value{Type: p.kind, Scale: p.scale, Bits: p.bits}})
 	}
 	for id, list := range points {
 		slices.SortStableFunc(list, func(a, b Point) int { return cmp.Compare(a.Time, b.Time) })
@@ -135,12 +135,14 @@ func (p Points) thin(most int) Points {
 	for i := range most / 2 {
 		part := p[i*len(p)/(most/2) : (i+1)*len(p)/(most/2)]
 		low, high := 0, 0
+		lowest, _ := part[0].Value.Float()
+		highest := lowest
 		for j := range part {
-			if part[j].Value < part[low].Value {
-				low = j
-			}
-			if part[j].Value > part[high].Value {
-				high = j
+			switch v, _ := part[j].Value.Float(); {
+			case v < lowest:
+				low, lowest = j, v
+			case v > highest:
+				high, highest = j, v
 			}
 		}
 		thinned = append(thinned, part[min(low, high)])
@@ -161,10 +163,10 @@ func (p Points) MarshalJSON() ([]byte, error) {
 		}
 		b = strconv.AppendInt(append(b, '['), int64(p[i].Time), 10)
 		b = append(b, ',')
-		if v := p[i].Value; math.IsNaN(v) || math.IsInf(v, 0) {
-			b = append(b, "null"...)
+		if v := p[i].Value; v.Type == device.Bool {
+			b = strconv.AppendUint(b, v.Bits, 10)
 		} else {
-			b = device.Value{Type: device.Float64, Bits: math.Float64bits(v)}.AppendText(b)
+			b = v.AppendJSON(b)
 		}
 		b = append(b, ']')
 	}

@@ -270,6 +270,15 @@ func (r *rig) connect(id string, connection uint64) *testDevice {
 	return r.device(id)
 }
 
+func pointOf(ms int64, v float64) Point {
+	return Point{Millis(ms), device.Value{Type: device.Float64, Bits: math.Float64bits(v)}}
+}
+
+func (p Point) number() float64 {
+	v, _ := p.Value.Float()
+	return v
+}
+
 // UnmarshalJSON reads what MarshalJSON writes.
 func (p *Points) UnmarshalJSON(b []byte) error {
 	var pairs [][2]*float64
@@ -281,7 +290,7 @@ func (p *Points) UnmarshalJSON(b []byte) error {
 		if pair[1] != nil {
 			value = *pair[1]
 		}
-		*p = append(*p, Point{Time: Millis(*pair[0]), Value: value})
+		*p = append(*p, pointOf(int64(*pair[0]), value))
 	}
 	return nil
 }

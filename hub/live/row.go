@@ -3,7 +3,6 @@ package live
 import (
 	"encoding/hex"
 	"encoding/json"
-	"math"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
@@ -39,15 +38,7 @@ func rowOf(e *entry, channels int, since uint64) Row {
 
 // present writes a value as JSON and as people do.
 func present(v device.Value) (raw json.RawMessage, text string) {
-	text = string(v.AppendText(nil))
-	if v.Type == device.String {
-		raw, _ = json.Marshal(text) // a string always has a JSON form
-		return raw, text
-	}
-	if f, _ := v.Float(); math.IsNaN(f) || math.IsInf(f, 0) {
-		return json.RawMessage("null"), text
-	}
-	return json.RawMessage(text), text
+	return v.AppendJSON(nil), string(v.AppendText(nil))
 }
 
 // appendRow appends the row of e as it stands in lists. It is encoded once for each change, and only if somebody asks.

@@ -174,7 +174,7 @@ func TestResume(t *testing.T) {
 			t.Errorf("%s: %+v", destination, u)
 		}
 		if destination == readings {
-			if got := decode[DeviceUpdate](t, u.Body); len(got.Points["1"]) != 1 || got.Points["1"][0].Value != 0.07 {
+			if got := decode[DeviceUpdate](t, u.Body); len(got.Points["1"]) != 1 || got.Points["1"][0].number() != 0.07 {
 				t.Errorf("%s", u.Body)
 			}
 		}

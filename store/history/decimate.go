@@ -42,18 +42,27 @@ type Decimated struct {
 	Spacing time.Duration // as observed between most samples, to about an eighth; 0: too few samples
 }
 
-// Series is the readings of one channel, a bucket with none left out.
+// Series is the readings of one channel, a bucket with none left out. Its values have the type and scale of the channel, unless
+// there are integers of several scales: then they are Float64.
 type Series struct {
 	Channel *device.Channel
+	Type    device.ValueType
+	Scale   int8
 	Buckets []Bucket
 }
 
-// Bucket sums up the readings of one channel in one step of time. Min and Max are those of Float; a NaN counts for neither,
-// and both are NaN if there is nothing else. A String has only Last, cut to maxText bytes.
+// Value is a number in a bucket of the series.
+func (s *Series) Value(bits uint64) device.Value {
+	return device.Value{Type: s.Type, Scale: s.Scale, Bits: bits}
+}
+
+// Bucket sums up the readings of one channel in one step of time. Its numbers are bits, see Series.Value. A NaN counts neither for
+// Min nor for Max, and both are NaN if there is nothing else. A String has only Text, cut to maxText bytes.
 type Bucket struct {
 	Time     time.Time // of Last
-	Min, Max float64
-	Last     device.Value // of equal times the one received last
+	Min, Max uint64
+	Last     uint64 // of equal times the one received last
+	Text     string
 }
 
 // Other is a channel that is in the history but not in a series.

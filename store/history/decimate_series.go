@@ -15,31 +15,24 @@ type series struct {
 	buckets int
 	cells   []cell   // one for each bucket; nil: no reading yet
 	texts   []string // likewise, of a String
+	scale   int8     // of an Int
+	rounded bool     // the cells of an Int hold floats, because its scale has changed
 }
 
-// cell is a bucket being filled.
+// cell is a bucket being filled. Its values are bits as in device.Value.
 type cell struct {
-	low, high float64
-	bits      uint64    // of the last value; of an Int its number as a float
+	low, high uint64
+	bits      uint64    // of the last value
 	last      sampleKey // of the last value; position 0: none yet
 }
 
 // add takes the runs' samples of a column. The column has the type of the series, but perhaps another scale.
 func (s *series) add(c *contents, column *device.Column, ch *device.Channel, runs []run, number uint64) {
+	if column.Type == device.Int {
+		s.adapt(ch.Scale)
+	}
 	for _, r := range runs {
-		var last int
-		var low, high float64
-		switch column.Type {
-		case device.Int:
-			low, high, last = spanInts(column, ch, r)
-		case device.Float32, device.Float64:
-			low, high, last = spanFloats(column, r)
-		default:
-			last = lastPresent(column, r)
-			if last >= 0 && column.Type == device.Bool {
-				low, high = spanBools(column, r)
-			}
-		}
+		last := lastPresent(column, r)
 		if last < 0 {
 			continue
 		}
@@ -49,27 +42,63 @@ func (s *series) add(c *contents, column *device.Column, ch *device.Channel, run
 				s.texts = make([]string, s.buckets)
 			}
 		}
+		var low, high, bits uint64
+		switch column.Type {
+		case device.String:
+		case device.Float32, device.Float64:
+			low, high = spanFloats(column, r, last)
+			bits = column.Bits[last]
+		default:
+			low, high = spanInts(column, r, last)
+			bits = column.Bits[last]
+			if s.rounded {
+				low, high, bits = rounded(low, ch.Scale), rounded(high, ch.Scale), rounded(bits, ch.Scale)
+			}
+		}
 		to := &s.cells[r.bucket]
-		if to.last.position == 0 {
+		switch {
+		case to.last.position == 0:
 			to.low, to.high = low, high
-		} else {
+		case s.exact():
+			to.low, to.high = uint64(min(int64(to.low), int64(low))), uint64(max(int64(to.high), int64(high)))
+		default:
 			to.low, to.high = lower(to.low, low), higher(to.high, high)
 		}
 		key := sampleKey{time: c.data.Times[last], position: c.parts[c.partOf[last]].position, number: number}
 		if to.last.position != 0 && key.before(to.last) {
 			continue
 		}
-		to.last = key
-		switch column.Type {
-		case device.String:
+		to.last, to.bits = key, bits
+		if column.Type == device.String {
 			s.texts[r.bucket] = cutText(column.Text[last])
-		case device.Int:
-			v, _ := device.Value{Type: device.Int, Scale: ch.Scale, Bits: column.Bits[last]}.Float()
-			to.bits = math.Float64bits(v)
-		default:
-			to.bits = column.Bits[last]
 		}
 	}
+}
+
+// exact tells whether the cells hold integers.
+func (s *series) exact() bool {
+	return s.channel.Type == device.Bool || s.channel.Type == device.Int && !s.rounded
+}
+
+// adapt makes ready for integers of a scale. As long as all have the same, they are kept as they are; floats are exact up to 2⁵³
+// only.
+func (s *series) adapt(scale int8) {
+	switch {
+	case s.cells == nil:
+		s.scale = scale
+	case scale != s.scale && !s.rounded:
+		s.rounded = true
+		for i := range s.cells {
+			c := &s.cells[i]
+			c.low, c.high, c.bits = rounded(c.low, s.scale), rounded(c.high, s.scale), rounded(c.bits, s.scale)
+		}
+	}
+}
+
+// rounded is an integer of a scale as the nearest float.
+func rounded(bits uint64, scale int8) uint64 {
+	f, _ := device.Value{Type: device.Int, Scale: scale, Bits: bits}.Float()
+	return math.Float64bits(f)
 }
 
 func lastPresent(c *device.Column, r run) int {
@@ -81,11 +110,8 @@ func lastPresent(c *device.Column, r run) int {
 	return -1
 }
 
-// spanInts finds the extremes of a run, and which sample is its last, -1 if there is none.
-func spanInts(c *device.Column, ch *device.Channel, r run) (low, high float64, last int) {
-	if last = lastPresent(c, r); last < 0 {
-		return 0, 0, last
-	}
+// spanInts finds the extremes of the integers or bools of a run, whose last one is known.
+func spanInts(c *device.Column, r run, last int) (low, high uint64) {
 	least, most := int64(c.Bits[last]), int64(c.Bits[last])
 	if c.Present == nil {
 		for _, b := range c.Bits[r.low:last] {
@@ -98,47 +124,31 @@ func spanInts(c *device.Column, ch *device.Channel, r run) (low, high float64, l
 			}
 		}
 	}
-	low, _ = device.Value{Type: device.Int, Scale: ch.Scale, Bits: uint64(least)}.Float()
-	high, _ = device.Value{Type: device.Int, Scale: ch.Scale, Bits: uint64(most)}.Float()
-	return low, high, last
+	return uint64(least), uint64(most)
 }
 
-func spanFloats(c *device.Column, r run) (low, high float64, last int) {
-	if last = lastPresent(c, r); last < 0 {
-		return 0, 0, last
-	}
-	low = math.Float64frombits(c.Bits[last])
-	high = low
+// spanFloats is spanInts for floats.
+func spanFloats(c *device.Column, r run, last int) (low, high uint64) {
+	low, high = c.Bits[last], c.Bits[last]
 	for i := r.low; i < last; i++ {
 		if c.Present == nil || c.Present[i] {
-			v := math.Float64frombits(c.Bits[i])
-			low, high = lower(low, v), higher(high, v)
-		}
-	}
-	return low, high, last
-}
-
-func spanBools(c *device.Column, r run) (low, high float64) {
-	low, high = 1, 0
-	for i := r.low; i < r.high; i++ {
-		if c.Present == nil || c.Present[i] {
-			low, high = min(low, float64(c.Bits[i])), max(high, float64(c.Bits[i]))
+			low, high = lower(low, c.Bits[i]), higher(high, c.Bits[i])
 		}
 	}
 	return low, high
 }
 
-// lower is the lower of two numbers, or the one that is not NaN.
-func lower(a, b float64) float64 {
-	if b < a || a != a {
+// lower is the lower of two floats, or the one that is not NaN.
+func lower(a, b uint64) uint64 {
+	if f := math.Float64frombits(a); math.Float64frombits(b) < f || f != f {
 		return b
 	}
 	return a
 }
 
-// higher is the higher of two numbers, or the one that is not NaN.
-func higher(a, b float64) float64 {
-	if b > a || a != a {
+// higher is the higher of two floats, or the one that is not NaN.
+func higher(a, b uint64) uint64 {
+	if f := math.Float64frombits(a); math.Float64frombits(b) > f || f != f {
 		return b
 	}
 	return a
@@ -179,20 +189,18 @@ func (s *series) result() Series {
 			n++
 		}
 	}
-	out := Series{Channel: s.channel, Buckets: make([]Bucket, 0, n)}
+	out := Series{Channel: s.channel, Type: s.channel.Type, Scale: s.scale, Buckets: make([]Bucket, 0, n)}
+	if s.rounded {
+		out.Type, out.Scale = device.Float64, 0
+	}
 	for i := range s.cells {
 		c := &s.cells[i]
 		if c.last.position == 0 {
 			continue
 		}
-		b := Bucket{Time: device.Moment(c.last.time), Min: c.low, Max: c.high}
-		switch s.channel.Type {
-		case device.String:
-			b.Last = device.Value{Type: device.String, Text: s.texts[i]}
-		case device.Int:
-			b.Last = device.Value{Type: device.Float64, Bits: c.bits} // scales may differ from one schema to the next
-		default:
-			b.Last = device.Value{Type: s.channel.Type, Bits: c.bits}
+		b := Bucket{Time: device.Moment(c.last.time), Min: c.low, Max: c.high, Last: c.bits}
+		if s.channel.Type == device.String {
+			b.Text = s.texts[i]
 		}
 		out.Buckets = append(out.Buckets, b)
 	}

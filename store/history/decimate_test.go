@@ -14,41 +14,74 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
+// sum is a bucket with its values in full.
+type sum struct {
+	at             time.Time
+	min, max, last device.Value
+}
+
 // plain sums up flat readings one after the other.
-func plain(q DecimateQuery, all []flat) [][]Bucket {
+func plain(q DecimateQuery, all []flat) [][]sum {
 	step := q.Step.Microseconds()
-	out := make([][]Bucket, len(q.Channels))
+	out := make([][]sum, len(q.Channels))
 	for i, ch := range q.Channels {
 		bucket := int64(math.MinInt64)
 		for _, f := range all {
 			if f.channel != ch.Name || f.value.Type != ch.Type {
 				continue
 			}
-			v, _ := f.value.Float()
 			if at := floor(f.time, step); at != bucket {
 				bucket = at
-				out[i] = append(out[i], Bucket{Min: v, Max: v})
+				out[i] = append(out[i], sum{min: f.value, max: f.value})
 			}
 			b := &out[i][len(out[i])-1]
-			b.Time = time.UnixMicro(f.time).UTC()
-			b.Last = f.value
-			if ch.Type == device.Int {
-				b.Last = device.Value{Type: device.Float64, Bits: math.Float64bits(v)}
+			b.at, b.last = time.UnixMicro(f.time).UTC(), f.value
+			if isNaN(b.min) || below(f.value, b.min) {
+				b.min = f.value
 			}
-			if math.IsNaN(b.Min) || v < b.Min {
-				b.Min = v
-			}
-			if math.IsNaN(b.Max) || v > b.Max {
-				b.Max = v
+			if isNaN(b.max) || below(b.max, f.value) {
+				b.max = f.value
 			}
 		}
 	}
 	return out
 }
 
-func sameBucket(a, b Bucket) bool {
-	same := func(x, y float64) bool { return x == y || math.IsNaN(x) && math.IsNaN(y) }
-	return a.Time.Equal(b.Time) && same(a.Min, b.Min) && same(a.Max, b.Max) && a.Last == b.Last
+func isNaN(v device.Value) bool { f, _ := v.Float(); return math.IsNaN(f) }
+
+func below(a, b device.Value) bool {
+	if a.Type == device.Int && a.Scale == b.Scale {
+		return int64(a.Bits) < int64(b.Bits)
+	}
+	x, _ := a.Float()
+	y, _ := b.Float()
+	return x < y
+}
+
+// sums are the buckets of a series.
+func sums(s *Series) (list []sum) {
+	for _, b := range s.Buckets {
+		if s.Type == device.String {
+			list = append(list, sum{at: b.Time, last: device.Value{Type: device.String, Text: b.Text}})
+			continue
+		}
+		list = append(list, sum{b.Time, s.Value(b.Min), s.Value(b.Max), s.Value(b.Last)})
+	}
+	return list
+}
+
+// same compares the values of a series: integers of one scale to the last digit.
+func same(got, want sum) bool {
+	equal := func(a, b device.Value) bool {
+		if a.Type == device.Int || a.Type == device.String {
+			return a == b
+		}
+		x, _ := a.Float()
+		y, _ := b.Float()
+		return x == y || math.IsNaN(x) && math.IsNaN(y)
+	}
+	return got.at.Equal(want.at) && equal(got.last, want.last) &&
+		(got.last.Type == device.String || equal(got.min, want.min) && equal(got.max, want.max))
 }
 
 func compareDecimated(t *testing.T, what string, q DecimateQuery, got *Decimated, all []flat) {
@@ -56,12 +89,13 @@ func compareDecimated(t *testing.T, what string, q DecimateQuery, got *Decimated
 	want := plain(q, all)
 	for i := range q.Channels {
 		name := q.Channels[i].Name
-		if len(got.Series[i].Buckets) != len(want[i]) {
-			t.Fatalf("%s: %s has %d buckets, want %d", what, name, len(got.Series[i].Buckets), len(want[i]))
+		list := sums(&got.Series[i])
+		if len(list) != len(want[i]) {
+			t.Fatalf("%s: %s has %d buckets, want %d", what, name, len(list), len(want[i]))
 		}
-		for j, b := range got.Series[i].Buckets {
-			if !sameBucket(b, want[i][j]) {
-				t.Fatalf("%s: bucket %d of %s is\n%+v, want\n%+v", what, j, name, b, want[i][j])
+		for j := range list {
+			if !same(list[j], want[i][j]) {
+				t.Fatalf("%s: bucket %d of %s is\n%+v, want\n%+v", what, j, name, list[j], want[i][j])
 			}
 		}
 	}
@@ -212,12 +246,12 @@ func TestDecimateSchemaChange(t *testing.T) {
 		got := decimate(t, h, q)
 		number := func(f float64) device.Value { return device.Value{Type: device.Float64, Bits: math.Float64bits(f)} }
 		at := time.Unix(3, 0).UTC()
-		for i, want := range []Bucket{
-			{Time: at, Min: 0.25, Max: 0.25, Last: number(0.25)},
-			{Time: at, Min: 20.5, Max: 20.71, Last: number(20.71)},
-			{Time: at, Min: 9, Max: 9, Last: number(9)},
+		for i, want := range []sum{
+			{at, number(0.25), number(0.25), number(0.25)},
+			{at, number(20.5), number(20.71), number(20.71)}, // of two scales
+			{at, number(9), number(9), number(9)},
 		} {
-			if b := got.Series[i].Buckets; len(b) != 1 || b[0] != want {
+			if b := sums(&got.Series[i]); len(b) != 1 || b[0] != want {
 				t.Errorf("%s: %+v, want %+v", got.Series[i].Channel.Name, b, want)
 			}
 		}
@@ -268,9 +302,36 @@ func TestDecimateValues(t *testing.T) {
 	if err := h.Add(sampled(5, s, func(ch, _ int) any { return []any{nil, long, nil, nil}[ch] }, 5_500_000)); err != nil {
 		t.Fatal(err)
 	}
-	text := decimate(t, h, q).Series[1].Buckets[0].Last.Text
+	text := decimate(t, h, q).Series[1].Buckets[0].Text
 	if len(text) > maxText || !strings.HasSuffix(text, "é…") || !strings.HasPrefix(long, strings.TrimSuffix(text, "…")) {
 		t.Errorf("a long text became %d bytes, ending with %q", len(text), text[len(text)-8:])
+	}
+}
+
+// TestDecimateKeepsDigits has integers that no float can hold, which are told apart as long as their scale is one.
+func TestDecimateKeepsDigits(t *testing.T) {
+	s := makeSchema(device.Channel{ID: 1, Name: "counter", Type: device.Int}, device.Channel{ID: 2, Name: "money", Type: device.Int, Scale: -2})
+	h := mustOpen(t, testOptions(t))
+	defer h.Close()
+	const counter, money = 1<<53 + 1, math.MaxInt64
+	values := [][]any{{counter, money - 1}, {counter + 1, money}, {counter - 1, math.MinInt64}, {counter, money - 2}}
+	if err := h.Add(sampled(1, s, func(ch, i int) any { return values[i][ch] }, 1_000_000, 2_000_000, 3_000_000, 4_000_000)); err != nil {
+		t.Fatal(err)
+	}
+	q := DecimateQuery{Device: "d", From: time.Unix(0, 0), To: time.Unix(10, 0), Step: 10 * time.Second}
+	for i := range s.schema.Channels {
+		q.Channels = append(q.Channels, &s.schema.Channels[i])
+	}
+	got := decimate(t, h, q)
+	for i, want := range [][3]string{
+		{"9007199254740992", "9007199254740994", "9007199254740993"},
+		{"-92233720368547758.08", "92233720368547758.07", "92233720368547758.05"},
+	} {
+		list := sums(&got.Series[i])
+		text := func(v device.Value) string { return string(v.AppendText(nil)) }
+		if b := list[0]; len(list) != 1 || [3]string{text(b.min), text(b.max), text(b.last)} != want {
+			t.Errorf("%+v, want %v", list, want)
+		}
 	}
 }
 
