@@ -252,7 +252,7 @@ func (o *own) write(name string, content []byte, mode os.FileMode) {
 func (o *own) save() bool {
 	for len(o.unsaved) > 0 {
 		f := o.unsaved[0]
-		err := os.MkdirAll(o.dir, 0o700)
+		err := makeDir(o.dir)
 		if err == nil {
 			err = writeFile(o.path(f.name), f.content, f.mode)
 		}
