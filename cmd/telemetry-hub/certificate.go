@@ -98,7 +98,7 @@ func printCertificate(w io.Writer, i *certificate.Info) error {
 	case i.CA != nil:
 		row("CA", "%s, to %s", i.TrustFile, stamp(i.CA.NotAfter))
 		row("", "%s", i.CA.Fingerprint)
-		row("", "any other device is given this file to trust")
+		row("", "a device that trusts it is given this file")
 	case i.SelfSigned:
 		row("CA", "none: it signed itself, and devices are given %s", i.TrustFile)
 	default:

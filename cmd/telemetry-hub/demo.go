@@ -38,7 +38,9 @@ simulated. It prints a link that opens the dashboard, and commands to look at
 them from another terminal. Ctrl-C ends it and removes the directory.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo(cmd.Context(), cmd.OutOrStdout(), newLogger(cmd.ErrOrStderr(), slog.LevelWarn))
+			queue := newLogQueue(cmd.ErrOrStderr())
+			defer queue.close()
+			return demo(cmd.Context(), cmd.OutOrStdout(), newLogger(queue, slog.LevelWarn))
 		},
 	}
 }

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestLogUnderSystemd(t *testing.T) {
@@ -23,5 +27,77 @@ func TestLogUnderSystemd(t *testing.T) {
 	want := "<7>level=DEBUG msg=d\n<6>level=INFO msg=i\n<4>level=WARN msg=w k=v g.time=2\n<3>level=ERROR msg=e\n"
 	if got := out.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// stuck is a reader of the log that stands still until it is released.
+type stuck struct {
+	lines
+	release chan struct{}
+}
+
+func (s *stuck) Write(p []byte) (int, error) {
+	<-s.release
+	return s.lines.Write(p)
+}
+
+func TestLogThatNobodyReads(t *testing.T) {
+	w := &stuck{release: make(chan struct{})}
+	q := newLogQueue(w)
+	log := newLogger(q, slog.LevelInfo)
+	for n := range queuedLines + 500 {
+		log.Info("line", "n", n)
+	}
+	close(w.release)
+	q.close()
+	got := w.String()
+	kept := strings.Count(got, "msg=line")
+	var dropped int
+	if _, text, ok := strings.Cut(got, "lines="); ok {
+		fmt.Sscan(text, &dropped)
+	}
+	if kept < queuedLines || kept+dropped != queuedLines+500 || !strings.Contains(got, "n=0\n") {
+		t.Errorf("%d lines were kept and %d are said to be dropped", kept, dropped)
+	}
+}
+
+// A hub whose log nobody reads starts, serves and stops.
+func TestHubWhoseLogNobodyReads(t *testing.T) {
+	var ends [2]int
+	if err := syscall.Pipe2(ends[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(ends[0])
+	for chunk := make([]byte, 4096); ; {
+		if _, err := syscall.Write(ends[1], chunk); err != nil {
+			break // it is full
+		}
+	}
+	if err := syscall.SetNonblock(ends[1], false); err != nil {
+		t.Fatal(err)
+	}
+	full := os.NewFile(uintptr(ends[1]), "full pipe")
+	defer full.Close()
+	dir := t.TempDir()
+	hub := exec.Command(program("telemetry-hub"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--log-level", "debug")
+	hub.Stderr = full
+	stdout, err := hub.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hub.Start(); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(time.Minute, func() { _ = hub.Process.Kill() }) // if it waits for its log to be read
+	defer late.Stop()
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || !strings.Contains(line, "ready") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	must(t, "status", "--data-dir", dir)
+	if err := hub.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := hub.Wait(); err != nil {
+		t.Error(err)
 	}
 }

@@ -53,7 +53,9 @@ systemd/telemetry-hub.toml.`,
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), cfg, cmd.OutOrStdout(), newLogger(cmd.ErrOrStderr(), cfg.LogLevel))
+			queue := newLogQueue(cmd.ErrOrStderr())
+			defer queue.close()
+			return serve(cmd.Context(), cfg, cmd.OutOrStdout(), newLogger(queue, cfg.LogLevel))
 		},
 	}
 	f := cmd.Flags()
@@ -174,7 +176,7 @@ func (s *server) pageURL() string {
 	host, port, _ := net.SplitHostPort(s.ln.Addr().String()) // of a TCP listener it is always both
 	if ip := net.ParseIP(host); ip.IsUnspecified() {
 		host = "localhost"
-		if name, err := os.Hostname(); err == nil {
+		if name, err := os.Hostname(); err == nil && s.cert.Covers(name) { // a kernel takes any bytes for a name
 			host = name
 		}
 	}
