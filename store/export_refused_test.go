@@ -1,9 +1,17 @@
 package store
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
@@ -75,5 +83,73 @@ func TestOneBadDevice(t *testing.T) {
 	}
 	if series := db.Exec(`SELECT count(v) FROM meter WHERE device = 'd50'`); number(series[0].Values[0][1]) != 200 {
 		t.Errorf("replayed lines arrived as %v", series)
+	}
+}
+
+// answersLike20 is a proxy that puts the refusals of the real server in the words and under the status of 2.0.
+func answersLike20(t *testing.T, db *influxtest.Server) string {
+	t.Helper()
+	target, err := url.Parse(db.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if r.StatusCode != http.StatusBadRequest {
+			return nil
+		}
+		var said struct{ Error string }
+		if err := json.NewDecoder(r.Body).Decode(&said); err != nil {
+			return err
+		}
+		body, _ := json.Marshal(map[string]string{"code": "internal error", "message": "unexpected error writing points to database: " + said.Error})
+		r.StatusCode, r.ContentLength, r.Body = http.StatusInternalServerError, int64(len(body)), io.NopCloser(bytes.NewReader(body))
+		r.Header.Set("Content-Length", fmt.Sprint(len(body)))
+		r.Header.Del("X-Influxdb-Error")
+		return nil
+	}
+	server := httptest.NewServer(proxy)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// TestPointsBeyondRetention has a device send readings that are too old for the server, which says so with 500, and before
+// that a retention policy that is not there: neither stops the readings of another device.
+func TestPointsBeyondRetention(t *testing.T) {
+	db := influxtest.Start(t)
+	s := exporting(t, Options{}, influx.Config{URL: answersLike20(t, db), Bucket: influxtest.Database + "/hour"})
+	register(t, s, "old", "new")
+	stop := run(t, s)
+	defer func() { stop() }()
+	send := func(m *meter, at time.Time) {
+		m.seq++
+		d := &device.Data{Seq: m.seq, Times: []int64{at.UnixMicro() + int64(m.seq)}, Columns: []device.Column{{ID: 1, Type: device.Int, Bits: []uint64{m.seq}}}}
+		message, err := device.AppendData(nil, d, numberSchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Frame(t.Context(), message, d, Timing{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late, early := newMeter(t, s, "old"), newMeter(t, s, "new")
+	send(early, time.Now())
+	eventually(t, "the refusal", func() bool { return s.Status().Export.State == "paused" })
+	if e := s.Status().Export; !strings.Contains(e.Reason, "is not there") || !strings.Contains(e.Reason, "retention policy not found: hour") {
+		t.Errorf("%q", e.Reason)
+	}
+	db.Exec("CREATE RETENTION POLICY hour ON " + influxtest.Database + " DURATION 1h REPLICATION 1")
+	for range 50 {
+		send(late, time.Now().Add(-48*time.Hour))
+		send(early, time.Now())
+	}
+	drain(t, s)
+	status := s.Status()
+	if e := status.Export; e.Refused != 50 || e.Lines != 51 || status.DeadLetters != 50 || e.State != "dropping lines" || !strings.Contains(e.Reason, "beyond retention policy") {
+		t.Errorf("%+v, %d dead letters", e, status.DeadLetters)
+	}
+	series := db.Exec("SELECT count(v) FROM " + influxtest.Database + ".hour.meter")
+	if len(series) != 1 || number(series[0].Values[0][1]) != 51 {
+		t.Errorf("arrived: %v", series)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 )
 
 const maxFile = 1 << 20 // bytes of a certificate with its chain, or of a key
@@ -31,7 +33,13 @@ func readFile(path string) ([]byte, error) {
 	if err == nil && len(b) > maxFile {
 		err = fmt.Errorf("%s is too large for what it should be", path)
 	}
-	return b, err
+	if err != nil {
+		return nil, err
+	}
+	if b, err = text.UTF8(b); err != nil { // some programs put a mark before it, which hides it from others
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return b, nil
 }
 
 // writeFile replaces a file as a whole, so that nobody reads half of one, and makes it durable.
