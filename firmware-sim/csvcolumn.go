@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
@@ -17,7 +18,7 @@ type columnFacts struct {
 	words   int // true or false
 	texts   int // neither number nor word
 	text    cellAt
-	digits  cellAt // the first text that begins like a number
+	digits  cellAt // the first text that may be meant as a number
 	word    cellAt
 	number  cellAt
 	unit    string
@@ -54,7 +55,8 @@ func (f *columnFacts) see(form numberForm, cell string, line int) {
 	if !ok {
 		f.texts++
 		f.text.note(cell, line)
-		if strings.IndexFunc(cell, isDigit) == 0 || len(cell) > 1 && strings.ContainsRune("+-.,−", rune(cell[0])) && isDigit(rune(cell[1])) {
+		// Whether (5), <0.1 or 10.0.0.1 is a number is not for the program to say.
+		if i := strings.IndexFunc(cell, isDigit); i >= 0 && !strings.ContainsFunc(cell[:i], unicode.IsLetter) {
 			f.digits.note(cell, line)
 		}
 		return
@@ -101,7 +103,7 @@ func (f *columnFacts) channel(name string, asText bool) (ch *device.Channel, not
 		ch.Type = device.String
 		return ch, "text", nil
 	case f.texts == f.cells:
-		return nil, "", problem(asideHint, "line %d: column %q: %q begins like a number and isn't one", f.digits.line, name, shorten(f.digits.text))
+		return nil, "", problem(asideHint, "line %d: column %q: %q may be meant as a number and isn't one", f.digits.line, name, shorten(f.digits.text))
 	case f.texts > 0:
 		return nil, "", problem(fmt.Sprintf("an absent value is an empty cell; --missing %q says that this stands for one; %s", shorten(f.text.text), asideHint),
 			"line %d: column %q: %q is neither a number nor true or false", f.text.line, name, shorten(f.text.text))

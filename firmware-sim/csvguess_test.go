@@ -74,6 +74,7 @@ func TestFilesOfOthers(t *testing.T) {
 		{"zone", "time,v\n2024-03-01 10:00:00,1.5\n2024-07-01 10:00:00,1.5\n", TableOptions{Zone: "Europe/Berlin"}, one("2024-03-01T09:00:00Z") + one("2024-07-01T08:00:00Z")},
 		{"offset", "time,v\n2024-03-01 10:00:00,1.5\n", TableOptions{Zone: "+09:00"}, one("2024-03-01T01:00:00Z")},
 		{"abbreviation", "time,v\n2024-03-01 10:00:00 CET,1.5\n", TableOptions{TimeLayout: "2006-01-02 15:04:05 MST", Zone: ""}, ""},
+		{"offset in hours", "time,v\n2024-03-01 10:00:00.5+01,1.5\n", TableOptions{}, one("2024-03-01T09:00:00.5Z")},
 		{"UTC by name", "time,v\n2024-03-01 10:00:00 UTC,1.5\n", TableOptions{}, one("2024-03-01T10:00:00Z")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -120,6 +121,8 @@ func TestNothingIsGuessed(t *testing.T) {
 		{"a unit sometimes", row("1 W\n2024-03-01 10:00:01;1"), TableOptions{}, "another unit"},
 		{"text among numbers", row("1\n2024-03-01 10:00:01;broken"), TableOptions{}, "--missing"},
 		{"versions", row("1.2.3"), TableOptions{}, "--text"},
+		{"negative in brackets", row("(5)"), TableOptions{}, "--text"},
+		{"below what can be measured", row("<0.1"), TableOptions{}, "--text"},
 		{"other times", "time,v,received\n2024-03-01 10:00:00,1.5,2024-03-01 10:00:02\n", TableOptions{}, "--skip"},
 		{"two columns of times", "a,b,v\n2024-03-01 10:00:00,2024-03-01 10:00:02,1\n", TableOptions{}, "--time-column"},
 		{"hours or seconds", "time,v\n2024030110,1\n", TableOptions{}, "--time-layout"},

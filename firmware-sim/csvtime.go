@@ -57,7 +57,7 @@ func timeForms() (forms []timeForm) {
 		forms = append(forms, timeForm{layout: l, kind: fullTime})
 	}
 	for _, l := range []string{
-		time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05 Z07:00", "2006-01-02T15:04:05Z0700",
+		time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02T15:04:05Z0700",
 		"2006-01-02T15:04Z07:00", "2006-01-02 15:04:05 MST", time.RFC1123Z,
 	} {
 		forms = append(forms, timeForm{layout: l, kind: fullTime, zoned: true})

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 )
 
 // Progress shows how things stand once a second: on a terminal in one line that is rewritten, elsewhere line by line.
@@ -48,6 +50,7 @@ func (p Progress) follow(line func() string) (stop func()) {
 }
 
 func (p Progress) show(line string) {
+	line = text.Printable(line) // a hub's words may be in it
 	if !p.terminal {
 		fmt.Fprintln(p.w, line)
 		return

@@ -154,7 +154,7 @@ func lineErrors(data json.RawMessage) string {
 
 // refusedLines are words about lines, whatever the status: points that are too old, fields of another type, more series or
 // columns than the server is set to have.
-var refusedLines = regexp.MustCompile(`(?i)partial write|unable to parse|parsing failed|field type conflict|(beyond|outside) retention policy|` +
+var refusedLines = regexp.MustCompile(`(?i)partial write|unable to parse|parsing( for line protocol)? failed|field type conflict|(beyond|outside) retention policy|` +
 	`max-(series|values)-per-|exceed.* (columns|tables) `)
 
 // aboutLines tells, in answers to malformed requests, complaints about lines from complaints about the request, "database is
