@@ -24,7 +24,7 @@ type Config struct {
 	Names       []string // host names it is reached by, besides the machine's and those in the certificate
 	Version     string
 	Logger      *slog.Logger
-	Now         func() time.Time // nil: time.Now
+	Now         func() time.Time // nil: that of Store
 }
 
 // Dashboard serves everything that is not for devices.
@@ -60,13 +60,14 @@ func New(c Config) (*Dashboard, error) {
 		c.Logger = slog.Default()
 	}
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = c.Store.Clock().Now
 	}
+	steady := c.Store.Clock().View().Now // never follows a clock that is set: whoever has to wait a minute, waits a minute
 	d := &Dashboard{
 		store: c.Store, hub: c.Hub, feed: c.Feed, certificate: c.Certificate, version: c.Version, log: c.Logger, now: c.Now,
-		names: ownNames(c.Names), throttle: newThrottle(c.Now), mux: http.NewServeMux(),
+		names: ownNames(c.Names), throttle: newThrottle(steady), mux: http.NewServeMux(),
 		sums: make(places, maxSums), downloads: make(places, maxDownloads),
-		waits: make(places, maxWaits), commanders: newThrottle(c.Now),
+		waits: make(places, maxWaits), commanders: newThrottle(steady),
 	}
 	d.ending, d.end = context.WithCancel(context.Background())
 	var err error

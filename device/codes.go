@@ -51,6 +51,7 @@ type GoAwayReason uint8
 const (
 	GoAwayShutdown GoAwayReason = 1 // the hub stops or restarts
 	GoAwayOverload GoAwayReason = 2 // the hub sheds load
+	GoAwayClock    GoAwayReason = 3 // the hub's clock was set, and the device has the time from WELCOME
 )
 
 // ResultStatus is how a command ended on the device.

@@ -179,7 +179,7 @@ func (s *session) writeCommands(out *output) {
 		o.commands = o.commands[1:]
 		o.mu.Unlock()
 		s.courier.solicited.Add(1)
-		s.sendControl(out, c.Message(s.hub.now()))
+		s.sendControl(out, s.hub.store.CommandMessage(&c, s.measured.Load().base))
 	}
 	s.wake()
 }

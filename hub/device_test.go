@@ -21,6 +21,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // patience is how long a test waits for what must come.
@@ -46,12 +47,13 @@ type rigOptions struct {
 	live   bool         // with a feed
 	other  http.Handler // for what is not for devices
 	now    func() time.Time
+	clock  *wallclock.Clock // of the store; nil: the system's
 }
 
 func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 	t.Helper()
 	dir := t.TempDir()
-	st, err := store.Open(store.Options{Dir: dir, CommitWindow: 5 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	st, err := store.Open(store.Options{Dir: dir, CommitWindow: 5 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Clock: o.clock})
 	if err != nil {
 		t.Fatal(err)
 	}

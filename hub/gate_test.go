@@ -15,7 +15,7 @@ type gateRig struct {
 }
 
 func newGateRig(t *testing.T, l Limits) *gateRig {
-	r := &gateRig{t: t, now: time.Second, gate: newGate(nil, New(Config{Limits: l}))}
+	r := &gateRig{t: t, now: time.Second, gate: newGate(nil, New(Config{Now: time.Now, Limits: l}))}
 	r.elapsed, r.most = func() time.Duration { return r.now }, mostWaiting
 	return r
 }

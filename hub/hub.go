@@ -32,7 +32,7 @@ type Config struct {
 	Store  *store.Store
 	Limits Limits
 	Logger *slog.Logger     // nil: slog.Default
-	Now    func() time.Time // wall clock; nil: time.Now
+	Now    func() time.Time // wall clock; nil: that of Store
 	Name   string           // realm shown to devices that fail to authenticate; "": telemetry-hub
 	Feed   *live.Feed       // is told who comes and goes; nil: nobody is
 	Other  http.Handler     // serves every path but device.Path, over HTTP/1.1; nil: they are answered 404
@@ -99,7 +99,7 @@ func New(c Config) *Hub {
 		c.Logger = slog.Default()
 	}
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = c.Store.Clock().Now
 	}
 	if c.Name == "" {
 		c.Name = "telemetry-hub"
@@ -155,6 +155,7 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 	var tasks sync.WaitGroup
 	sweeping, stopSweeping := context.WithCancel(context.WithoutCancel(ctx))
 	defer h.watchCommands()()
+	defer h.watchClock()()
 	tasks.Go(func() { h.sweep(sweeping) })
 	tasks.Go(g.listen)
 	served := make(chan error, 1)

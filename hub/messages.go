@@ -117,6 +117,7 @@ func (s *session) greet(m *device.Hello) {
 		return
 	}
 	now := s.hub.now().UnixMicro()
+	seen := &measured{base: s.hub.store.Clock().Base()}
 	offset, ok := sub(now, m.Now)
 	if !ok && m.Clock == device.ClockBoot {
 		s.close(device.CloseBadState, "HELLO: now is out of range")
@@ -126,16 +127,15 @@ func (s *session) greet(m *device.Hello) {
 	s.oldest = m.Oldest
 	in := s.hub.store.Ingest(s.device, m.Stream, s.committed)
 	s.hello = m
+	if seen.own = m.Clock == device.ClockWall; seen.own {
+		seen.skew = skewOf(m.Now, now)
+	}
+	s.measured.Store(seen)
 	s.ingest.Store(in)
-	if m.Clock == device.ClockBoot {
-		if !s.check(in.Boot(s.ctx, m.Boot, offset)) {
-			return
-		}
-	} else {
-		skew := skewOf(m.Now, now)
-		s.skew.Store(int64(skew))
-		s.clock.doubtful = skew.Abs() > maxSkew
-		s.hub.feed.Greeted(s.device, s.number, skew)
+	if seen.own {
+		s.hub.feed.Greeted(s.device, s.number, seen.skew)
+	} else if !s.check(in.Boot(s.ctx, m.Boot, offset)) {
+		return
 	}
 	schema, message, known := s.hub.store.SchemaByHash(m.SchemaHash)
 	if known {
@@ -207,7 +207,11 @@ func (s *session) dataMessage(b []byte) {
 		return
 	}
 	now := s.hub.now().UnixMicro()
-	timing, ok := s.clock.timing(d, now, in.Offset)
+	seen := s.measured.Load()
+	if !seen.own && d.Clock == device.ClockWall {
+		s.borrowed.Store(true)
+	}
+	timing, ok := deviceClock{doubtful: seen.wrong(s.hub.store.Clock().Base())}.timing(d, now, in.Offset)
 	if !ok {
 		s.check(in.Reject(s.ctx, d.Seq, device.RejectBadValue, "a time is before the year 0 or after 9999", b))
 		return

@@ -14,7 +14,7 @@ type Presence struct {
 	LastSeen  time.Time     // when any bytes last came from the device
 	LastData  time.Time     // when a DATA message last came from the device
 	Address   string        // remote host:port of that connection
-	ClockSkew time.Duration // the device's wall clock minus the hub's at HELLO; 0 for a device without one
+	ClockSkew time.Duration // the device's wall clock minus the hub's, as HELLO showed it; 0 for a device without one
 	Rivals    [2]string     // hosts whose connections take over from each other; empty: none do
 	Takeovers int           // how often, lately
 }
@@ -49,7 +49,7 @@ func (s *session) addTo(p *Presence, now time.Time, elapsed time.Duration) {
 	p.LastSeen = later(p.LastSeen, moment(int64(s.conn.Heard())))
 	p.LastData = later(p.LastData, moment(s.dataAt.Load()))
 	if since := moment(int64(s.opened)); !since.Before(p.Since) {
-		p.Since, p.Address, p.ClockSkew = since, s.address, time.Duration(s.skew.Load())
+		p.Since, p.Address, p.ClockSkew = since, s.address, s.measured.Load().ahead(s.hub.store.Clock().Base())
 	}
 }
 

@@ -33,9 +33,8 @@ type session struct {
 	// owned by the read loop
 	hello    *device.Hello // nil: not yet come
 	schema   *device.Schema
-	awaited  bool      // SCHEMA must come, with the hash of hello
-	settings []setting // writable channels of schema
-	clock    deviceClock
+	awaited  bool          // SCHEMA must come, with the hash of hello
+	settings []setting     // writable channels of schema
 	frames   *rate.Limiter // DATA
 	controls *rate.Limiter // anything else
 	left     error         // why the connection ended
@@ -50,8 +49,9 @@ type session struct {
 	ingest     atomic.Pointer[store.Ingest] // nil before HELLO
 	owedFrames atomic.Int64                 // DATA messages since the last ACK
 	owedBytes  atomic.Int64
-	dataAt     atomic.Int64 // elapsed ns of the newest DATA; 0: none
-	skew       atomic.Int64 // ns
+	dataAt     atomic.Int64             // elapsed ns of the newest DATA; 0: none
+	measured   atomic.Pointer[measured] // set by HELLO
+	borrowed   atomic.Bool              // the device has no clock of its own, and gave a reading the time of a wall clock
 	out        outbox
 	courier    courier
 	wg         sync.WaitGroup // the writer and the courier
@@ -63,6 +63,7 @@ func newSession(h *Hub, id string, network netip.Prefix, conn *socket.Conn, addr
 		frames:   rate.NewLimiter(rate.Limit(h.limits.FramesPerSecond), h.limits.FrameBurst),
 		controls: rate.NewLimiter(rate.Limit(h.limits.ControlsPerSecond), 10+int(5*h.limits.ControlsPerSecond)),
 	}
+	s.measured.Store(&measured{})
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }

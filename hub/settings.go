@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"time"
-
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -28,8 +26,8 @@ func settingsOf(schema *device.Schema) (list []setting) {
 // reported looks whether a frame, received at that moment (µs), says something new of the device's writable channels. Most frames
 // do not. The times of a wrong clock are put right by how wrong HELLO has shown it to be, or nothing would ever be new.
 func (s *session) reported(d *device.Data, offset, received int64) {
-	if s.clock.doubtful && d.Clock == device.ClockWall {
-		offset -= time.Duration(s.skew.Load()).Microseconds()
+	if seen, base := s.measured.Load(), s.hub.store.Clock().Base(); seen.wrong(base) && d.Clock == device.ClockWall {
+		offset -= seen.ahead(base).Microseconds()
 	}
 	var news []store.Reported
 	for i := range s.settings {

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // Errors about accounts a caller decides on.
@@ -59,12 +60,15 @@ func ParseRole(s string) (Role, error) {
 type access struct {
 	// static
 	db        *boltfile.File
-	now       func() time.Time
+	store     *Store
+	clock     *wallclock.View  // what times in sessions are by; moved with them
+	now       func() time.Time // of clock
 	log       *slog.Logger
 	passwords passwords
 
-	writing sync.Mutex // held by who changes anything below; Identify must not wait for a disk
-	backup  copyFile   // guarded by writing
+	writing       sync.Mutex // held by who changes anything below; Identify must not wait for a disk
+	clockRecorded bool       // hub.db knows what times are by
+	backup        copyFile   // guarded by writing
 
 	// guarded by mu; who holds writing may read without it
 	mu       sync.RWMutex
@@ -77,12 +81,14 @@ type access struct {
 
 // load reads the accounts.
 func (a *access) load(s *Store) error {
-	a.db, a.now, a.log = s.db, s.now, s.log
+	a.db, a.store, a.clock, a.log = s.db, s, s.clock.View(), s.log
+	a.now = a.clock.Now
 	a.backup = copyFile{path: filepath.Join(s.opts.Dir, accessCopy), what: "users and API keys", alarms: &s.alarms}
 	a.users, a.keys, a.sessions = map[string]*user{}, map[TokenHash]*apiKey{}, map[TokenHash]*session{}
 	a.codes = map[TokenHash]string{}
 	a.passwords = newPasswords()
 	return a.db.View(func(tx *bbolt.Tx) error {
+		a.clockRecorded = s.followRecorded(tx, keySessionsClock, a.clock)
 		return errors.Join(
 			s.bad.each(tx, bucketUsers, func(name, v []byte) error {
 				u := new(user)

@@ -5,33 +5,39 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // alarms are the conditions an operator has to know, each under a key, logged once per change.
 type alarms struct {
-	now func() time.Time
-	log *slog.Logger
+	clock *wallclock.Clock
+	log   *slog.Logger
 
 	mu     sync.Mutex
-	active map[string]Alarm
+	active map[string]activeAlarm
+}
+
+type activeAlarm struct {
+	since wallclock.Moment
+	text  string
 }
 
 func (a *alarms) set(key, text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.active == nil {
-		a.active = map[string]Alarm{}
+		a.active = map[string]activeAlarm{}
 	}
 	old, was := a.active[key]
-	if was && old.Text == text {
+	if was && old.text == text {
 		return
 	}
-	since := old.Since
+	since := old.since
 	if !was {
-		since = a.now()
+		since = a.clock.Moment()
 	}
-	a.active[key] = Alarm{Since: since, Text: text}
+	a.active[key] = activeAlarm{since: since, text: text}
 	a.log.Error("alarm", "about", key, "text", text)
 }
 
@@ -61,8 +67,8 @@ func (a *alarms) list() []Alarm {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	list := make([]Alarm, 0, len(a.active))
-	for _, alarm := range a.active {
-		list = append(list, alarm)
+	for key, alarm := range a.active {
+		list = append(list, Alarm{Key: key, Since: a.clock.Time(alarm.since), Text: alarm.text})
 	}
 	slices.SortFunc(list, func(x, y Alarm) int {
 		if c := x.Since.Compare(y.Since); c != 0 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 var errNoSchema = errors.New("store: a frame before its schema")
@@ -15,15 +16,17 @@ const unwritten = math.MaxUint64
 
 // batch is what one commit writes. The one being filled is guarded by Store.mu; once taken it belongs to the committer.
 type batch struct {
-	number  uint64       // counts batches from 1
-	segment uint64       // counts segments; sources are defined anew in each
-	rotate  bool         // begins its segment
-	opened  time.Time    // when its first entry came
+	number  uint64    // counts batches from 1
+	segment uint64    // counts segments; sources are defined anew in each
+	rotate  bool      // begins its segment
+	opened  time.Time // when its first entry came
+	began   wallclock.Moment
 	entries []byte       // journal entries
 	count   int          // of entries
 	ingests []*Ingest    // those it settles something for
 	repeats []*account   // those with duplicates to be recorded
 	sources []*source    // defined in it
+	move    *clockMove   // its first entry, if the clock was set before it was opened
 	letters []DeadLetter // rejected frames; Position is the index in the batch until the commit
 	scratch []byte       // for one entry
 }

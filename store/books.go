@@ -59,6 +59,8 @@ type bootOffset struct {
 	_      struct{} `cbor:",toarray"`
 	Boot   uint64
 	Offset int64 // µs
+
+	machine uint64 // the boot of the hub's machine in which it was measured; 0: not known
 }
 
 func (s *Store) account(deviceID string) *account {
@@ -87,28 +89,31 @@ func (a *account) stream(id uint64) *streamSet {
 	return set
 }
 
-func (a *account) boot(boot uint64, offset int64) {
+func (a *account) boot(boot uint64, offset int64, machine uint64) {
 	for i := range a.boots {
 		if a.boots[i].Boot == boot {
-			a.boots[i].Offset = offset
+			a.boots[i].Offset, a.boots[i].machine = offset, machine
 			return
 		}
 	}
 	if len(a.boots) >= maxBoots {
 		a.boots = append(a.boots[:0], a.boots[1:]...)
 	}
-	a.boots = append(a.boots, bootOffset{Boot: boot, Offset: offset})
+	a.boots = append(a.boots, bootOffset{Boot: boot, Offset: offset, machine: machine})
 }
 
 // newest moves the time of the newest reading, which is never in the future.
 func (a *account) newest(d *device.Data, offset, received int64) {
 	limit := received + futureTolerance.Microseconds()
+	if a.lastData > limit { // the hub's clock was set back
+		a.lastData = noTime
+	}
 	for _, t := range d.Times {
 		if t += offset; t <= limit {
 			a.lastData = max(a.lastData, min(t, received))
 		}
 	}
-	a.lastReceived = max(a.lastReceived, received)
+	a.lastReceived = received
 }
 
 // holes counts the numbers below the highest durable one of each stream that are not durable.

@@ -24,6 +24,8 @@ type checkpoint struct {
 	cursor        uint64
 	accounts      []*account // those in records
 	records       [][]byte
+	boots         [][]byte // bootsRecords of the same accounts
+	clock         []byte   // clockRecord
 	forgotten     []string
 	letters       []DeadLetter
 	sources       []*source
@@ -60,6 +62,7 @@ func (s *Store) snapshot() *checkpoint {
 		a.dirty = false
 		cp.accounts = append(cp.accounts, a)
 		cp.records = append(cp.records, a.record())
+		cp.boots = append(cp.boots, a.bootsRecord())
 	}
 	cp.incidents = s.noteIncidents()
 	return cp
@@ -69,6 +72,7 @@ func (s *Store) snapshot() *checkpoint {
 func (c *committer) pass(cp *checkpoint) {
 	cp.cursor = c.journal.Next()
 	cp.askers, c.askers = c.askers, nil
+	cp.clock = c.ages.Load().record()
 	// Before the letters: the export shelves what was refused before it says that it has passed it.
 	cp.export, cp.exportFirst = c.export.record()
 	c.mu.Lock()
@@ -136,7 +140,8 @@ func (s *Store) save(cp *checkpoint) error {
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		books := tx.Bucket(bucketBooks)
 		for _, id := range cp.forgotten {
-			if err := errors.Join(books.Delete([]byte(id)), tx.Bucket(bucketIncidents).Delete([]byte(id))); err != nil {
+			key := []byte(id)
+			if err := errors.Join(books.Delete(key), tx.Bucket(bucketIncidents).Delete(key), tx.Bucket(bucketBoots).Delete(key)); err != nil {
 				return err
 			}
 		}
@@ -144,6 +149,12 @@ func (s *Store) save(cp *checkpoint) error {
 			if err := put(books, []byte(a.device), cp.records[i]); err != nil {
 				return err
 			}
+			if err := putChanged(tx.Bucket(bucketBoots), []byte(a.device), cp.boots[i]); err != nil {
+				return err
+			}
+		}
+		if err := putChanged(tx.Bucket(bucketMeta), keyClock, cp.clock); err != nil {
+			return err
 		}
 		if err := cp.incidents.save(tx); err != nil {
 			return err

@@ -80,12 +80,21 @@ type Command struct {
 
 	stream uint64 // of the device, that it was first sent to
 	turn   uint64 // counts the commands first sent to the device
+	base   int64  // of the clock that its times are by, in µs; only of one that is to be sent
 }
 
 // Message is the COMMAND that tells the device at the moment now.
 func (c *Command) Message(now time.Time) *device.Command {
 	left := min(max(c.Deadline.Sub(now), 0), maxCommandTTL)
 	return &device.Command{ID: c.ID, Name: c.Name, Args: c.Args, Deadline: c.Deadline.UnixMicro(), TTL: uint32(left.Milliseconds())}
+}
+
+// CommandMessage is the COMMAND for a connection whose WELCOME showed a clock of this base: the device counts the deadline by that
+// clock, whatever it shows by now.
+func (s *Store) CommandMessage(c *Command, base int64) *device.Command {
+	m := c.Message(time.UnixMicro(c.base + s.clock.Elapsed()))
+	m.Deadline += base - c.base
+	return m
 }
 
 // SendCommand accepts a command: when it returns, the command is on disk, and reaches its device if that connects in time. Sent

@@ -5,11 +5,11 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // commandBook holds the commands, the desired values and the audit trail, which hub.db has and which change together. In memory
@@ -21,6 +21,7 @@ import (
 type commandBook struct {
 	// static
 	store    *Store
+	clock    *wallclock.View // what times in commands and settings are by; moved with them
 	watchers watchers[Command]
 	settings watchers[Setting]
 	due      chan struct{} // capacity 1: something may have a nearer deadline now
@@ -28,13 +29,14 @@ type commandBook struct {
 	joining sync.Mutex
 	batch   *commandBatch // to be written next
 
-	writing sync.Mutex // guards the rest; held while a batch is applied and written
-	devices map[string]*deviceCommands
-	newest  map[string]map[string]Reported // of each device, by channel, since the start; see Report
-	open    int
-	next    uint64       // number of the next command
-	kept    heldCommands // of all commands in hub.db
-	trail   trail
+	writing       sync.Mutex // guards the rest; held while a batch is applied and written
+	devices       map[string]*deviceCommands
+	clockRecorded bool                           // hub.db knows what times are by
+	newest        map[string]map[string]Reported // of each device, by channel, since the start; see Report
+	open          int
+	next          uint64       // number of the next command
+	kept          heldCommands // of all commands in hub.db
+	trail         trail
 
 	announced map[string]device.Hash // schema that each device announced last
 
@@ -153,7 +155,7 @@ func (b *commandBook) write(batch *commandBatch) {
 
 // load reads what may still change, and where the rest is.
 func (b *commandBook) load(s *Store) error {
-	b.store, b.due = s, make(chan struct{}, 1)
+	b.store, b.clock, b.due = s, s.clock.View(), make(chan struct{}, 1)
 	b.devices, b.newest, b.next = map[string]*deviceCommands{}, map[string]map[string]Reported{}, 1
 	b.index.numbers, b.index.lists = map[device.CommandID]uint64{}, map[string][]uint64{}
 	return s.db.View(func(tx *bbolt.Tx) error {
@@ -184,6 +186,7 @@ func (b *commandBook) load(s *Store) error {
 			slices.SortFunc(d.sent, byTurn)
 			slices.SortFunc(d.lost, byTurn)
 		}
+		b.clockRecorded = s.followRecorded(tx, keyCommandsClock, b.clock)
 		if err := b.loadSettings(s, tx); err != nil {
 			return err
 		}
@@ -293,6 +296,5 @@ var theHub = who{by: "hub"}
 const (
 	maxCommands     = 10_000
 	maxCommandBytes = 32 << 20
-	maxCommandAge   = 90 * 24 * time.Hour
 	pruneStep       = 64 // above the bound before the oldest go, so that not every change has to look
 )

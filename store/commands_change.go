@@ -21,7 +21,7 @@ type commandChange struct {
 	settings  []Setting           // that changed, in order
 	audit     []AuditEntry
 	announced map[string]device.Hash // of devices; zero: none any more
-	prune     bool                   // look for what is too old, too
+	moved     *int64                 // base of the clock that times are by from now on; nil: as before
 
 	// before, for undo
 	devices map[string]*deviceCommands // nil: there was nothing
@@ -36,13 +36,13 @@ type commandChange struct {
 
 func newCommandChange(b *commandBook) *commandChange {
 	return &commandChange{
-		book: b, now: b.store.now(), commands: map[uint64]*Command{}, set: map[string]bool{}, announced: map[string]device.Hash{}, devices: map[string]*deviceCommands{},
+		book: b, now: b.clock.Now(), commands: map[uint64]*Command{}, set: map[string]bool{}, announced: map[string]device.Hash{}, devices: map[string]*deviceCommands{},
 		open: b.open, next: b.next,
 	}
 }
 
 func (ch *commandChange) empty() bool {
-	return len(ch.commands) == 0 && len(ch.set) == 0 && len(ch.audit) == 0 && len(ch.announced) == 0 && !ch.prune
+	return len(ch.commands) == 0 && len(ch.set) == 0 && len(ch.audit) == 0 && len(ch.announced) == 0 && ch.moved == nil
 }
 
 // touch returns what is known of a device, to be changed.
@@ -95,6 +95,7 @@ func (ch *commandChange) accept(c *Command, spec *device.CommandSpec) (*Command,
 	}
 	accepted := *c
 	accepted.Number, accepted.State, accepted.Changed = ch.book.next, CommandQueued, ch.now.UTC()
+	accepted.Created, accepted.Deadline = ch.now.UTC(), ch.now.Add(c.Deadline.Sub(c.Created)).UTC() // the clock may have been set meanwhile
 	ch.book.next++
 	ch.book.open++
 	d.place(&accepted)
@@ -197,6 +198,11 @@ func (ch *commandChange) write(tx *bbolt.Tx) error {
 	if err := ch.writeAnnounced(tx); err != nil {
 		return err
 	}
+	if ch.moved != nil {
+		if err := ch.book.store.putMovedBy(tx, keyCommandsClock, *ch.moved); err != nil {
+			return err
+		}
+	}
 	ch.trail = ch.book.trail
 	return ch.trail.append(tx, ch.audit)
 }
@@ -204,10 +210,10 @@ func (ch *commandChange) write(tx *bbolt.Tx) error {
 // pruneCommands drops the oldest settled commands above the bounds.
 func (ch *commandChange) pruneCommands(b *bbolt.Bucket) error {
 	settled := ch.kept.count - ch.book.open
-	if settled < maxCommands+pruneStep && ch.kept.bytes < maxCommandBytes && !ch.prune {
+	if settled < maxCommands+pruneStep && ch.kept.bytes < maxCommandBytes {
 		return nil
 	}
-	bytes, most, oldest := ch.kept.bytes, int64(maxCommandBytes), ch.now.Add(-maxCommandAge)
+	bytes, most := ch.kept.bytes, int64(maxCommandBytes)
 	if bytes > most {
 		most /= 2
 	}
@@ -220,7 +226,7 @@ func (ch *commandChange) pruneCommands(b *bbolt.Bucket) error {
 		if !ok || old.decode(number, value) != nil {
 			continue // the next start takes it out
 		}
-		if settled <= maxCommands && bytes <= most && !old.Changed.Before(oldest) {
+		if settled <= maxCommands && bytes <= most {
 			break
 		}
 		if old.State.Open() {
@@ -243,6 +249,10 @@ func (ch *commandChange) pruneCommands(b *bbolt.Bucket) error {
 func (ch *commandChange) publish() {
 	b := ch.book
 	b.kept, b.trail = ch.kept, ch.trail
+	if ch.moved != nil {
+		b.clock.Follow(*ch.moved)
+		b.clockRecorded = true
+	}
 	ch.publishAnnounced()
 	b.index.Lock()
 	for i := range ch.events {

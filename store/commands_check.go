@@ -41,7 +41,7 @@ func (s *Store) prepareCommand(n *NewCommand) (*Command, *device.CommandSpec, er
 	if id == (device.CommandID{}) {
 		id = device.NewCommandID()
 	}
-	now := s.now()
+	now := s.commands.clock.Now()
 	c := &Command{
 		ID: id, Device: n.Device, Name: n.Name, Args: args, By: printable(n.By), From: printable(n.From),
 		Created: now.UTC(), Deadline: now.Add(ttl).UTC(), Idempotent: spec.Idempotent,

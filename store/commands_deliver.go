@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // commandWindow is how many commands a device may have unanswered, and for how many later ones a command may still be repeated. A
@@ -53,6 +54,7 @@ func (d *Delivery) Exchange(results []*device.Result) (send []Command, again tim
 		return nil, time.Time{}, err
 	}
 	var told map[device.CommandID]bool
+	base := int64(0)
 	err = d.store.commands.do(func(ch *commandChange) error {
 		for _, r := range results {
 			ch.answered(d.device, r)
@@ -64,7 +66,7 @@ func (d *Delivery) Exchange(results []*device.Result) (send []Command, again tim
 		if d.fresh {
 			ch.retrySettings(dc)
 		}
-		again = ch.sendSettings(d.device, schema)
+		again, base = ch.sendSettings(d.device, schema), ch.base()
 		repeat := ch.repeats(d)
 		send = append(repeat, ch.sendQueued(d)...)
 		told = map[device.CommandID]bool{}
@@ -80,7 +82,9 @@ func (d *Delivery) Exchange(results []*device.Result) (send []Command, again tim
 	}
 	for i := range send {
 		told[send[i].ID] = true
+		send[i].base = base
 	}
+	again = wallclock.Shift(again, time.Duration(d.store.clock.Base()-base)*time.Microsecond)
 	d.told, d.fresh = told, false
 	return send, again, nil
 }

@@ -8,22 +8,17 @@ import (
 )
 
 const (
-	// Deadlines are looked at no more often than the first, and no more seldom than the second: a wall clock may be set.
+	// Deadlines are looked at no more often than the first, and no more seldom than the second: the clock of a test may jump.
 	expireSoonest = 20 * time.Millisecond
 	expireLatest  = time.Second
-
-	pruneEvery = time.Hour
 )
 
-// run settles what nothing has come of in time, and drops what is old, until ctx ends.
+// run settles what nothing has come of in time, until ctx ends.
 func (b *commandBook) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	old := time.NewTicker(pruneEvery)
-	defer old.Stop()
 	soon := true // the timer is about to fire: it must not be put off by what keeps happening
 	for {
-		prune := false
 		select {
 		case <-ctx.Done():
 			return
@@ -33,13 +28,10 @@ func (b *commandBook) run(ctx context.Context) {
 				timer.Reset(expireSoonest)
 			}
 			continue
-		case <-old.C:
-			prune = true
 		case <-timer.C:
 		}
 		var wait time.Duration
 		err := b.do(func(ch *commandChange) error {
-			ch.prune = prune
 			wait = ch.expire()
 			return nil
 		})
@@ -63,7 +55,11 @@ func (ch *commandChange) expire() (wait time.Duration) {
 	for _, d := range b.devices {
 		for _, c := range d.overdue(ch.now, &next) {
 			edit := notInTime
-			if c.State == CommandSent {
+			if ch.now.Before(c.Created) {
+				edit = func(c *Command) {
+					c.Text = "the machine has restarted with its clock set back: how old it is cannot be told"
+				}
+			} else if c.State == CommandSent {
 				edit = func(c *Command) { c.Text = "the device did not answer in time" }
 			}
 			ch.apply(c, eventTimeout, theHub, edit)
@@ -80,7 +76,9 @@ func (d *deviceCommands) overdue(now time.Time, next *time.Time) (list []*Comman
 			if c.State == CommandSent {
 				end = c.answerBy()
 			}
-			if !now.Before(end) {
+			// A clock that shows a time before the command was given does not say how long ago that was. It was set while the machine
+			// was off, or it would be known by how much.
+			if !now.Before(end) || c.Created.Sub(now) > leastClockAlarm {
 				list = append(list, c)
 			} else if end.Before(*next) {
 				*next = end

@@ -35,7 +35,13 @@ func commandSchema() *device.Schema {
 // openForCommands opens a store with devices that have announced commandSchema. It does not run.
 func openForCommands(t testing.TB, dir string, now func() time.Time, devices ...string) *Store {
 	t.Helper()
-	s, err := Open(Options{Dir: dir, Logger: slog.New(slog.DiscardHandler), Now: now})
+	return openCommanded(t, Options{Dir: dir, Now: now}, devices...)
+}
+
+func openCommanded(t testing.TB, o Options, devices ...string) *Store {
+	t.Helper()
+	o.Logger = slog.New(slog.DiscardHandler)
+	s, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}

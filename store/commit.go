@@ -8,6 +8,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 const (
@@ -17,7 +18,7 @@ const (
 
 // failure is why the journal can't be written.
 type failure struct {
-	since time.Time
+	since wallclock.Moment
 	err   error
 }
 
@@ -198,7 +199,7 @@ func (c *committer) fail(err error) {
 	case err == nil:
 		c.failing = failure{}
 	case c.failing.err == nil:
-		c.failing = failure{since: c.now(), err: err}
+		c.failing = failure{since: c.clock.Moment(), err: err}
 	default:
 		c.failing.err = err
 	}
@@ -212,6 +213,9 @@ func (c *committer) fail(err error) {
 
 // settle makes known that the batch is on disk, its first entry at position first.
 func (c *committer) settle(b *batch, first uint64) {
+	if b.move != nil {
+		c.ages.Store(c.ages.Load().moved(first, *b.move))
+	}
 	c.mu.Lock()
 	for _, src := range b.sources {
 		src.position = first
@@ -234,7 +238,7 @@ func (c *committer) settle(b *batch, first uint64) {
 	for _, in := range b.ingests {
 		in.committed()
 	}
-	c.latencies.note(b.opened, c.now())
+	c.latencies.note(c.clock.Moment(), b.began)
 	c.tail.wake()
 	c.export.wake()
 	c.followers.wake()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -72,6 +73,14 @@ func makeBuckets(db *boltfile.File) error {
 func put(b *bbolt.Bucket, key, value []byte) error {
 	sealed := binary.LittleEndian.AppendUint32(make([]byte, 0, len(value)+4), recordChecksum(key, value))
 	return b.Put(key, append(sealed, value...))
+}
+
+// putChanged is put of what is mostly as it was.
+func putChanged(b *bbolt.Bucket, key, value []byte) error {
+	if old := get(b, key); old != nil && bytes.Equal(old, value) {
+		return nil
+	}
+	return put(b, key, value)
 }
 
 // get returns the value of a key, nil if there is none or it is damaged.

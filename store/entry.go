@@ -19,9 +19,11 @@ import (
 //	duplicates device bytes, count
 //	boot       device bytes, boot, offset zigzag µs
 //	forget     device bytes                                         the device was removed
+//	clock      machine, then base, by and held, zigzag µs           the hub's clock was set; see clockMove. First of its block
 type entryKind byte
 
 const (
+	entryClock      entryKind = 0
 	entrySource     entryKind = 1
 	entryFrame      entryKind = 2
 	entryReject     entryKind = 3
@@ -53,6 +55,7 @@ type entry struct {
 	count   uint64 // duplicates
 	text    []byte
 	message []byte // DATA, or SCHEMA of a source
+	move    clockMove
 }
 
 func appendBytes(dst, b []byte) []byte {
@@ -107,6 +110,11 @@ func appendForget(dst []byte, deviceID string) []byte {
 	return appendString(append(dst, byte(entryForget)), deviceID)
 }
 
+func appendClock(dst []byte, m clockMove) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(entryClock)), m.machine)
+	return binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(dst, m.base), m.by), m.held)
+}
+
 // parseEntry decodes b into e.
 func parseEntry(b []byte, e *entry) error {
 	if len(b) == 0 {
@@ -137,6 +145,8 @@ func parseEntry(b []byte, e *entry) error {
 		e.device, e.boot, e.offset = r.bytes(), r.uvarint(), r.varint()
 	case entryForget:
 		e.device = r.bytes()
+	case entryClock:
+		e.move = clockMove{machine: r.uvarint(), base: r.varint(), by: r.varint(), held: r.varint()}
 	default:
 		return errEntry
 	}

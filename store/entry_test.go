@@ -31,6 +31,7 @@ var entryCases = []struct {
 	{appendDuplicates(nil, "a", 129), entry{kind: entryDuplicates, device: []byte("a"), count: 129}},
 	{appendBoot(nil, "a", 3, -1), entry{kind: entryBoot, device: []byte("a"), boot: 3, offset: -1}},
 	{appendForget(nil, "a"), entry{kind: entryForget, device: []byte("a")}},
+	{appendClock(nil, clockMove{1 << 60, -5, 7, 1}), entry{kind: entryClock, move: clockMove{1 << 60, -5, 7, 1}}},
 }
 
 func TestEntries(t *testing.T) {
@@ -69,6 +70,8 @@ func FuzzParseEntry(f *testing.F) {
 			again = appendBoot(nil, id, e.boot, e.offset)
 		case entryForget:
 			again = appendForget(nil, id)
+		case entryClock:
+			again = appendClock(nil, e.move)
 		}
 		var second entry
 		if err := parseEntry(again, &second); err != nil {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // InfluxOptions says where frames are exported to.
@@ -71,7 +72,7 @@ type ExportCounts struct {
 
 // lastRefusal is the last time the server refused lines.
 type lastRefusal struct {
-	at   time.Time
+	at   wallclock.Moment
 	line string
 	text string
 }

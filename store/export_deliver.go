@@ -91,10 +91,10 @@ func (t *exportTail) shelve(ctx context.Context, b *exportBatch, bad []influx.Ba
 // noteRefusal remembers a sample of what was refused, and logs it unless it did not long ago.
 func (t *exportTail) noteRefusal(letter *DeadLetter, lines int) {
 	line, _, _ := strings.Cut(string(letter.Message), "\n")
-	now := t.store.now()
+	clock := t.store.clock
 	t.mu.Lock()
-	first := now.Sub(t.refusal.at) > refusalFresh
-	t.refusal = lastRefusal{at: now, line: line, text: letter.Text}
+	first := t.refusal.at == 0 || clock.Since(t.refusal.at) > refusalFresh
+	t.refusal = lastRefusal{at: clock.Moment(), line: line, text: letter.Text}
 	t.mu.Unlock()
 	if first {
 		t.store.log.Warn("InfluxDB refuses lines; they are kept on the dead-letter shelf", "lines", lines, "device", letter.Device, "text", letter.Text)

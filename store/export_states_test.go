@@ -18,6 +18,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // TestStates has a server refuse in every way, and then mend: each time the status says what is wrong, nothing is lost, and
@@ -264,7 +265,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 func TestReturnIsNoticedSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := gate{
-			alarms: &alarms{log: slog.New(slog.DiscardHandler), now: time.Now}, changed: make(chan struct{}),
+			alarms: &alarms{log: slog.New(slog.DiscardHandler), clock: wallclock.System()}, changed: make(chan struct{}),
 			retryMin: retryExportMin, retryTry: retryExportTry, retryMax: retryExportMax, retryDenied: retryExportDenied,
 		}
 		back := time.Now().Add(6 * time.Hour)

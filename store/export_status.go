@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // ExportStatus is the state of the export to InfluxDB.
@@ -39,19 +40,23 @@ func (t *exportTail) status() *ExportStatus {
 	j := t.store.journal
 	segments, next := j.Segments(), j.Next()
 	s := &ExportStatus{URL: t.options.URL, Bucket: t.options.Bucket}
+	// By the clock as it is now: it may have been set since.
+	now, at := t.store.now(), time.Now()
 	t.gate.mu.Lock()
-	s.State, s.Since, s.Reason = t.gate.state(), t.gate.since.UTC(), t.gate.reason
+	s.State, s.Reason = t.gate.state(), t.gate.reason
+	if !t.gate.since.IsZero() {
+		s.Since = now.Add(t.gate.since.Sub(at)).UTC()
+	}
 	if t.gate.verdict != 0 {
-		s.NextTry = t.gate.next.UTC()
+		s.NextTry = now.Add(t.gate.next.Sub(at)).UTC()
 	}
 	reachable := t.gate.verdict == 0
 	t.gate.mu.Unlock()
 
-	now := t.store.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if reachable && now.Sub(t.refusal.at) <= refusalFresh {
-		s.State, s.Since, s.Reason, s.Sample = "dropping lines", t.refusal.at.UTC(), t.refusal.text, t.refusal.line
+	if clock := t.store.clock; reachable && t.refusal.at != 0 && clock.Since(t.refusal.at) <= refusalFresh {
+		s.State, s.Since, s.Reason, s.Sample = "dropping lines", clock.Time(t.refusal.at), t.refusal.text, t.refusal.line
 	}
 	s.ExportCounts = t.counts
 	s.Waiting = waiting(t.pending, segments, next)
@@ -133,7 +138,7 @@ type rates struct {
 }
 
 type rateSample struct {
-	at       time.Time
+	at       wallclock.Moment
 	next     uint64 // position in the journal
 	exported uint64 // entries before it that are
 }
@@ -144,7 +149,7 @@ func (t *exportTail) sample() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := &t.rates
-	r.samples[r.n%len(r.samples)] = rateSample{t.store.now(), next, next - t.pending.count(next)}
+	r.samples[r.n%len(r.samples)] = rateSample{t.store.clock.Moment(), next, next - t.pending.count(next)}
 	r.n++
 }
 
@@ -155,7 +160,7 @@ func (r *rates) perSecond() (in, out float64) {
 	}
 	newest := r.samples[(r.n-1)%len(r.samples)]
 	oldest := r.samples[max(0, r.n-len(r.samples))%len(r.samples)]
-	seconds := newest.at.Sub(oldest.at).Seconds()
+	seconds := float64(newest.at-oldest.at) / 1e6
 	if seconds <= 0 {
 		return 0, 0
 	}

@@ -20,6 +20,7 @@ const (
 	CommittedLost                              // First, Last and Reason are set
 	CommittedBoot                              // Boot is set: the device told its time since that boot
 	CommittedRemoval                           // the device was removed, and with it what was known of it
+	CommittedClock                             // Base is set: the hub's clock was set, and what follows is by the new one; no Device
 	CommittedOverleap                          // what came before was dropped from the journal before it was read; no Device
 )
 
@@ -44,6 +45,8 @@ type Committed struct {
 	Reason      device.LostReason
 
 	Boot uint64
+
+	Base int64 // see wallclock.Clock
 }
 
 // followers are those who wait for the journal to grow.
@@ -154,6 +157,8 @@ func (fl *follower) decode() bool {
 		c.Kind, c.Boot = CommittedBoot, e.boot
 	case entryForget:
 		c.Kind = CommittedRemoval
+	case entryClock:
+		c.Kind, c.Base = CommittedClock, e.move.base
 	default:
 		return false
 	}

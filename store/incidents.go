@@ -119,6 +119,20 @@ func (in *incidents) endSpell(at int64) {
 	}
 }
 
+// moveSpells says that the clock was set, by so many ms, in the run of the hub that began at since.
+func (in *incidents) moveSpells(since, by int64) {
+	for i := range in.spells {
+		sp := &in.spells[i]
+		if sp.from < since {
+			continue
+		}
+		if sp.from += by; sp.to != 0 {
+			sp.to += by
+		}
+		in.noted = true
+	}
+}
+
 // incidentNotes are what a checkpoint records of the incidents.
 type incidentNotes struct {
 	runs     []byte

@@ -76,18 +76,22 @@ func (in *Ingest) Schema(message []byte, schema *device.Schema) {
 // Boot records that hub time = time since boot + offset (µs) for one boot of the device.
 func (in *Ingest) Boot(ctx context.Context, boot uint64, offset int64) error {
 	return in.enter(ctx, func(b *batch) {
-		in.account.boot(boot, offset)
+		offset -= in.store.books.Behind().Microseconds()
+		in.account.boot(boot, offset, in.store.clock.Machine())
 		b.scratch = appendBoot(b.scratch[:0], in.account.device, boot, offset)
 		b.append(b.scratch)
 	})
 }
 
-// Offset returns what Boot recorded for a boot, in this connection or an earlier one.
+// Offset returns what Boot recorded for a boot, in this connection or an earlier one, by the clock as it is now.
 func (in *Ingest) Offset(boot uint64) (offset int64, ok bool) {
 	in.store.mu.Lock()
 	defer in.store.mu.Unlock()
 	for _, b := range in.account.boots {
 		if b.Boot == boot {
+			if b.machine == in.store.clock.Machine() {
+				b.Offset += in.store.books.Behind().Microseconds()
+			}
 			return b.Offset, true
 		}
 	}
@@ -288,7 +292,7 @@ func (in *Ingest) enter(ctx context.Context, f func(*batch)) error {
 	}
 	b := s.filling
 	if b.empty() {
-		b.opened = s.now()
+		s.openBatch(b)
 	}
 	f(b)
 	in.account.dirty = true

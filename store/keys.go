@@ -14,6 +14,7 @@ import "encoding/binary"
 //	desired       device id → its settings as CBOR
 //	announced     device id → hash of the schema it announced last (8 bytes)
 //	audit         number (8 bytes, big endian) → auditRecord as CBOR
+//	boots         device id → bootsRecord as CBOR: which offsets in its account are of the machine's present boot
 //	incidents     device id → incidentRecord as CBOR
 //	users         name → user as JSON
 //	api_keys      name → apiKeyRecord as JSON
@@ -21,6 +22,9 @@ import "encoding/binary"
 //	meta          "cursor" → position (8 bytes, big endian) up to which books, sources and dead letters are recorded
 //	              "accounts" → 1 once users and API keys are kept here; without it they are restored from their copy
 //	              "runs" → the newest hubRuns as CBOR
+//	              "clock" → clockRecord as CBOR: the clock that times in here and in the journal are of
+//	              "clock commands", "clock sessions", "clock tokens" → movedBy as CBOR: the clock that times in commands and settings,
+//	              in sessions, and of tokens are by
 //	              "export" → exportRecord as CBOR, what is still to be exported; none if nothing was ever exported
 var (
 	bucketDevices     = []byte("devices")
@@ -33,6 +37,7 @@ var (
 	bucketDesired     = []byte("desired")
 	bucketAnnounced   = []byte("announced")
 	bucketAudit       = []byte("audit")
+	bucketBoots       = []byte("boots")
 	bucketIncidents   = []byte("incidents")
 	bucketUsers       = []byte("users")
 	bucketAPIKeys     = []byte("api_keys")
@@ -41,13 +46,18 @@ var (
 
 	buckets = [][]byte{
 		bucketDevices, bucketSchemas, bucketBooks, bucketSources, bucketDeadLetters, bucketGaps,
-		bucketCommands, bucketDesired, bucketAnnounced, bucketAudit, bucketIncidents, bucketUsers, bucketAPIKeys, bucketSessions, bucketMeta,
+		bucketCommands, bucketDesired, bucketAnnounced, bucketAudit, bucketBoots, bucketIncidents, bucketUsers, bucketAPIKeys, bucketSessions, bucketMeta,
 	}
 
 	keyCursor   = []byte("cursor")
 	keyAccounts = []byte("accounts")
 	keyRuns     = []byte("runs")
 	keyExport   = []byte("export")
+	keyClock    = []byte("clock")
+
+	keyCommandsClock = []byte("clock commands")
+	keySessionsClock = []byte("clock sessions")
+	keyTokensClock   = []byte("clock tokens")
 )
 
 // key8 is a number as a key that sorts like the number.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 const (
@@ -20,14 +22,14 @@ type latencies struct {
 }
 
 type latency struct {
-	at   time.Time
+	at   wallclock.Moment
 	took time.Duration
 }
 
-func (l *latencies) note(opened, settled time.Time) {
+func (l *latencies) note(settled, began wallclock.Moment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	took := latency{settled, max(settled.Sub(opened), 0)}
+	took := latency{settled, time.Duration(settled-began) * time.Microsecond}
 	if len(l.last) < latencyCommits {
 		l.last = append(l.last, took)
 		return
@@ -40,11 +42,10 @@ func (l *latencies) note(opened, settled time.Time) {
 // arrival of a commit's first frame to the moment it may be acknowledged. ok is false if nothing was committed.
 func (s *Store) CommitLatency() (p50, p99 time.Duration, ok bool) {
 	l := &s.latencies
-	oldest := s.now().Add(-latencyFor)
 	l.mu.Lock()
 	took := make([]time.Duration, 0, len(l.last))
 	for _, x := range l.last {
-		if !x.at.Before(oldest) {
+		if s.clock.Since(x.at) <= latencyFor {
 			took = append(took, x.took)
 		}
 	}

@@ -61,6 +61,9 @@ func (s *Store) loadCheckpoint() error {
 		if s.bad.in(bucketBooks) {
 			s.recount = s.uncounted()
 		}
+		if err := s.loadClock(tx); err != nil {
+			return err
+		}
 		if err := s.loadIncidents(tx); err != nil {
 			return err
 		}
@@ -220,6 +223,11 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scrat
 		s.forget(string(e.device))
 		return nil
 	}
+	if e.kind == entryClock {
+		s.moveBooks(e.move)
+		s.ages.Store(s.ages.Load().moved(position, e.move))
+		return nil
+	}
 	a := s.account(string(e.device))
 	a.dirty = true
 	switch e.kind {
@@ -246,7 +254,7 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scrat
 	case entryDuplicates:
 		a.duplicates += e.count
 	case entryBoot:
-		a.boot(e.boot, e.offset)
+		a.boot(e.boot, e.offset, s.ages.Load().machine)
 	}
 	return nil
 }

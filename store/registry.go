@@ -16,6 +16,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 const (
@@ -50,8 +51,9 @@ type NewDevice struct {
 // registry is the devices, in RAM and in hub.db.
 type registry struct {
 	db     *boltfile.File
-	now    func() time.Time
-	backup copyFile // guarded by writing
+	store  *Store
+	clock  *wallclock.View // what times of tokens are by; moved with them
+	backup copyFile        // guarded by writing
 
 	// writing is held, and taken before mu, while devices are written to hub.db: what a checkpoint writes of them must not
 	// be older than what another wrote meanwhile.
@@ -61,15 +63,18 @@ type registry struct {
 	devices map[string]*Device
 	tokens  map[TokenHash]string // hash → device id; those of revoked devices too
 	noted   map[string]bool      // devices changed in RAM only
-	version uint64               // counts changes
+
+	clockRecorded bool   // hub.db knows what times are by
+	version       uint64 // counts changes
 }
 
 // load reads the devices.
 func (r *registry) load(s *Store) error {
-	r.db, r.now = s.db, s.now
+	r.db, r.store, r.clock = s.db, s, s.clock.View()
 	r.backup = copyFile{path: filepath.Join(s.opts.Dir, registryCopy), what: "devices", alarms: &s.alarms}
 	r.devices, r.tokens, r.noted = map[string]*Device{}, map[TokenHash]string{}, map[string]bool{}
 	return r.db.View(func(tx *bbolt.Tx) error {
+		r.clockRecorded = s.followRecorded(tx, keyTokensClock, r.clock)
 		return s.bad.each(tx, bucketDevices, func(k, v []byte) error {
 			d, err := readDevice(v)
 			if err == nil && d.ID != string(k) {
@@ -139,6 +144,11 @@ func (r *registry) unlock() {
 
 // change replaces devices in hub.db, then in RAM, then in the copy. A nil device is removed.
 func (r *registry) change(changed map[string]*Device) error {
+	return r.write(changed, func(*bbolt.Tx) error { return nil })
+}
+
+// write is change with more to be written in the same transaction.
+func (r *registry) write(changed map[string]*Device, more func(*bbolt.Tx) error) error {
 	err := r.db.Update(func(tx *bbolt.Tx) error {
 		for _, id := range slices.Sorted(maps.Keys(changed)) {
 			var err error
@@ -151,10 +161,13 @@ func (r *registry) change(changed map[string]*Device) error {
 				return err
 			}
 		}
-		return nil
+		return more(tx)
 	})
 	if err != nil {
 		return fmt.Errorf("write the registry: %w", err)
+	}
+	if len(changed) == 0 {
+		return nil
 	}
 	r.version++
 	for id, d := range changed {
@@ -170,6 +183,35 @@ func (r *registry) change(changed map[string]*Device) error {
 		}
 	}
 	r.copy()
+	return nil
+}
+
+// followClock moves the ends of tokens by as much as the clock was set: none ends for it, and none lasts longer than it may.
+func (r *registry) followClock() error {
+	r.lock()
+	defer r.unlock()
+	if r.clock.Behind() == 0 && r.clockRecorded {
+		return nil
+	}
+	base := r.store.clock.Base()
+	by := r.clock.Follow(base)
+	last, changed := r.clock.Now().Add(tokenOverlap).UTC(), map[string]*Device{}
+	for id, d := range r.devices {
+		for i, t := range d.Tokens {
+			if end := earlier(t.Expires.Add(by), last); !t.Expires.IsZero() && !end.Equal(t.Expires) {
+				if changed[id] == nil {
+					changed[id] = d.clone()
+				}
+				changed[id].Tokens[i].Expires = end
+			}
+		}
+	}
+	err := r.write(changed, func(tx *bbolt.Tx) error { return r.store.putMovedBy(tx, keyTokensClock, base) })
+	if err != nil { // as if it had not been noticed yet
+		r.clock.Follow(base - by.Microseconds())
+		return err
+	}
+	r.clockRecorded = true
 	return nil
 }
 
@@ -282,7 +324,7 @@ func (s *Store) RemoveDevice(id string) error {
 	s.forget(id)
 	b := s.filling
 	if b.empty() {
-		b.opened = s.now()
+		s.openBatch(b)
 	}
 	b.append(appendForget(nil, id))
 	s.mu.Unlock()

@@ -81,8 +81,8 @@ func (s *Store) overLimit() (before uint64) {
 	segments := s.journal.Segments()
 	for i, segment := range segments {
 		tooMuch := bytes > s.opts.JournalMaxBytes
-		tooOld := s.opts.JournalMaxAge > 0 && now.Sub(segment.Newest) > s.opts.JournalMaxAge
-		if !tooMuch && !tooOld || i == len(segments)-1 {
+		old := tooOld(now, s.receivedAt(segment.Next-1, segment.Newest), s.opts.JournalMaxAge)
+		if !tooMuch && !old || i == len(segments)-1 {
 			return before
 		}
 		before = segment.Next

@@ -55,6 +55,7 @@ type TailStatus struct {
 
 // Alarm is something an operator has to know.
 type Alarm struct {
+	Key   string    `json:"-"` // what it is about: an alarm whose text changes stays the same one
 	Since time.Time `json:"since"`
 	Text  string    `json:"text"`
 }
@@ -113,7 +114,7 @@ func (s *Store) Condition() Status {
 	}
 	status.Gaps = append([]Gap{}, s.gaps...)
 	if s.failing.err != nil {
-		status.Storage = Storage{State: "failing", Since: s.failing.since, Error: s.failing.err.Error()}
+		status.Storage = Storage{State: "failing", Since: s.clock.Time(s.failing.since), Error: s.failing.err.Error()}
 	}
 	return status
 }

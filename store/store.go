@@ -23,6 +23,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // Errors a caller decides on.
@@ -48,7 +49,8 @@ type Options struct {
 	HistoryMaxAge   time.Duration  // since receipt; 0: no limit
 	Influx          *InfluxOptions // nil: nothing is exported, and what still waits goes on waiting (see ForgetExport)
 	Logger          *slog.Logger
-	Now             func() time.Time
+	Now             func() time.Time // nil: the system's clock; else it is the measure of all time, and never set
+	Clock           *wallclock.Clock // instead of Now: a clock that is set; nil: what Now says
 }
 
 const (
@@ -65,15 +67,23 @@ const (
 type Store struct {
 	// static
 	log          *slog.Logger
-	now          func() time.Time
+	clock        *wallclock.Clock
+	now          func() time.Time // of clock
 	opts         Options
 	segmentBytes int64 // of entries; then the next batch begins a segment
 	db           *boltfile.File
 	journal      *journal.Journal
 	history      atomic.Pointer[history.History] // replaced when its file turns out damaged
 
-	bad      badRecords           // found in hub.db at start
-	recount  func(id string) bool // whose accounts the replay makes again; nil: nobody's
+	bad          badRecords           // found in hub.db at start
+	recount      func(id string) bool // whose accounts the replay makes again; nil: nobody's
+	told         *wallclock.View      // the clock that the watchers have been told of
+	books        *wallclock.View      // the clock that boots and incidents in accounts are by; moved under mu
+	booksMachine uint64               // the boot of the machine that books is of; guarded by mu
+	ages         atomic.Pointer[ages] // what times of receipt mean; nil: not known yet
+
+	clockWatchers watchers[struct{}]
+
 	registry registry
 	access   access
 	alarms   alarms
@@ -125,18 +135,22 @@ func Open(o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	switch {
+	case o.Clock != nil:
+	case o.Now != nil:
+		o.Clock = wallclock.Steady(o.Now)
+	default:
+		o.Clock = wallclock.System()
 	}
 	s := &Store{
-		log: o.Logger, now: o.Now, opts: o, segmentBytes: journal.DefaultSegmentBytes,
+		log: o.Logger, clock: o.Clock, now: o.Clock.Now, books: o.Clock.View(), told: o.Clock.View(), opts: o, segmentBytes: journal.DefaultSegmentBytes,
 		work: make(chan struct{}, 1), full: make(chan struct{}, 1),
 		checkpointNow: make(chan chan error), checkpoints: make(chan *checkpoint),
 		idle: make(chan struct{}, 1), stopped: make(chan struct{}),
 		room: make(chan struct{}), accounts: map[string]*account{}, schemas: schemas{},
 	}
 	s.idle <- struct{}{}
-	s.alarms.now, s.alarms.log = o.Now, o.Logger
+	s.alarms.clock, s.alarms.log = o.Clock, o.Logger
 	s.numbering = numbering{alarms: &s.alarms, problems: map[string]string{}}
 	s.tail = historyTail{store: s, news: make(chan struct{}, 1), moved: make(chan struct{})}
 	export, err := newExportTail(s, o.Influx)
@@ -182,6 +196,8 @@ func (s *Store) open() error {
 	if err := s.recover(report); err != nil {
 		return err
 	}
+	s.checkClock()
+	s.moveTimes()
 	s.export.begin()
 	return nil
 }
@@ -245,7 +261,7 @@ func (s *Store) noteRestored(file, what, hint string, restored, bad int, err err
 func (s *Store) openHistory() error {
 	h, setAside, err := history.Open(history.Options{
 		Path: filepath.Join(s.opts.Dir, "history.db"), MaxBytes: s.opts.HistoryMaxBytes, MaxAge: s.opts.HistoryMaxAge,
-		Logger: s.log, Now: s.now,
+		Logger: s.log, Now: s.now, Received: s.receivedAt,
 	})
 	if err != nil {
 		return fmt.Errorf("open the history: %w", err)
@@ -274,6 +290,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() error { s.export.run(ctx); return nil }) // what it does not get done is still in the journal at the next start
 	g.Go(func() error { s.retain(tails); return nil })
 	g.Go(func() error { s.commands.run(tails); return nil })
+	g.Go(func() error { s.watchClock(tails); return nil })
 	return g.Wait()
 }
 

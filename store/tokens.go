@@ -55,8 +55,8 @@ func newToken(now time.Time) (string, Token) {
 // so the time taken says nothing about valid ones.
 func (s *Store) Authenticate(token string) (deviceID string, err error) {
 	hash := TokenHash(sha256.Sum256([]byte(token)))
-	now := s.now()
 	r := &s.registry
+	now := r.clock.Now()
 	r.mu.RLock()
 	id, known := r.tokens[hash]
 	d := r.devices[id]
@@ -116,7 +116,7 @@ func (s *Store) RotateToken(id string) (token string, err error) {
 	if d.Revoked {
 		d.Revoked, d.Tokens = false, nil
 	}
-	token, t := newToken(s.now())
+	token, t := newToken(r.clock.Now())
 	d.Tokens = append(d.Tokens[max(0, len(d.Tokens)-1):], t)
 	return token, r.change(map[string]*Device{id: d})
 }

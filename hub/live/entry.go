@@ -39,6 +39,7 @@ type entry struct {
 	opened     int64 // begin of the newest connection
 	closed     int64 // its end; 0: none
 	address    string
+	greeted    bool  // the device has a clock of its own, and has told what it shows
 	skew       int64 // µs that the device's clock is ahead
 	refused    int64 // when it was last turned away although it is known; 0: never
 
@@ -172,7 +173,7 @@ func (e *entry) reset() {
 // newer one than before.
 func (e *entry) take(c *store.Committed, received int64, tick uint64) (news bool) {
 	offset := c.Timing.Offset
-	if c.Timing.Quality == history.QualityDoubtful && wrongClock(e.skew) {
+	if c.Timing.Quality == history.QualityDoubtful && c.Data.Clock == device.ClockWall && wrongClock(e.skew) {
 		offset -= e.skew
 	}
 	latest := received + maxFuture.Microseconds()

@@ -41,7 +41,7 @@ func (f *Feed) hubState() HubState {
 	s := f.store.Condition()
 	journalMax, historyMax := f.store.MaxBytes()
 	state := HubState{
-		Now: millis(f.micros()), Started: f.started, Version: f.version, Epoch: f.epoch,
+		Now: millis(f.micros()), Version: f.version, Epoch: f.epoch,
 		Storage:     Storage{State: s.Storage.State, Since: moment(s.Storage.Since), Error: s.Storage.Error},
 		Journal:     JournalState{Bytes: s.Journal.Bytes, MaxBytes: journalMax, Oldest: moment(s.Journal.Oldest)},
 		History:     HistoryState{Bytes: s.History.Bytes, MaxBytes: historyMax, Oldest: moment(s.History.Oldest)},
@@ -57,6 +57,7 @@ func (f *Feed) hubState() HubState {
 		}
 	}
 	f.mu.Lock()
+	state.Started = f.started
 	state.Counts, state.Attention, state.Ingest = f.counts, slices.Clone(f.attention), f.rates.perSecond
 	f.mu.Unlock()
 	if state.Attention == nil {

@@ -21,13 +21,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // Config is what a Feed is made of.
 type Config struct {
 	Store   *store.Store
 	Logger  *slog.Logger     // nil: slog.Default
-	Now     func() time.Time // wall clock; nil: time.Now
+	Now     func() time.Time // wall clock; nil: that of Store, also when it is set
 	Tick    time.Duration    // between two messages to a viewer, which only results of commands shorten; 0: 250 ms; at most a second
 	Version string           // of the hub, as it is shown
 }
@@ -40,11 +41,11 @@ type Feed struct {
 	store   *store.Store
 	log     *slog.Logger
 	now     func() time.Time
+	view    *wallclock.View // moved under mu
 	tick    time.Duration
 	second  uint64 // ticks in a second
 	version string
 	epoch   string
-	started Millis
 
 	unwatchCommands func()
 
@@ -57,6 +58,7 @@ type Feed struct {
 
 	// guarded by mu
 	mu        sync.Mutex
+	started   Millis
 	entries   map[string]*entry
 	sorted    []*entry // by id
 	registry  uint64   // version of the registry that entries are of
@@ -83,8 +85,9 @@ func New(c Config) *Feed {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	view := c.Store.Clock().View()
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = view.Now
 	}
 	if c.Tick <= 0 {
 		c.Tick = defaultTick
@@ -93,7 +96,7 @@ func New(c Config) *Feed {
 	var epoch [8]byte
 	_, _ = rand.Read(epoch[:]) // never fails
 	f := &Feed{
-		store: c.Store, log: c.Logger, now: c.Now, tick: c.Tick, second: uint64(time.Second / c.Tick), version: c.Version,
+		store: c.Store, log: c.Logger, now: c.Now, view: view, tick: c.Tick, second: uint64(time.Second / c.Tick), version: c.Version,
 		epoch: hex.EncodeToString(epoch[:]), started: Millis(c.Now().UnixMilli()),
 		entries: map[string]*entry{}, topics: map[string]*topic{}, viewers: map[*Viewer]struct{}{},
 		commands: map[commandKey]*commandTopic{}, hurry: make(chan struct{}, 1),

@@ -181,7 +181,7 @@ func compareTroubles(a, b Trouble) int {
 // compareAlarms makes events of alarms that have begun or ended.
 func (f *Feed) compareAlarms(alarms []store.Alarm, now int64) {
 	has := func(list []store.Alarm, a store.Alarm) bool {
-		return slices.ContainsFunc(list, func(b store.Alarm) bool { return a.Since.Equal(b.Since) })
+		return slices.ContainsFunc(list, func(b store.Alarm) bool { return a.Key == b.Key })
 	}
 	for _, a := range alarms {
 		if !has(f.alarms, a) {

@@ -23,7 +23,7 @@ func (f *Feed) Connected(deviceID string, connection uint64, address string) {
 			kind = kindReplaced
 		}
 		e.connection, e.connected, e.address = connection, true, address
-		e.opened, e.closed, e.arrived, e.skew, e.since.clock = now, 0, 0, 0, 0
+		e.opened, e.closed, e.arrived, e.greeted, e.skew, e.since.clock = now, 0, 0, false, 0, 0
 		f.note(Event{Device: deviceID, Kind: kind, Address: address}, now)
 	})
 }
@@ -34,8 +34,8 @@ func (f *Feed) Greeted(deviceID string, connection uint64, skew time.Duration) {
 		if connection != e.connection {
 			return
 		}
-		e.skew = skew.Microseconds()
-		if wrongClock(e.skew) {
+		e.greeted, e.skew = true, (skew + f.view.Behind()).Microseconds() // the feed follows the hub's clock a little later
+		if wrongClock(skew.Microseconds()) {
 			e.since.clock = now
 			f.note(Event{Device: deviceID, Kind: kindClock, Text: fmt.Sprintf("its clock is %v ahead of the hub's", skew.Round(time.Second))}, now)
 		}
@@ -118,7 +118,12 @@ func (f *Feed) tell(deviceID string, change func(e *entry, now int64)) {
 func (f *Feed) committed(c *store.Committed) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if c.Kind == store.CommittedClock {
+		f.followClock(c.Base)
+		return
+	}
 	if c.Kind == store.CommittedOverleap {
+		f.followClock(f.store.Clock().Base()) // as far as is known
 		for _, e := range f.sorted {
 			f.touch(e)
 		}

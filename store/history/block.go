@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"iter"
 	"slices"
 	"time"
 
@@ -78,12 +79,23 @@ func checkBlock(block []byte, number uint64) bool {
 	return len(block) >= blockDevice && binary.LittleEndian.Uint32(block) == blockChecksum(block, number)
 }
 
-// receivedOf is the newest time of receipt in a block, ms since 1970; 0 if the block is damaged.
-func receivedOf(block []byte, number uint64) int64 {
-	if !checkBlock(block, number) {
-		return 0
+// partsOf returns the frames of a block, none if it is damaged.
+func partsOf(block []byte, number uint64) iter.Seq[part] {
+	return func(yield func(part) bool) {
+		if !checkBlock(block, number) {
+			return
+		}
+		_, _, _, d := blockHead(block)
+		p := part{received: int64(binary.LittleEndian.Uint64(block[blockReceived:]))}
+		for range d.uvarint() {
+			p.position += d.uvarint()
+			p.received += d.varint()
+			p.samples = int(d.uvarint())
+			if d.bad || !yield(p) {
+				return
+			}
+		}
 	}
-	return int64(binary.LittleEndian.Uint64(block[blockReceived:]))
 }
 
 // contents is a decoded block. Its memory can be used again for another one.

@@ -125,10 +125,10 @@ func (h *History) Decimate(ctx context.Context, q DecimateQuery) (*Decimated, er
 func (h *History) expired() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	oldest := time.UnixMilli(h.received).UTC()
+	oldest := time.UnixMilli(h.edge.received).UTC()
 	full := h.used > h.opts.MaxBytes-h.opts.MaxBytes/10
 	switch {
-	case h.oldest <= 1 || h.oldest >= h.state.next || !full && h.opts.MaxAge <= 0:
+	case h.edge.number <= 1 || h.edge.number >= h.state.next || !full && h.opts.MaxAge <= 0:
 		return time.Time{}
 	case !full:
 		if limit := h.opts.Now().Add(-h.opts.MaxAge).UTC(); limit.Before(oldest) {

@@ -176,7 +176,7 @@ func (h *History) commit(batch []*buffer) error {
 		if err := h.expire(tx, &s, length); err != nil {
 			return err
 		}
-		if at, err = findEdge(tx, s); err != nil {
+		if at, err = h.findEdge(tx, s); err != nil {
 			return err
 		}
 		return tx.Bucket(bucketMeta).Put(keyState, s.append(nil))
@@ -187,7 +187,7 @@ func (h *History) commit(batch []*buffer) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	number := h.state.next
-	h.state, h.oldest, h.received = s, at.number, at.received
+	h.state, h.edge = s, at
 	for _, b := range batch {
 		for i := range b.taken.blocks {
 			e := b.taken.blocks[i].entry

@@ -72,7 +72,7 @@ func (h *History) putPending() error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(h.buffers)) {
 		for _, e := range h.buffers[id].pending {
-			if e.number < h.oldest {
+			if e.number < h.edge.number {
 				continue
 			}
 			if batch = append(batch, keyed{id, e}); len(batch) == foldBatch {
@@ -132,7 +132,7 @@ func (h *History) deadEntries(from []byte, schemas map[device.Hash]bool) (dead [
 			if err != nil {
 				h.damaged.Add(1)
 			}
-			if err != nil || e.number < h.oldest {
+			if err != nil || e.number < h.edge.number {
 				dead = append(dead, slices.Clone(k))
 				continue
 			}
@@ -183,8 +183,8 @@ func (h *History) finishFold(schemas map[device.Hash]bool) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.oldest == h.state.next {
-		h.oldest = s.next // there are no blocks
+	if h.edge.number == h.state.next {
+		h.edge.number = s.next // there are no blocks
 	}
 	h.state = s
 	return nil

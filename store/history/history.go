@@ -33,9 +33,13 @@ var (
 type Options struct {
 	Path     string           // the bbolt file
 	MaxBytes int64            // bytes of the file in use before the oldest readings go; 0: 1 GiB
-	MaxAge   time.Duration    // readings received longer ago go; 0: no limit
+	MaxAge   time.Duration    // readings received longer ago go, unless that was before wallclock.Floor; 0: no limit
 	Logger   *slog.Logger     // nil: slog.Default()
 	Now      func() time.Time // nil: time.Now
+
+	// Received is when the frame at a position of the journal came, by the clock as Now has shown it last, if it is said to have come
+	// at received; nil: then. By that the age counts.
+	Received func(position uint64, received time.Time) time.Time
 }
 
 // Quality says how far a reading's time can be trusted.
@@ -115,9 +119,8 @@ type History struct {
 	written  time.Time // when everything was last written
 	used     int64     // bytes
 	size     int64     // bytes
-	oldest   uint64    // number of the oldest block; state.next if there is none
-	received int64     // its newest time of receipt, ms since 1970
-	removals uint64    // how often Remove has deleted blocks
+	edge     edge
+	removals uint64 // how often Remove has deleted blocks
 }
 
 // Add takes a frame. Frames come in journal order; one that the History already holds is ignored. When the memory for frames
@@ -221,8 +224,8 @@ func (h *History) Stats() Stats {
 	s := Stats{
 		Blocks: h.state.blocks, Bytes: h.used, FileBytes: h.size, Buffered: h.buffered, Damaged: h.damaged.Load(),
 	}
-	if h.oldest < h.state.next {
-		s.Oldest = time.UnixMilli(h.received).UTC()
+	if h.edge.number < h.state.next {
+		s.Oldest = time.UnixMilli(h.edge.received).UTC()
 	}
 	return s
 }

@@ -122,7 +122,7 @@ func (s *scan) readBlock(number uint64, c *contents) (bool, error) {
 	}
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
-	if len(c.raw) > 0 || number >= s.h.oldest && s.removals == s.h.removals {
+	if len(c.raw) > 0 || number >= s.h.edge.number && s.removals == s.h.removals {
 		s.damaged++
 	}
 	return false, nil

@@ -27,6 +27,9 @@ func Open(o Options) (h *History, setAside string, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Received == nil {
+		o.Received = func(_ uint64, received time.Time) time.Time { return received }
+	}
 	h, err = open(o)
 	if errors.Is(err, ErrDamaged) {
 		damage := err
@@ -83,7 +86,7 @@ func (h *History) begin() error {
 // enforceLimits deletes what has become too old, or too much by a lower limit.
 func (h *History) enforceLimits() error {
 	for h.overLimit() {
-		before := h.oldest
+		before := h.edge.number
 		err := h.commit(nil)
 		switch {
 		case errors.Is(err, ErrDamaged):
@@ -91,7 +94,7 @@ func (h *History) enforceLimits() error {
 		case err != nil: // the disk may be full: that must not keep the hub from starting
 			h.opts.Logger.Warn("old readings could not be deleted", "error", err)
 			return nil
-		case h.oldest == before:
+		case h.edge.number == before:
 			return nil
 		}
 	}
@@ -143,7 +146,7 @@ func (h *History) load() error {
 		if s, err = parseState(tx.Bucket(bucketMeta).Get(keyState)); err != nil {
 			return err
 		}
-		if at, err = findEdge(tx, s); err != nil {
+		if at, err = h.findEdge(tx, s); err != nil {
 			return err
 		}
 		return tx.Bucket(bucketRecent).ForEach(func(k, v []byte) error {
@@ -157,7 +160,7 @@ func (h *History) load() error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.state, h.oldest, h.received = s, at.number, at.received
+	h.state, h.edge = s, at
 	h.next = max(h.next, s.cursor)
 	for _, b := range h.buffers {
 		b.pending = nil

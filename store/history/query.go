@@ -139,7 +139,7 @@ func newScan(h *History, q Query) *scan {
 	if b := h.buffers[q.Device]; b != nil {
 		pending, rest = b.pending, b.snapshot()
 	}
-	oldest := h.oldest
+	oldest := h.edge.number
 	h.mu.Unlock()
 
 	for _, e := range pending {

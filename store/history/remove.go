@@ -61,8 +61,8 @@ func (h *History) forget(deviceID string) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.oldest == h.state.next {
-		h.oldest = s.next // there are no blocks
+	if h.edge.number == h.state.next {
+		h.edge.number = s.next // there are no blocks
 	}
 	h.state = s
 	h.buffered -= b.drop(records{})
@@ -100,7 +100,7 @@ func (h *History) deleteEntries(deviceID string, batch []entry) error {
 				}
 			}
 		}
-		if at, err = findEdge(tx, s); err != nil {
+		if at, err = h.findEdge(tx, s); err != nil {
 			return err
 		}
 		return tx.Bucket(bucketMeta).Put(keyState, s.append(nil))
@@ -110,7 +110,7 @@ func (h *History) deleteEntries(deviceID string, batch []entry) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.state, h.oldest, h.received = s, at.number, at.received
+	h.state, h.edge = s, at
 	h.removals++
 	if b := h.buffers[deviceID]; b != nil && len(b.pending) > 0 {
 		b.pending = slices.Clip(b.pending[:len(b.pending)-len(batch)]) // a scan may read what follows

@@ -1,7 +1,12 @@
 package history
 
 import (
+	"math"
+	"time"
+
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 const (
@@ -13,16 +18,33 @@ const (
 // edge is where the blocks begin.
 type edge struct {
 	number   uint64 // of the oldest block; of the next one if there is none
-	received int64  // its newest time of receipt, ms since 1970
+	received int64  // when the newest of its frames came, ms since 1970
+	position uint64 // of that frame in the journal; 0: the block is damaged, and goes with the next age that is over
 }
 
-func findEdge(tx *bolt.Tx, s state) (edge, error) {
+func (h *History) findEdge(tx *bolt.Tx, s state) (edge, error) {
 	k, v := tx.Bucket(bucketBlocks).Cursor().First()
 	if k == nil {
 		return edge{number: s.next}, nil
 	}
 	number, err := parseNumberKey(k)
-	return edge{number: number, received: receivedOf(v, number)}, err
+	return h.edgeOf(v, number), err
+}
+
+// edgeOf returns the block as an edge. Of its frames that one is the newest which is so by the clock as it is now.
+func (h *History) edgeOf(block []byte, number uint64) edge {
+	at := edge{number: number}
+	var newest time.Time
+	for p := range partsOf(block, number) {
+		if t := h.receipt(p.position, p.received); t.After(newest) {
+			at.position, at.received, newest = p.position, p.received, t
+		}
+	}
+	return at
+}
+
+func (h *History) receipt(position uint64, received int64) time.Time {
+	return h.opts.Received(position, time.UnixMilli(received))
 }
 
 // expire deletes the oldest blocks that are too old, or that have to make room for added bytes. Their entries in recent and
@@ -37,7 +59,7 @@ func (h *History) expire(tx *bolt.Tx, s *state, added int64) error {
 		if err != nil {
 			return err
 		}
-		if excess <= 0 && !h.tooOld(receivedOf(v, number)) {
+		if excess <= 0 && !h.tooOld(h.edgeOf(v, number)) {
 			break
 		}
 		excess -= int64(len(v))
@@ -53,15 +75,47 @@ func (h *History) expire(tx *bolt.Tx, s *state, added int64) error {
 	return nil
 }
 
-// tooOld tells whether a block with this newest time of receipt is past its age.
-func (h *History) tooOld(received int64) bool {
-	return h.opts.MaxAge > 0 && received < h.opts.Now().Add(-h.opts.MaxAge).UnixMilli()
+// tooOld tells whether a block is past its age. One that seems to have come before there was this program has an unknown age.
+func (h *History) tooOld(at edge) bool {
+	if h.opts.MaxAge <= 0 || at.position == 0 {
+		return h.opts.MaxAge > 0
+	}
+	now := h.opts.Now() // before the receipt is looked at
+	received := h.receipt(at.position, at.received)
+	return received.After(wallclock.Floor) && now.Sub(received) > h.opts.MaxAge
 }
 
 // overAge tells whether the oldest block is to be deleted.
-func (h *History) overAge() bool { return h.oldest < h.state.next && h.tooOld(h.received) }
+func (h *History) overAge() bool { return h.edge.number < h.state.next && h.tooOld(h.edge) }
 
 // overLimit tells whether blocks are to be deleted.
 func (h *History) overLimit() bool {
-	return h.overAge() || h.oldest < h.state.next && h.used > h.opts.MaxBytes
+	return h.overAge() || h.edge.number < h.state.next && h.used > h.opts.MaxBytes
+}
+
+// OldestPosition is the journal position of a frame in the oldest block of the file, math.MaxUint64 if there is none.
+func (h *History) OldestPosition() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.edge.number == h.state.next {
+		return math.MaxUint64
+	}
+	return h.edge.position
+}
+
+// EachReceipt calls f with the newest frame of every block, the oldest first, as long as it wants more.
+func (h *History) EachReceipt(f func(position uint64, received time.Time) (more bool)) error {
+	return h.file.View(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketBlocks).Cursor()
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			number, err := parseNumberKey(k)
+			if err != nil {
+				return err
+			}
+			if at := h.edgeOf(v, number); !f(at.position, time.UnixMilli(at.received)) {
+				return nil
+			}
+		}
+		return nil
+	})
 }

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// followClock moves the times of sessions by as much as the clock was set: nobody is logged out for it, and nobody stays longer. What
+// would be in the future then, because the clock was set back while the machine was off, is now.
+func (a *access) followClock() error {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if a.clock.Behind() == 0 && a.clockRecorded {
+		return nil
+	}
+	base := a.store.clock.Base()
+	by := a.clock.Follow(base)
+	old, moved, now := a.sessions, map[TokenHash]*session{}, a.now().UTC()
+	for hash, e := range old {
+		created, seen := e.created.Add(by), e.seen.time().Add(by)
+		moved[hash] = &session{user: e.user, created: earlier(created, now)}
+		moved[hash].seen.at.Store(earlier(seen, now).Unix())
+	}
+	use := func(sessions map[TokenHash]*session) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.sessions = sessions
+	}
+	err := a.update(func(tx *bbolt.Tx) error {
+		use(moved) // within the transaction: the next checkpoint records sessions, too
+		for hash, e := range moved {
+			value, err := e.record()
+			if err != nil {
+				return err
+			}
+			if err := putChanged(tx.Bucket(bucketSessions), hash[:], value); err != nil {
+				return err
+			}
+		}
+		return a.store.putMovedBy(tx, keySessionsClock, base)
+	})
+	if err != nil { // as if it had not been noticed yet
+		use(old)
+		a.clock.Follow(base - by.Microseconds())
+		return err
+	}
+	a.clockRecorded = true
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

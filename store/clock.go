@@ -1,0 +1,232 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
+)
+
+const (
+	watchClockEvery = time.Second
+	clockAlarmFor   = time.Hour       // after the clock was set
+	leastClockAlarm = 5 * time.Second // what is less is only logged: clocks are put right by a little all the time
+)
+
+// clockMove is what the journal has of it that the hub's clock was set, or that it is not known whether it was, as the machine has
+// booted since. From its position on, times of receipt are by the new clock.
+type clockMove struct {
+	machine uint64 // names the boot of the machine; 0: not known
+	base    int64  // µs since 1970 at which the machine booted, by the new clock
+	by      int64  // µs to add to older times of receipt to have them by the new clock
+	held    int64  // µs since 1970: when it was decided that by is not known, see jump; 0: it is known
+}
+
+// bootsRecord says in hub.db which of a device's boots were measured in the present boot of the hub's machine: when the clock is
+// set, their offsets change by as much.
+type bootsRecord struct {
+	_       struct{} `cbor:",toarray"`
+	Machine uint64
+	Boots   []uint64
+}
+
+func (a *account) bootsRecord() []byte {
+	var r bootsRecord
+	for i := len(a.boots) - 1; i >= 0; i-- {
+		b := &a.boots[i]
+		if r.Machine == 0 {
+			r.Machine = b.machine
+		}
+		if b.machine == r.Machine && b.machine != 0 {
+			r.Boots = append(r.Boots, b.Boot)
+		}
+	}
+	return encode(&r)
+}
+
+// loadClock reads what clock the books and the journal are of, up to the last checkpoint.
+func (s *Store) loadClock(tx *bbolt.Tx) error {
+	s.ages.Store(&ages{})
+	s.bad.one(tx, bucketMeta, keyClock, func(v []byte) error {
+		a, err := parseAges(v)
+		if err == nil {
+			s.ages.Store(a)
+			s.books.Follow(a.base)
+			s.booksMachine = a.machine
+		}
+		return err
+	})
+	return s.bad.each(tx, bucketBoots, func(k, v []byte) error {
+		var r bootsRecord
+		if err := cbor.Unmarshal(v, &r); err != nil {
+			return err
+		}
+		a := s.accounts[string(k)]
+		for i := range a.bootsOrNone() {
+			if b := &a.boots[i]; slices.Contains(r.Boots, b.Boot) {
+				b.machine = r.Machine
+			}
+		}
+		return nil
+	})
+}
+
+func (a *account) bootsOrNone() []bootOffset {
+	if a == nil {
+		return nil
+	}
+	return a.boots
+}
+
+// moveBooks has the books follow a clock that was set; mu is held, or Open is under way.
+func (s *Store) moveBooks(m clockMove) {
+	by := s.books.Follow(m.base)
+	if m.machine != s.booksMachine {
+		// What is known of an earlier boot of the machine is by the clock of then, which was put right then if it was wrong.
+		s.booksMachine = m.machine
+		return
+	}
+	run := s.serving()
+	for _, a := range s.accounts {
+		for i := range a.boots {
+			if b := &a.boots[i]; b.machine == m.machine {
+				b.Offset += by.Microseconds()
+				a.dirty = true
+			}
+		}
+		if run != nil {
+			a.moveSpells(run.Started, by.Milliseconds())
+		}
+	}
+}
+
+// openBatch begins to fill a batch. The clock is set between two batches: what is in one, is by one clock. mu is held.
+func (s *Store) openBatch(b *batch) {
+	b.opened, b.began = s.now(), s.clock.Moment()
+	base := s.clock.Base()
+	if base == s.books.Base() {
+		return
+	}
+	m := clockMove{machine: s.clock.Machine(), base: base, by: base - s.books.Base()}
+	s.moveBooks(m)
+	if r := s.serving(); r != nil {
+		r.Started, r.Known = r.Started+m.by/1000, r.Known+m.by/1000
+	}
+	b.move = &m
+	b.scratch = appendClock(b.scratch[:0], m)
+	b.append(b.scratch)
+}
+
+// watchClock has everything follow the clock when it is set, until ctx ends.
+func (s *Store) watchClock(ctx context.Context) {
+	ticker := time.NewTicker(watchClockEvery)
+	defer ticker.Stop()
+	var set time.Time // when the alarm was raised
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-s.clock.Noticed():
+		}
+		now := s.clock.Now()
+		s.moveEmptyBatch()
+		s.moveTimes()
+		if by := s.told.Follow(s.clock.Base()); by != 0 {
+			s.clockSet(now, by)
+			set = time.Now()
+		}
+		if !set.IsZero() && time.Since(set) > clockAlarmFor {
+			set = time.Time{}
+			s.alarms.clear("clock set")
+		}
+		s.checkFloor(now)
+		s.checkHeld()
+	}
+}
+
+// moveEmptyBatch moves the books now, if no frame has come since the clock was set.
+func (s *Store) moveEmptyBatch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.books.Behind() != 0 && s.filling.empty() {
+		s.openBatch(s.filling)
+		signal(s.work)
+	}
+}
+
+// clockSet raises the alarm, and tells everybody who keeps moments that the clock was set.
+func (s *Store) clockSet(now time.Time, by time.Duration) {
+	text := fmt.Sprintf("the hub's clock was set %s, from %s to %s", forwardOrBack(by), utc(now.Add(-by)), utc(now))
+	if by.Abs() < leastClockAlarm {
+		s.log.Info(text, "by", by)
+	} else {
+		s.alarms.set("clock set", text+
+			": readings that came before keep their times, and nothing expired or was deleted for it; if this happens often, look at the machine's source of time (timedatectl)")
+	}
+	s.clockWatchers.tell(struct{}{})
+}
+
+func forwardOrBack(by time.Duration) string {
+	direction := "forward"
+	if by < 0 {
+		direction = "back"
+	}
+	if by = by.Abs(); by >= 48*time.Hour {
+		return fmt.Sprintf("%s by %d days", direction, int(by.Hours()/24))
+	}
+	return fmt.Sprintf("%s by %v", direction, by.Round(time.Millisecond))
+}
+
+// Clock is the clock of the hub. Who keeps moments keeps a View of it, to be moved when WatchClock says so.
+func (s *Store) Clock() *wallclock.Clock { return s.clock }
+
+// WatchClock calls f after the clock was set. f must be quick. stop ends it, and may be called more than once.
+func (s *Store) WatchClock(f func()) (stop func()) {
+	return s.clockWatchers.add(func(struct{}) { f() })
+}
+
+// movedBy is by which clock the times of a part of hub.db are.
+type movedBy struct {
+	_       struct{} `cbor:",toarray"`
+	Machine uint64
+	Base    int64
+}
+
+func (s *Store) putMovedBy(tx *bbolt.Tx, key []byte, base int64) error {
+	return putChanged(tx.Bucket(bucketMeta), key, encode(&movedBy{Machine: s.clock.Machine(), Base: base}))
+}
+
+// followRecorded has a view begin with the clock that the times of a part of hub.db are by, unless the machine has booted since: then
+// they are taken to be by the clock as it is. It returns false if the clock is still to be recorded.
+func (s *Store) followRecorded(tx *bbolt.Tx, key []byte, v *wallclock.View) (recorded bool) {
+	recorded = s.clock.Machine() == 0
+	s.bad.one(tx, bucketMeta, key, func(value []byte) error {
+		var m movedBy
+		if err := cbor.Unmarshal(value, &m); err != nil {
+			return err
+		}
+		if m.Machine == s.clock.Machine() {
+			recorded = true
+			v.Follow(m.Base)
+		}
+		return nil
+	})
+	return recorded
+}
+
+// moveTimes moves the times that something expires by.
+func (s *Store) moveTimes() {
+	for what, follow := range map[string]func() error{
+		"commands": s.commands.followClock, "sessions": s.access.followClock, "tokens": s.registry.followClock,
+	} {
+		if err := follow(); err != nil {
+			s.log.Warn("times can't be moved to the clock that was set; it is tried again", "of", what, "error", err)
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package store
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
+)
+
+const (
+	day  = 24 * time.Hour
+	year = 365 * day
+)
+
+// machine is one whose clock is set, and which boots.
+type machine struct {
+	mu      sync.Mutex
+	wall    time.Time
+	elapsed time.Duration
+	boots   uint64
+}
+
+func newMachine(wall time.Time) *machine { return &machine{wall: wall, elapsed: time.Minute, boots: 1} }
+
+func (m *machine) pass(d time.Duration) { m.change(d, d) }
+
+func (m *machine) set(by time.Duration) { m.change(by, 0) }
+
+func (m *machine) change(wall, elapsed time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wall, m.elapsed = m.wall.Add(wall), m.elapsed+elapsed
+}
+
+// reboot has the machine come up with its clock moved by so much.
+func (m *machine) reboot(by time.Duration) {
+	m.set(by)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.elapsed = time.Second
+	m.boots++
+}
+
+// clock is the clock as a program sees it that begins now.
+func (m *machine) clock() *wallclock.Clock {
+	m.mu.Lock()
+	boots := m.boots
+	m.mu.Unlock()
+	read := func() (time.Time, time.Duration) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.wall, m.elapsed
+	}
+	return wallclock.New(wallclock.Source{
+		Wall:    func() time.Time { wall, _ := read(); return wall },
+		Elapsed: func() time.Duration { _, elapsed := read(); return elapsed },
+		Machine: boots,
+	})
+}
+
+// aged is a store with limits of age whose machine's clock is set.
+type aged struct {
+	*Store
+	t       *testing.T
+	machine *machine
+	dir     string
+	stop    func()
+	streams uint64
+}
+
+func newAged(t *testing.T, wall time.Time) *aged {
+	a := &aged{t: t, machine: newMachine(wall), dir: t.TempDir()}
+	a.start()
+	t.Cleanup(func() { a.stop() })
+	return a
+}
+
+func (a *aged) start() {
+	a.Store = open(a.t, Options{Dir: a.dir, Clock: a.machine.clock(), JournalMaxAge: 30 * day, HistoryMaxAge: 30 * day})
+	a.stop = run(a.t, a.Store)
+}
+
+func (a *aged) restart(meanwhile func()) {
+	a.t.Helper()
+	a.stop()
+	meanwhile()
+	a.start()
+}
+
+// send stores frames that fill more than a segment.
+func (a *aged) send() {
+	a.t.Helper()
+	a.streams++
+	w := newWriter(a.t, a.Store, a.streams)
+	w.send(70)
+	settle(a.t, a.Store)
+	if err := a.history.Load().Flush(true); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// holds checks how many readings are left once the limits have been seen to.
+func (a *aged) holds(when string, want int) {
+	a.t.Helper()
+	a.now() // as any frame does
+	a.moveEmptyBatch()
+	settle(a.t, a.Store)
+	if err := a.history.Load().Flush(true); err != nil {
+		a.t.Fatal(err)
+	}
+	a.trim()
+	n := 0
+	for _, err := range a.Readings(a.t.Context(), history.Query{Device: "a"}) {
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		n++
+	}
+	if n != want {
+		a.t.Errorf("%s: %d readings, want %d", when, n, want)
+	}
+}
+
+// alarmed checks whether there is an alarm under a key, and returns its text.
+func (a *aged) alarmed(when, key string, want bool) string {
+	a.t.Helper()
+	a.checkHeld()
+	for _, alarm := range a.Alarms() {
+		if alarm.Key == key {
+			if !want {
+				a.t.Errorf("%s: alarm %s", when, alarm.Text)
+			}
+			return alarm.Text
+		}
+	}
+	if want {
+		a.t.Errorf("%s: no alarm %q among %+v", when, key, a.Alarms())
+	}
+	return ""
+}
+
+// TestAgeSurvivesTheClock sets the clock in every way between two times that readings come. Nothing is deleted for it, and what is
+// 30 days old goes all the same, whatever its times of receipt say.
+func TestAgeSurvivesTheClock(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		begin time.Time
+		set   func(a *aged)
+	}{
+		"from 1970, running":         {time.Unix(100, 0), func(a *aged) { a.machine.set(56 * year) }},
+		"from 1970, stopped":         {time.Unix(100, 0), func(a *aged) { a.restart(func() { a.machine.set(56 * year) }) }},
+		"from 1970, booted":          {time.Unix(100, 0), func(a *aged) { a.restart(func() { a.machine.reboot(56 * year) }) }},
+		"ten years forward, running": {at, func(a *aged) { a.machine.set(10 * year) }},
+		"ten years forward, stopped": {at, func(a *aged) { a.restart(func() { a.machine.set(10 * year) }) }},
+		"ten years forward, booted":  {at, func(a *aged) { a.restart(func() { a.machine.reboot(10 * year) }) }},
+		"ten years back, running":    {at, func(a *aged) { a.machine.set(-10 * year / 4) }},
+		"ten years back, stopped":    {at, func(a *aged) { a.restart(func() { a.machine.set(-10 * year / 4) }) }},
+		"ten years back, booted":     {at, func(a *aged) { a.restart(func() { a.machine.reboot(-10 * year / 4) }) }},
+		"there and back": {at, func(a *aged) {
+			a.machine.set(10 * year)
+			a.send()
+			a.restart(func() { a.machine.set(-10 * year) })
+			a.streams-- // counted below
+		}},
+		"to 1970 at every boot": {at, func(a *aged) {
+			a.restart(func() { a.machine.reboot(-56 * year) })
+			a.machine.set(56 * year)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAged(t, c.begin)
+			a.send()
+			c.set(a)
+			stored := 70 * int(a.streams)
+			if name == "there and back" {
+				stored += 70
+				a.streams++
+			}
+			a.holds("after it was set", stored)
+			a.machine.pass(time.Hour)
+			a.send()
+			a.holds("an hour later", stored+70)
+			a.restart(func() {})
+			a.holds("after a restart", stored+70)
+			a.machine.pass(30*day - time.Minute)
+			a.holds("30 days later", 70)
+			a.machine.pass(day)
+			a.holds("31 days later", 0)
+		})
+	}
+}
+
+// TestAgeOfALongAbsence has a machine come back 15 days after the last readings, if its clock is right: nobody knows. What would have to be deleted
+// at once is held back, with an alarm, until the hub itself has seen it grow old.
+func TestAgeOfALongAbsence(t *testing.T) {
+	a := newAged(t, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	for range 30 {
+		a.send()
+		a.machine.pass(day)
+	}
+	a.holds("before", 30*70)
+	a.alarmed("before", "age limits", false)
+	a.restart(func() { a.machine.reboot(14 * day) })
+	a.holds("after two weeks", 30*70)
+	text := a.alarmed("after two weeks", "age limits", true)
+	if !strings.Contains(text, "15 days") || !strings.Contains(text, "2026-05-14") || !strings.Contains(text, "max_bytes") {
+		t.Errorf("alarm %s", text)
+	}
+	a.machine.pass(day + time.Hour)
+	a.restart(func() {})
+	a.holds("the next day", 30*70-70)
+	a.alarmed("the next day", "age limits", true)
+	a.machine.pass(30 * day)
+	a.send()
+	a.holds("a month later", 70)
+	a.alarmed("a month later", "age limits", false)
+}
+
+// TestAgeOfANight has a machine that is off every night: nothing is held back, as nothing came in the same night a month ago.
+func TestAgeOfANight(t *testing.T) {
+	a := newAged(t, time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC))
+	for range 40 {
+		a.send()
+		a.machine.pass(12 * time.Hour)
+		a.holds("in the evening", 70*min(int(a.streams), 30))
+		a.restart(func() { a.machine.reboot(12 * time.Hour) })
+		a.alarmed("in the morning", "age limits", false)
+	}
+}
