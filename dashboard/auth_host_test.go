@@ -183,3 +183,27 @@ func TestSameOrigin(t *testing.T) {
 		}
 	}
 }
+
+// What strangers ask for in vain must not fill the log.
+func TestRefusedRequestsFillNoLog(t *testing.T) {
+	s := newSite(t)
+	ask := func(method, path, host, body string, header map[string]string) {
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Host, r.TLS = host, &tls.ConnectionState{}
+		for k, v := range header {
+			r.Header.Set(k, v)
+		}
+		s.Handler().ServeHTTP(httptest.NewRecorder(), r)
+	}
+	before := strings.Count(s.logged.String(), "\n")
+	for range 100 {
+		ask("GET", "/", "evil.example", "", nil)
+		ask("POST", "/api/v1/users", "localhost", "{}", map[string]string{"Origin": "https://evil.example"})
+		ask("GET", "/v1/events", "localhost", "", map[string]string{"Origin": "https://evil.example"})
+		ask("POST", "/api/v1/session", "localhost", `{"link":"guess"}`, map[string]string{"Content-Type": "application/json"})
+	}
+	lines := s.logged.String()
+	if n := strings.Count(lines, "\n") - before; n > 20 || !strings.Contains(lines, "request refused") || !strings.Contains(lines, "login failed") {
+		t.Errorf("%d lines: %s", n, lines)
+	}
+}

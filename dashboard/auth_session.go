@@ -88,7 +88,7 @@ func (d *Dashboard) throttled(w http.ResponseWriter, r *http.Request, user strin
 		suspects = []suspect{d.throttle.suspect(perSession, secret)}
 	}
 	if wait := d.throttle.take(suspects); wait > 0 {
-		d.log.Warn("login throttled", "address", r.RemoteAddr)
+		d.strangers.Warn("login throttled", "address", r.RemoteAddr)
 		tryLater(w, http.StatusTooManyRequests, wait, "too many wrong passwords")
 		return errAnswered
 	}
@@ -116,7 +116,7 @@ func (d *Dashboard) refuseLogin(w http.ResponseWriter, r *http.Request, user str
 		return
 	}
 	known, _ := d.store.User(user)
-	d.log.Warn("login failed", "user", known.Name, "address", r.RemoteAddr)
+	d.strangers.Warn("login failed", "user", known.Name, "address", r.RemoteAddr)
 	fail(w, http.StatusUnauthorized, text, hint)
 }
 

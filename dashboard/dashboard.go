@@ -36,6 +36,7 @@ type Dashboard struct {
 	names       []string
 	version     string
 	log         *slog.Logger
+	strangers   *hub.Strangers // for what anybody can provoke
 	now         func() time.Time
 	page        *page
 	throttle    *throttle
@@ -88,6 +89,6 @@ func (d *Dashboard) Handler() http.Handler { return protect(d.guard(d.mux)) }
 // Run serves the viewers' sockets until ctx ends; then all of them are closed.
 func (d *Dashboard) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, d.end)()
-	d.room.run(ctx, d.livePace.look)
+	d.room.run(ctx, d.livePace.look, d.strangers.Settle)
 	return nil
 }

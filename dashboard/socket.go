@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
+	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -54,6 +55,7 @@ func (d *Dashboard) socketRoutes() {
 	d.room = newRoom(defaultRoomLimits)
 	began := time.Now()
 	d.elapsed = func() time.Duration { return time.Since(began) }
+	d.strangers = hub.NewStrangers(d.log, d.elapsed)
 	d.upgrader = newLiveUpgrader(d.livePace, d.elapsed)
 	d.mux.HandleFunc("GET /v1/live", d.serveLive)
 	d.mux.HandleFunc("GET /v1/events", d.serveEvents)
@@ -111,7 +113,7 @@ func (d *Dashboard) identifyViewer(w http.ResponseWriter, r *http.Request) (id *
 	secret := sessionSecret(r)
 	own := sameOrigin(r)
 	if !own && (r.Header.Get("Origin") != "" || !hasKey && secret != "") {
-		d.log.Warn("request refused", "reason", "origin", "origin", r.Header.Get("Origin"), "address", r.RemoteAddr)
+		d.strangers.Warn("request refused", "reason", "origin", "origin", r.Header.Get("Origin"), "address", r.RemoteAddr)
 		fail(w, http.StatusForbidden, "live data is not for pages of another origin",
 			"open the hub's own page; a script sends an API key and no Origin: Authorization: Bearer KEY")
 		return nil, false

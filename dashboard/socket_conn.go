@@ -138,7 +138,11 @@ func (c *liveConn) log(end error) {
 	if p, ok := errors.AsType[*socket.Panic](end); ok {
 		c.d.log.Error("panic in a live connection", "panic", p.Value, "stack", string(p.Stack))
 	}
-	c.d.log.Info("viewer left", "user", name, "address", c.request.RemoteAddr, "duration", time.Since(c.opened).Round(time.Millisecond),
+	log := c.d.log
+	if c.identity == nil {
+		log = c.d.strangers.Logger
+	}
+	log.Info("viewer left", "user", name, "address", c.request.RemoteAddr, "duration", time.Since(c.opened).Round(time.Millisecond),
 		"messages", c.messages, "code", int(code), "reason", reason)
 }
 

@@ -397,7 +397,7 @@ func TestRunWaitsForViewers(t *testing.T) {
 	room := newRoom(defaultRoomLimits)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	room.run(ctx, time.Hour)
+	room.run(ctx, time.Hour, func() {})
 	if _, err := room.enter("x"); !errors.Is(err, errRoomClosed) {
 		t.Error(err)
 	}

@@ -156,8 +156,9 @@ func (r *room) present() []viewer {
 	return list
 }
 
-// run looks after the viewers until ctx ends, then sends them away and waits until they are gone.
-func (r *room) run(ctx context.Context, every time.Duration) {
+// run looks after the viewers, and does what there is to do besides, until ctx ends, then sends them away and waits until they
+// are gone.
+func (r *room) run(ctx context.Context, every time.Duration, besides func()) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -166,6 +167,7 @@ func (r *room) run(ctx context.Context, every time.Duration) {
 			for _, v := range r.present() {
 				v.look()
 			}
+			besides()
 		case <-ctx.Done():
 			r.mu.Lock()
 			r.closed = true

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -27,7 +26,7 @@ type gate struct {
 	net.Listener
 	limits   Limits
 	counters *counters
-	log      *slog.Logger
+	log      *Strangers
 	elapsed  func() time.Duration
 	patience time.Duration // how long a peer may keep the hub waiting while another can't be served
 	most     int           // connections waiting
@@ -53,7 +52,7 @@ type peer struct {
 func newGate(ln net.Listener, h *Hub) *gate {
 	limits := h.limits
 	return &gate{
-		Listener: ln, limits: limits, counters: &h.counters, log: h.log, elapsed: h.elapsed, patience: h.pace.patience, most: maxWaiting(),
+		Listener: ln, limits: limits, counters: &h.counters, log: h.strangers, elapsed: h.elapsed, patience: h.pace.patience, most: maxWaiting(),
 		turns: make(chan struct{}, limits.TLSHandshakes), changed: make(chan struct{}, 1),
 		peers: map[netip.Prefix]*peer{},
 	}

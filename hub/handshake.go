@@ -99,7 +99,7 @@ func (h *Hub) authenticate(w http.ResponseWriter, r *http.Request) (token, id st
 		return "", "", h.refuse(w, r, id, http.StatusTooManyRequests, "Too many failed attempts from this address: check the device's token, then wait.")
 	}
 	h.counters.refusedToken.Add(1)
-	h.log.Warn("device refused", "address", r.RemoteAddr, "reason", err)
+	h.strangers.Warn("device refused", "address", r.RemoteAddr, "reason", err)
 	switch {
 	case errors.Is(err, store.ErrRevoked):
 		return "", "", h.refuse(w, r, id, http.StatusForbidden, "This device is revoked: give it a new token to let it in again.")

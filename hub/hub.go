@@ -53,14 +53,15 @@ type Hub struct {
 	upgrader *socket.Upgrader
 
 	// safe by themselves
-	decoded  pool[device.Data]      // the memory of DATA messages being decoded
-	outputs  pool[output]           // the memory of messages being written
-	connects *buckets[string]       // by device
-	failures *buckets[netip.Prefix] // by address
-	counters counters
-	registry *registry
-	crowded  crowded
-	rivals   rivals
+	decoded   pool[device.Data]      // the memory of DATA messages being decoded
+	outputs   pool[output]           // the memory of messages being written
+	connects  *buckets[string]       // by device
+	failures  *buckets[netip.Prefix] // by address
+	counters  counters
+	registry  *registry
+	crowded   crowded
+	strangers *Strangers
+	rivals    rivals
 }
 
 // pace holds the times that are no matter of taste; tests shorten them.
@@ -117,6 +118,7 @@ func New(c Config) *Hub {
 		failures: newBuckets[netip.Prefix](limits.FailuresPerAddress, 10),
 		registry: newRegistry(limits),
 	}
+	h.strangers = NewStrangers(h.log, h.elapsed)
 	h.upgrader = newUpgrader(limits, h.elapsed)
 	return h
 }

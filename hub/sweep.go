@@ -23,6 +23,7 @@ func (h *Hub) sweep(ctx context.Context) {
 		}
 		h.endNoRoom(h.elapsed())
 		h.endRivals(h.elapsed())
+		h.strangers.Settle()
 	}
 }
 
