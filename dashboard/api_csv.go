@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -16,7 +17,8 @@ const (
 )
 
 // download sends raw readings as CSV, of these channels or of all. What it needs of memory does not depend on how many
-// readings there are. If it can't send all of them, it breaks the connection: a file that ends early must not look whole.
+// readings there are. A last line that begins with # says what is missing, if something is known to be. If it can't send what there
+// is, it breaks the connection: a file that ends early must not look whole.
 func (d *Dashboard) download(w http.ResponseWriter, r *http.Request, q history.Query, channels []*device.Channel) {
 	select {
 	case d.downloads <- struct{}{}:
@@ -38,6 +40,10 @@ func (d *Dashboard) download(w http.ResponseWriter, r *http.Request, q history.Q
 	_, err := out.WriteString("time,device,channel,value,unit\n")
 	var row []byte
 	for reading, readErr := range rows {
+		if _, some := errors.AsType[*history.IncompleteError](readErr); some && err == nil {
+			_, err = out.WriteString("# " + readErr.Error() + "\n") // all there is stands above
+			break
+		}
 		if readErr != nil && !to.began {
 			header.Del("Content-Disposition")
 			d.failed(w, readErr)

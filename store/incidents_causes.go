@@ -47,7 +47,7 @@ func (s *Store) Silences(deviceID string, d *history.Decimated) []Silence {
 	if dev, err := s.Device(deviceID); err == nil {
 		created = dev.Created.UnixMilli()
 	}
-	facts, now := s.facts(deviceID, d.Expired), s.now().UnixMilli()
+	facts, now := s.facts(deviceID, d), s.now().UnixMilli()
 	var list []Silence
 	for _, gap := range d.Gaps {
 		from, to := max(gap.From.UnixMilli(), created), min(gap.To.UnixMilli(), now)
@@ -63,13 +63,19 @@ func (s *Store) Silences(deviceID string, d *history.Decimated) []Silence {
 	return list
 }
 
-// facts are all that is known about a device, the more telling ones first. The history has nothing that was received
-// before expired.
-func (s *Store) facts(deviceID string, expired time.Time) (facts []fact) {
+// facts are all that is known about a device, the more telling ones first.
+func (s *Store) facts(deviceID string, d *history.Decimated) (facts []fact) {
+	expired := d.Expired // nothing is left that was received before
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, span := range d.Damaged {
+		facts = append(facts, fact{
+			span.From.UnixMilli(), span.To.UnixMilli() + 1, CauseDropped,
+			fmt.Sprintf("readings from %s to %s can't be read: a block of history.db is damaged", utc(span.From), utc(span.To)),
+		})
+	}
 	for _, g := range s.gaps {
-		if (g.Tail == "" || g.Tail == "history") && !g.From.IsZero() {
+		if (g.Tail == "" || g.Tail == historyName) && !g.From.IsZero() {
 			text := fmt.Sprintf("journal entries received between %s and %s are missing: %s", utc(g.From), utc(g.To), g.Cause)
 			facts = append(facts, fact{g.From.UnixMilli(), g.To.UnixMilli(), CauseDropped, text})
 		}

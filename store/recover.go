@@ -30,6 +30,7 @@ func (s *Store) recover(report *journal.Report) error {
 		a.writing, a.durable = a.tally, a.tally
 	}
 	s.tail.next = max(s.history.Load().Cursor(), 1)
+	s.tail.repair()
 	s.filling = &batch{number: 1, segment: 1}
 	if segments := s.journal.Segments(); len(segments) > 0 {
 		s.segmentUsed = segments[len(segments)-1].Bytes

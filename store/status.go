@@ -133,13 +133,21 @@ func lagBytes(segments []journal.Segment, cursor uint64) (bytes int64) {
 }
 
 // Readings streams local readings in time order; equal times come in the order they were received. It first waits until
-// the history has everything that was acknowledged before the call; Run must be running.
+// the history has everything that was acknowledged before the call; Run must be running. A [*history.IncompleteError] comes behind
+// all there is, if damage or a gap in the books have made some of it go missing.
 func (s *Store) Readings(ctx context.Context, q history.Query) iter.Seq2[history.Reading, error] {
 	return func(yield func(history.Reading, error) bool) {
 		if err := s.tail.reach(ctx, s.journal.Next()); err != nil {
 			yield(history.Reading{}, err)
 			return
 		}
-		s.history.Load().Readings(ctx, q)(yield)
+		for r, err := range s.history.Load().Readings(ctx, q) {
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+		if err := s.gapIn(q); err != nil {
+			yield(history.Reading{}, err)
+		}
 	}
 }

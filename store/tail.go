@@ -11,6 +11,9 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 )
 
+// historyName is how the status and the gaps call this tail.
+const historyName = "history"
+
 const (
 	flushEvery = 5 * time.Second // how often the history is asked to write what is due
 	retryTail  = 2 * time.Second // after a failed write
@@ -21,6 +24,10 @@ type historyTail struct {
 	store *Store
 	news  chan struct{} // capacity 1: the journal has grown
 	read  time.Time     // receipt of the block read last; owned by run
+
+	// owned by repair
+	damaged int // blocks that are known to be damaged
+	rebuilt int // blocks that were made again
 
 	mu      sync.Mutex
 	next    uint64        // the position it reads next
@@ -79,6 +86,7 @@ func (t *historyTail) caughtUp(ctx context.Context, tick <-chan time.Time) error
 	case <-t.news:
 	case <-ctx.Done():
 	case <-tick:
+		t.repair()
 		return t.history().Flush(false)
 	}
 	return nil
@@ -102,10 +110,15 @@ func (t *historyTail) block(ctx context.Context, block *journal.Block) error {
 
 // dropped is the gap between what the history has read and the first entry that the journal still holds.
 func (t *historyTail) dropped(first uint64) Gap {
-	g := Gap{First: t.position(), Last: first - 1, Cause: "dropped at the journal's limit before the history had read it"}
+	g := Gap{First: t.position(), Last: first - 1, Tail: historyName, Cause: "dropped at the journal's limit before the history had read it"}
+	since := t.read
+	if t.history().Cursor() == 1 {
+		g.Cause = "history.db is new, because it was damaged or lost, and the journal does not reach back any further"
+		since = t.store.firstCreated()
+	}
 	for _, segment := range t.store.journal.Segments() {
 		if segment.First == first {
-			return g.between(t.read, segment.Oldest)
+			return g.between(since, segment.Oldest)
 		}
 	}
 	return g
@@ -124,11 +137,7 @@ func (t *historyTail) entry(position uint64, received time.Time, b []byte) error
 		}
 	case entryFrame:
 		if src := t.source(e.source); src != nil {
-			return h.Add(&history.Frame{
-				Position: position, Received: received, Device: src.device,
-				Schema: src.schema, SchemaHash: src.hash, SchemaBytes: src.message,
-				Offset: e.offset, Quality: e.quality, Data: e.message,
-			})
+			return h.Add(frameOf(&e, src, position, received))
 		}
 		t.store.log.Error("a frame's source is not defined", "position", position, "source", e.source)
 	}
@@ -144,6 +153,16 @@ func (t *historyTail) source(number uint64) *source {
 
 func (t *historyTail) history() *history.History { return t.store.history.Load() }
 
+// firstCreated is when the oldest device was registered, zero if there is none.
+func (s *Store) firstCreated() (first time.Time) {
+	for _, d := range s.Devices() {
+		if first.IsZero() || d.Created.Before(first) {
+			first = d.Created
+		}
+	}
+	return first
+}
+
 // replace sets a damaged history file aside and begins a new one, as far back as the journal reaches.
 func (t *historyTail) replace() {
 	if err := t.history().Close(); err != nil { // it says where the damaged file is
@@ -154,7 +173,7 @@ func (t *historyTail) replace() {
 		return
 	}
 	t.mu.Lock()
-	t.next = max(t.history().Cursor(), t.store.journal.First())
+	t.next = t.history().Cursor()
 	t.mu.Unlock()
 }
 

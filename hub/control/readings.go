@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -83,8 +84,13 @@ func sayError(w http.ResponseWriter, err error) {
 
 func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query, render renderer, schema *device.Schema) error {
 	without := slices.Clone(q.Channels) // channels wanted of which there are no readings
+	var incomplete error
 	buf := render.begin(make([]byte, 0, 2*renderBuffer))
 	for reading, err := range c.store.Readings(r.Context(), q) {
+		if _, some := errors.AsType[*history.IncompleteError](err); some {
+			incomplete = &Error{Status: http.StatusOK, Text: err.Error(), Hint: "what could be read stands above; telemetry-hub status says more"}
+			break
+		}
 		if err != nil {
 			// What came before is good, and the trailer says that it is not all.
 			_, _ = w.Write(buf)
@@ -103,6 +109,9 @@ func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query
 	}
 	if _, err := w.Write(render.end(buf)); err != nil {
 		return err
+	}
+	if incomplete != nil {
+		return incomplete
 	}
 	return knownChannels(q.Device, without, schema)
 }

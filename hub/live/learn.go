@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -147,6 +148,9 @@ func (f *Feed) learnFrom(ctx context.Context, e *entry, from, last time.Time) er
 	newest := map[device.Channel]history.Reading{}
 	q := history.Query{Device: e.id, From: from, To: last.Add(time.Microsecond)}
 	for r, err := range f.store.Readings(ctx, q) {
+		if _, some := errors.AsType[*history.IncompleteError](err); some {
+			break // the newest of what is left will do
+		}
 		if err != nil {
 			return err
 		}

@@ -36,6 +36,7 @@ type Decimated struct {
 	Series []Series // one for each channel of the query
 	Others []Other  // what else the device measured in that time, by name, type and unit; at most maxOthers
 
+	Damaged []Span        // the times of readings that can't be read; at most maxGaps
 	Expired time.Time     // what was received before has been deleted at the history's limits; zero: nothing has
 	Gaps    []Span        // without any reading of the series, by time; at most maxGaps
 	MinGap  time.Duration // Gaps are longer than this: 3 times what is expected, or more if there were too many of them
@@ -94,8 +95,7 @@ func (h *History) Decimate(ctx context.Context, q DecimateQuery) (*Decimated, er
 	if s == nil {
 		return nil, errClosed
 	}
-	defer s.report()
-	expired := h.expired()
+	expired := h.Expired()
 	for {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -107,6 +107,9 @@ func (h *History) Decimate(ctx context.Context, q DecimateQuery) (*Decimated, er
 		if !ok {
 			out := d.result()
 			out.Expired = expired
+			if s.incomplete() != nil {
+				out.Damaged = s.lost
+			}
 			return out, nil
 		}
 		s.take(src)
@@ -120,9 +123,9 @@ func (h *History) Decimate(ctx context.Context, q DecimateQuery) (*Decimated, er
 	}
 }
 
-// expired is up to when readings were received that the limits have made the history delete; zero if there are none, or if
+// Expired is up to when readings were received that the limits have made the history delete; zero if there are none, or if
 // the blocks that are gone may have been those of removed devices only.
-func (h *History) expired() time.Time {
+func (h *History) Expired() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	oldest := time.UnixMilli(h.edge.received).UTC()

@@ -179,7 +179,7 @@ func (h *History) commit(batch []*buffer) error {
 		if at, err = h.findEdge(tx, s); err != nil {
 			return err
 		}
-		return tx.Bucket(bucketMeta).Put(keyState, s.append(nil))
+		return s.put(tx)
 	})
 	if err != nil {
 		return err

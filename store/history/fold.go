@@ -129,9 +129,6 @@ func (h *History) deadEntries(from []byte, schemas map[device.Hash]bool) (dead [
 			}
 			seen++
 			e, err := parseIndex(k[max(0, len(k)-indexTail):], v)
-			if err != nil {
-				h.damaged.Add(1)
-			}
 			if err != nil || e.number < h.edge.number {
 				dead = append(dead, slices.Clone(k))
 				continue
@@ -176,7 +173,7 @@ func (h *History) finishFold(schemas map[device.Hash]bool) error {
 				return err
 			}
 		}
-		return tx.Bucket(bucketMeta).Put(keyState, s.append(nil))
+		return s.put(tx)
 	})
 	if err != nil {
 		return err

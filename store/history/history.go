@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
@@ -91,14 +90,13 @@ type Stats struct {
 	FileBytes int64     `json:"file_bytes"` // size of the file
 	Buffered  int64     `json:"buffered"`   // bytes of frames in memory, not yet in the file
 	Oldest    time.Time `json:"oldest"`     // receipt of the oldest block in the file; zero if there is none
-	Damaged   uint64    `json:"damaged"`    // times a damaged block was met and skipped since Open
+	Damaged   uint64    `json:"damaged"`    // blocks that can't be read
 }
 
 // History keeps readings. Add, SkipTo, Flush and Remove are for the one tail that reads the journal; all methods may be
 // called concurrently.
 type History struct {
-	opts    Options
-	damaged atomic.Uint64
+	opts Options
 
 	// writing is held by whoever writes, also while waiting for the disk.
 	writing  sync.Mutex
@@ -120,7 +118,9 @@ type History struct {
 	used     int64     // bytes
 	size     int64     // bytes
 	edge     edge
-	removals uint64 // how often Remove has deleted blocks
+	removals uint64               // how often blocks were deleted by Remove, or because they were damaged
+	damage   []Damage             // blocks that can't be read, by number as far as Open found them
+	missing  map[device.Hash]bool // schemas that the file has lost; owned by the writer
 }
 
 // Add takes a frame. Frames come in journal order; one that the History already holds is ignored. When the memory for frames
@@ -222,7 +222,7 @@ func (h *History) Stats() Stats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := Stats{
-		Blocks: h.state.blocks, Bytes: h.used, FileBytes: h.size, Buffered: h.buffered, Damaged: h.damaged.Load(),
+		Blocks: h.state.blocks, Bytes: h.used, FileBytes: h.size, Buffered: h.buffered, Damaged: uint64(len(h.damage)),
 	}
 	if h.edge.number < h.state.next {
 		s.Oldest = time.UnixMilli(h.edge.received).UTC()
@@ -244,7 +244,8 @@ func (h *History) usable() error {
 }
 
 // Readings streams what q selects, by time; equal times come in the order of arrival, and the channels of one sample by
-// ascending id. An error ends the sequence. What is added after the first reading was asked for may be missing.
+// ascending id. An error ends the sequence: an [*IncompleteError] comes behind all that can be read, if a damaged block is
+// passed over. What is added after the first reading was asked for may be missing.
 func (h *History) Readings(ctx context.Context, q Query) iter.Seq2[Reading, error] {
 	return func(yield func(Reading, error) bool) {
 		s := newScan(h, q)
@@ -252,7 +253,11 @@ func (h *History) Readings(ctx context.Context, q Query) iter.Seq2[Reading, erro
 			yield(Reading{}, errClosed)
 			return
 		}
-		if err := s.run(ctx, yield); err != nil && err != errStopped {
+		err := s.run(ctx, yield)
+		if err == nil {
+			err = s.incomplete()
+		}
+		if err != nil && err != errStopped {
 			yield(Reading{}, err)
 		}
 	}

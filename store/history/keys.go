@@ -5,6 +5,8 @@ import (
 	"errors"
 	"hash/crc32"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
@@ -13,7 +15,8 @@ import (
 //	history.db
 //	├─ meta
 //	│  ├─ format   1
-//	│  └─ state    see state
+//	│  ├─ state    see state
+//	│  └─ state2   the same once more
 //	├─ blocks      block number u64 → block, see block.go
 //	├─ recent      block number u64 → what index will say of the block, and the watermark; see record
 //	├─ index       device ‖ 0x00 ‖ first time i64 with the sign bit flipped ‖ block number u64 → last time i64 ‖ schema hash ‖ checksum
@@ -31,6 +34,8 @@ var (
 
 	keyFormat = []byte("format")
 	keyState  = []byte("state")
+
+	keyStateCopy = []byte("state2")
 
 	formatNow = []byte{1}
 )
@@ -64,6 +69,22 @@ func (s state) append(dst []byte) []byte {
 		dst = binary.BigEndian.AppendUint64(dst, v)
 	}
 	return seal(dst)
+}
+
+// put writes the state, twice: without it nobody knows where to go on.
+func (s state) put(tx *bolt.Tx) error {
+	meta, value := tx.Bucket(bucketMeta), s.append(nil)
+	return errors.Join(meta.Put(keyState, value), meta.Put(keyStateCopy, value))
+}
+
+// readState reads what put wrote.
+func readState(tx *bolt.Tx) (state, error) {
+	meta := tx.Bucket(bucketMeta)
+	s, err := parseState(meta.Get(keyState))
+	if err != nil {
+		return parseState(meta.Get(keyStateCopy))
+	}
+	return s, nil
 }
 
 func parseState(b []byte) (s state, err error) {

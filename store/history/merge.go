@@ -86,16 +86,19 @@ func (s *scan) load(src *source) (ok bool, err error) {
 	}()
 	if src.value != nil {
 		c.raw = append(c.raw[:0], src.value...)
-	} else if ok, err := s.readBlock(src.number, c); !ok {
+	} else if ok, err := s.readBlock(src, c); !ok {
 		return false, err
 	}
 	id, hash, _, _ := blockHead(c.raw)
+	if id != s.query.Device {
+		return false, nil // what led here is damaged, and the block is whole
+	}
 	schema, err := s.schema(hash)
 	if err != nil {
 		return false, err
 	}
-	if schema == nil || id != s.query.Device || c.parse(schema, s.query.Channels) != nil || c.data.Times[c.sample(0)] != src.first {
-		s.damaged++
+	if schema == nil || c.parse(schema, s.query.Channels) != nil || c.data.Times[c.sample(0)] != src.first {
+		s.passOver(src)
 		return false, nil
 	}
 	src.contents = c
@@ -104,7 +107,8 @@ func (s *scan) load(src *source) (ok bool, err error) {
 }
 
 // readBlock reads a block from the file into c.raw. It returns false if the block is damaged, or deleted meanwhile.
-func (s *scan) readBlock(number uint64, c *contents) (bool, error) {
+func (s *scan) readBlock(src *source, c *contents) (bool, error) {
+	number := src.number
 	err := s.h.file.View(func(tx *bolt.Tx) error {
 		c.raw = append(c.raw[:0], tx.Bucket(bucketBlocks).Get(numberKey(number))...)
 		return nil
@@ -121,9 +125,10 @@ func (s *scan) readBlock(number uint64, c *contents) (bool, error) {
 		return true, nil
 	}
 	s.h.mu.Lock()
-	defer s.h.mu.Unlock()
-	if len(c.raw) > 0 || number >= s.h.edge.number && s.removals == s.h.removals {
-		s.damaged++
+	gone := len(c.raw) == 0 && (number < s.h.edge.number || s.removals != s.h.removals)
+	s.h.mu.Unlock()
+	if !gone {
+		s.passOver(src)
 	}
 	return false, nil
 }

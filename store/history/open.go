@@ -68,6 +68,9 @@ func (h *History) begin() error {
 	if err := h.load(); err != nil {
 		return err
 	}
+	if err := h.verify(false); err != nil {
+		return err
+	}
 	if err := h.enforceLimits(); err != nil {
 		return err
 	}
@@ -128,7 +131,7 @@ func (h *History) makeBuckets() error {
 			}
 		}
 		meta := tx.Bucket(bucketMeta)
-		return errors.Join(meta.Put(keyFormat, formatNow), meta.Put(keyState, state{cursor: 1, next: 1}.append(nil)))
+		return errors.Join(meta.Put(keyFormat, formatNow), state{cursor: 1, next: 1}.put(tx))
 	})
 }
 
@@ -143,7 +146,7 @@ func (h *History) load() error {
 				return fmt.Errorf("no bucket %s", name)
 			}
 		}
-		if s, err = parseState(tx.Bucket(bucketMeta).Get(keyState)); err != nil {
+		if s, err = readState(tx); err != nil {
 			return err
 		}
 		if at, err = h.findEdge(tx, s); err != nil {
@@ -151,8 +154,10 @@ func (h *History) load() error {
 		}
 		return tx.Bucket(bucketRecent).ForEach(func(k, v []byte) error {
 			r, err := parseRecord(k, v)
-			records = append(records, r)
-			return err
+			if err == nil { // else verify finds its block
+				records = append(records, r)
+			}
+			return nil
 		})
 	})
 	if err != nil {

@@ -123,7 +123,8 @@ type scan struct {
 	schemas map[device.Hash]*device.Schema // nil: not to be had
 
 	removals uint64
-	damaged  uint64
+	damaged  uint64 // blocks passed over, or entries of the index
+	lost     []Span // the times of their readings, as far as they are known; at most maxGaps
 }
 
 func newScan(h *History, q Query) *scan {
@@ -191,7 +192,6 @@ func (s *scan) addBuffered(r records) {
 
 // run yields the readings.
 func (s *scan) run(ctx context.Context, yield func(Reading, error) bool) error {
-	defer s.report()
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -209,11 +209,35 @@ func (s *scan) run(ctx context.Context, yield func(Reading, error) bool) error {
 	}
 }
 
-func (s *scan) report() {
-	if s.damaged += s.walk.damaged; s.damaged > 0 {
-		s.h.damaged.Add(s.damaged)
-		s.h.opts.Logger.Warn("damaged blocks of the history were passed over", "device", s.query.Device, "blocks", s.damaged)
+// passOver notes a block that can't be read.
+func (s *scan) passOver(src *source) {
+	s.damaged++
+	d := newDamage(s.query.Device, src.entry)
+	if len(s.lost) < maxGaps {
+		s.lost = append(s.lost, Span{d.First, d.Last})
 	}
+	s.h.mu.Lock()
+	defer s.h.mu.Unlock()
+	s.h.noteDamage(d)
+}
+
+// incomplete returns an error if anything was passed over.
+func (s *scan) incomplete() error {
+	n := s.damaged + s.walk.damaged
+	if n == 0 {
+		return nil
+	}
+	s.h.opts.Logger.Warn("damaged blocks of the history were passed over", "device", s.query.Device, "blocks", n)
+	e := &IncompleteError{Device: s.query.Device, Blocks: int(n)}
+	for i, span := range s.lost {
+		if i == 0 || span.From.Before(e.First) {
+			e.First = span.From
+		}
+		if span.To.After(e.Last) {
+			e.Last = span.To
+		}
+	}
+	return e
 }
 
 // openDue opens the blocks that may hold the next sample, and returns when the first of the others begins.

@@ -54,7 +54,7 @@ func (h *History) forget(deviceID string) error {
 		if err := tx.Bucket(bucketRecent).Put(numberKey(r.number), r.append(nil)); err != nil {
 			return err
 		}
-		return tx.Bucket(bucketMeta).Put(keyState, s.append(nil))
+		return s.put(tx)
 	})
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (h *History) deleteEntries(deviceID string, batch []entry) error {
 		if at, err = h.findEdge(tx, s); err != nil {
 			return err
 		}
-		return tx.Bucket(bucketMeta).Put(keyState, s.append(nil))
+		return s.put(tx)
 	})
 	if err != nil {
 		return err
@@ -112,6 +112,7 @@ func (h *History) deleteEntries(deviceID string, batch []entry) error {
 	defer h.mu.Unlock()
 	h.state, h.edge = s, at
 	h.removals++
+	h.damage = slices.DeleteFunc(h.damage, func(d Damage) bool { return d.Device == deviceID })
 	if b := h.buffers[deviceID]; b != nil && len(b.pending) > 0 {
 		b.pending = slices.Clip(b.pending[:len(b.pending)-len(batch)]) // a scan may read what follows
 		h.pending -= len(batch)

@@ -1,0 +1,209 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+)
+
+// repair has the history put back from the journal what its damaged blocks held, and says what is missing for good. It belongs to
+// the goroutine of the tail, or to whoever opens the store. It does nothing if it knows of all damage.
+func (t *historyTail) repair() {
+	s, h := t.store, t.history()
+	if err := h.Heal(s.schemaMessage); err != nil {
+		s.log.Error("schemas of the history could not be restored", "error", err)
+	}
+	damage := h.Damage()
+	if len(damage) == t.damaged {
+		return
+	}
+	var ids []string
+	for _, d := range damage {
+		if d.Device != "" && !slices.Contains(ids, d.Device) {
+			ids = append(ids, d.Device)
+		}
+	}
+	begins, err := t.begins(ids)
+	for id, b := range begins {
+		var n int
+		if n, err = h.Restore(id, b.position, b.all, t.framesOf(id)); err != nil {
+			break
+		}
+		t.rebuilt += n
+	}
+	if err != nil {
+		s.log.Error("damaged blocks of the history could not be made again", "error", err)
+	}
+	damage = h.Damage()
+	t.damaged = len(damage)
+	switch {
+	case len(damage) > 0:
+		s.alarms.set("history damage", damageText(damage))
+	case t.rebuilt > 0:
+		s.alarms.set("history damage", fmt.Sprintf("%d damaged blocks of history.db were made again from the journal: no readings are "+
+			"missing. A disk that does this may be about to fail: have a look at its health, and a backup", t.rebuilt))
+	default:
+		s.alarms.clear("history damage")
+	}
+}
+
+// damageText says what is missing.
+func damageText(damage []history.Damage) string {
+	const told = 5
+	var of []string
+	for _, d := range damage[:min(len(damage), told)] {
+		switch {
+		case d.Device == "":
+			of = append(of, "of a device that is not known any more")
+		case d.First.IsZero():
+			of = append(of, "of "+d.Device)
+		default:
+			of = append(of, fmt.Sprintf("of %s from %s to %s", d.Device, utc(d.First), utc(d.Last)))
+		}
+	}
+	more := ""
+	if n := len(damage) - told; n > 0 {
+		more = fmt.Sprintf(", and of %d blocks more", n)
+	}
+	return fmt.Sprintf("%d blocks of history.db are damaged, and the journal does not have them any more: readings are missing %s%s. "+
+		"Have a look at the disk's health, and a backup", len(damage), strings.Join(of, ", "), more)
+}
+
+// beginning is from where on the journal has what the history may have of a device.
+type beginning struct {
+	position uint64
+	all      bool // the history has nothing of what was before
+}
+
+// begins finds the beginnings for devices: what came before one was removed is not to come back.
+func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
+	first := t.store.journal.First()
+	t.store.mu.Lock()
+	whole := first <= 1 && len(t.store.gaps) == 0
+	t.store.mu.Unlock()
+	begins := make(map[string]beginning, len(ids))
+	for _, id := range ids {
+		begins[id] = beginning{first, whole}
+	}
+	if len(ids) == 0 {
+		return begins, nil
+	}
+	for e, err := range t.entries(first, t.store.journal.Next()) {
+		if err != nil {
+			return nil, err
+		}
+		if id := string(e.device); e.kind == entryForget && slices.Contains(ids, id) {
+			begins[id] = beginning{e.position + 1, true}
+		}
+	}
+	return begins, nil
+}
+
+// journalEntry is an entry with where it stands.
+type journalEntry struct {
+	*entry
+	position uint64
+	received time.Time
+}
+
+// entries returns the entries of the journal from one position on and before another, as far as they can be read.
+func (t *historyTail) entries(from, to uint64) iter.Seq2[journalEntry, error] {
+	return func(yield func(journalEntry, error) bool) {
+		r := t.store.journal.Reader(from)
+		defer r.Close()
+		for {
+			block, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(journalEntry{}, err)
+				return
+			}
+			for position, b := range block.Entries() {
+				var e entry
+				if position >= to {
+					return
+				}
+				if parseEntry(b, &e) == nil && !yield(journalEntry{&e, position, block.Time}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// framesOf returns the frames of a device that the journal has.
+func (t *historyTail) framesOf(id string) history.Frames {
+	return func(from, to uint64) iter.Seq2[*history.Frame, error] {
+		return func(yield func(*history.Frame, error) bool) {
+			for e, err := range t.entries(from, to) {
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				if e.kind != entryFrame {
+					continue
+				}
+				src := t.source(e.source)
+				if src != nil && src.device == id && !yield(frameOf(e.entry, src, e.position, e.received), nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// frameOf is an entry as the history takes it.
+func frameOf(e *entry, src *source, position uint64, received time.Time) *history.Frame {
+	return &history.Frame{
+		Position: position, Received: received, Device: src.device,
+		Schema: src.schema, SchemaHash: src.hash, SchemaBytes: src.message,
+		Offset: e.offset, Quality: e.quality, Data: e.message,
+	}
+}
+
+// schemaMessage returns the SCHEMA message with a hash, nil if there is none.
+func (s *Store) schemaMessage(hash device.Hash) []byte {
+	_, message, _ := s.SchemaByHash(hash)
+	return message
+}
+
+// gapIn returns an error if the books know of a gap that readings may be missing by which q selects.
+func (s *Store) gapIn(q history.Query) error {
+	d, err := s.Device(q.Device)
+	if err != nil {
+		return nil // of what was removed nothing is missing
+	}
+	expired := s.history.Load().Expired()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range s.gaps {
+		switch {
+		case g.Tail != "" && g.Tail != historyName:
+		case g.From.IsZero(): // not known when that was
+			return &history.IncompleteError{Device: q.Device, Cause: g.text()}
+		case g.To.Before(d.Created), !expired.IsZero() && !g.To.After(expired):
+		case !q.From.IsZero() && g.To.Before(q.From), !q.To.IsZero() && !g.From.Before(q.To):
+		default:
+			return &history.IncompleteError{Device: q.Device, Cause: g.text()}
+		}
+	}
+	return nil
+}
+
+// text says what the gap is.
+func (g *Gap) text() string {
+	when := ""
+	if !g.From.IsZero() {
+		when = fmt.Sprintf(", received between %s and %s,", utc(g.From), utc(g.To))
+	}
+	return fmt.Sprintf("journal entries %d to %d%s are missing: %s", g.First, g.Last, when, g.Cause)
+}
