@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -143,4 +144,47 @@ func TestUsage(t *testing.T) {
 	cli(t, "device", "add", "x", "--count", "3").wants(t, exitUsage, "both were given")
 	cli(t, "device", "add", "--count", "3").wants(t, exitUsage, "--prefix")
 	cli(t, "device", "add", "x", "--label", "site").wants(t, exitUsage, "--label site is not like k=v")
+}
+
+// A flipped bit in the history makes readings go missing that the journal does not have: readings prints the others and exits with
+// 1, as its help says, and status tells.
+func TestReadingsOfADamagedHistory(t *testing.T) {
+	dir := t.TempDir()
+	p := start(t, dir, nil)
+	c := p.connect(t, strings.TrimSpace(must(t, "device", "add", "probe-1", "--data-dir", dir)))
+	send(t, c, 3000)
+	if err := p.stop(t, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "history.db")
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "journal")); err != nil {
+		t.Fatal(err)
+	}
+	// Blocks are the places where the device's name stands with much behind it; every third is hit.
+	id, n := []byte("\x07probe-1"), 0
+	for at := bytes.Index(whole, id); at >= 0; n++ {
+		next := bytes.Index(whole[at+1:], id)
+		if (next < 0 || next > 500) && n%3 == 0 {
+			whole[at+200] ^= 1
+		}
+		if at += 1 + next; next < 0 {
+			break
+		}
+	}
+	if err := os.WriteFile(name, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := cli(t, "readings", "probe-1", "--format", "csv", "--data-dir", dir)
+	r.wants(t, exitFailure, "error: not all readings of probe-1", "hint: ")
+	if n := strings.Count(r.stdout, "\n"); n < 500 || n > 5900 {
+		t.Errorf("%d lines of 6001", n)
+	}
+	status := strings.Join(strings.Fields(must(t, "status", "--data-dir", dir)), " ")
+	if !strings.Contains(status, "blocks of history.db are damaged") || !strings.Contains(status, "of probe-1 from 20") {
+		t.Errorf("status: %s", status)
+	}
 }
