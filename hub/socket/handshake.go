@@ -9,7 +9,7 @@ import (
 
 // Check checks what RFC 6455 §4.2.1 asks of a client. It must offer the subprotocol; if that is optional, it may also offer
 // none, but not only others: a browser would fail a connection that is answered without one (WHATWG WebSockets §9.3.1).
-// A request that does not pass is answered, and Check returns false.
+// A request that does not pass is answered, and Check returns false. The request's headers become what Upgrade expects.
 func Check(w http.ResponseWriter, r *http.Request, protocol string, optional bool) bool {
 	header := w.Header()
 	if r.ProtoMajor != 1 || r.ProtoMinor < 1 {
@@ -46,6 +46,13 @@ func Check(w http.ResponseWriter, r *http.Request, protocol string, optional boo
 	}
 	if key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0])); err != nil || len(key) != 16 {
 		return Refuse(w, http.StatusBadRequest, "Send 16 random bytes in base64 as Sec-WebSocket-Key.")
+	}
+	// gws reads only the first line of each, and compares the whole of Upgrade.
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "websocket")
+	r.Header.Set("Sec-WebSocket-Version", "13")
+	if len(offered) > 0 {
+		r.Header.Set("Sec-WebSocket-Protocol", protocol)
 	}
 	return true
 }

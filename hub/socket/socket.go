@@ -1,21 +1,20 @@
-// Package socket is the server's side of RFC 6455: the handshake is checked (handshake.go) and answered (socket.go), frames
-// are read strictly and written (frame.go, conn.go), and every write has a deadline (wire.go). It speaks no extension.
+// Package socket makes gws safe to use towards strangers. gws parses and frames; this package checks the handshake, which gws
+// does loosely (handshake.go), and stands between gws and the connection: what comes is held to the letter of RFC 6455 before gws
+// gets to see it (check.go), and every write has a deadline (wire.go).
 //
 // A connection has one goroutine in Serve. What is sent may come from any goroutine, and waits for the peer for the write
 // timeout at most: after that the connection is cut, and Serve returns.
-//
-// A connection at rest costs its read buffer, and the memory of a message grows with what has come of it.
 package socket
 
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha1"
-	"encoding/base64"
+	"math"
 	"net"
 	"net/http"
-	"strings"
 	"time"
+
+	"github.com/lxzan/gws"
 )
 
 // Options is what all connections of an Upgrader have in common.
@@ -27,27 +26,33 @@ type Options struct {
 	Elapsed      func() time.Duration // monotonic clock of Heard and Waiting
 }
 
-const (
-	// readBuffer is the size of the read buffer of a connection: most frames fit, and ten thousand of them cost 5 MiB.
-	readBuffer = 512
-
-	// spares is how many buffers of a kind are kept. More connections than this seldom work at the same moment.
-	spares = 16
-
-	// keptBuffer is how many bytes a buffer may have to be kept.
-	keptBuffer = 16 << 10
-)
+// readBuffer is the size of the read buffer of a connection: most frames fit, and ten thousand of them cost 5 MiB.
+const readBuffer = 512
 
 // Upgrader makes connections out of requests.
 type Upgrader struct {
 	options Options
-	buffers pool[buffer] // of messages that have not come whole
-	firsts  pool[first]  // of frames to be sent
+	offered *gws.Upgrader // for clients that offer the subprotocol
+	plain   *gws.Upgrader // for clients that offer none
 }
 
 // NewUpgrader returns an upgrader.
 func NewUpgrader(o Options) *Upgrader {
-	return &Upgrader{options: o, buffers: make(pool[buffer], spares), firsts: make(pool[first], spares)}
+	option := func(protocols ...string) *gws.ServerOption { // gws writes to it
+		return &gws.ServerOption{
+			ReadMaxPayloadSize:  o.MaxReceived,
+			WriteMaxPayloadSize: math.MaxInt32, // who sends knows how much
+			ParallelGolimit:     1,             // sizes a channel that is made even when nothing runs in parallel
+			SubProtocols:        protocols,
+			HandshakeTimeout:    o.WriteTimeout,
+			NewSession:          func() gws.SessionStorage { return nil }, // the wire knows the connection
+		}
+	}
+	return &Upgrader{
+		options: o,
+		offered: gws.NewUpgrader(events{}, option(o.Protocol)),
+		plain:   gws.NewUpgrader(events{}, option()),
+	}
 }
 
 // Upgrade answers 101 to a request that Check has passed. Serve must be called then, outside the HTTP handler, which
@@ -60,53 +65,23 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 	}
 	// The server's own 4 KiB buffer is not kept, only what it has read already.
 	early, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
-	c := u.connect(conn, bytes.Clone(early))
-	answer := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-		"Sec-WebSocket-Accept: " + acceptKey(strings.TrimSpace(r.Header.Get("Sec-WebSocket-Key"))) + "\r\n"
-	if r.Header.Get("Sec-WebSocket-Protocol") != "" {
-		answer += "Sec-WebSocket-Protocol: " + u.options.Protocol + "\r\n"
-	}
-	if err := c.wire.write([]byte(answer + "\r\n")); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return u.connect(conn, bytes.Clone(early), r)
 }
 
 // connect makes a connection of conn, from which early has been read already.
-func (u *Upgrader) connect(conn net.Conn, early []byte) *Conn {
-	c := &Conn{upgrader: u}
-	c.wire.conn, c.wire.options, c.wire.early = conn, &u.options, early
-	c.br = bufio.NewReaderSize(&c.wire, readBuffer)
-	return c
-}
-
-// acceptKey proves that the handshake was understood (RFC 6455 §4.2.2).
-func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// buffer holds a message.
-type buffer struct{ b []byte }
-
-// first is room for a header and the first bytes of a payload, or all of a short one.
-type first [1 << 10]byte
-
-// pool keeps values for the next one who needs such a value, as many as the channel's capacity.
-type pool[T any] chan *T
-
-func (p pool[T]) get() *T {
-	select {
-	case v := <-p:
-		return v
-	default:
-		return new(T)
+func (u *Upgrader) connect(conn net.Conn, early []byte, r *http.Request) (_ *Conn, err error) {
+	c := &Conn{}
+	c.wire = wire{
+		Conn: conn, conn: c, options: &u.options, early: early,
+		checker: checker{maxMessage: u.options.MaxReceived, utf8: u.options.UTF8},
 	}
-}
-
-func (p pool[T]) put(v *T) {
-	select {
-	case p <- v:
-	default:
+	upgrader := u.offered
+	if r.Header.Get("Sec-WebSocket-Protocol") == "" {
+		upgrader = u.plain
 	}
+	if c.gws, err = upgrader.UpgradeFromConn(&c.wire, bufio.NewReaderSize(&c.wire, readBuffer), r); err != nil {
+		c.wire.cut()
+		return nil, err
+	}
+	return c, nil
 }
