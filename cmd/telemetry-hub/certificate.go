@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -80,8 +79,8 @@ lost, a new CA is made, which has to be given to the devices, too.`,
 }
 
 func printCertificate(w io.Writer, i *certificate.Info) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	t := newTable(w)
+	row := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
 	name := "names"
 	for line := range wrapped(strings.Join(i.Names, ", "), statusText) {
 		row(name, "%s", line)
@@ -104,5 +103,5 @@ func printCertificate(w io.Writer, i *certificate.Info) error {
 	default:
 		row("CA", "another's, not the hub's own")
 	}
-	return t.Flush()
+	return t.flush()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -184,14 +185,14 @@ func await(ctx context.Context, c *control.Client, command store.Command) (store
 }
 
 func printOutcome(w io.Writer, c *store.Command) error {
-	text := string(c.State)
+	outcome := string(c.State)
 	if c.Text != "" {
-		text += ": " + c.Text
+		outcome += ": " + c.Text
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
-		text += fmt.Sprintf("\n  %s = %s", name, plainText(c.Values[name]))
+		outcome += fmt.Sprintf("\n  %s = %s", name, plainText(c.Values[name]))
 	}
-	_, err := fmt.Fprintln(w, text)
+	_, err := fmt.Fprintln(text.NewWriter(w), outcome)
 	return err
 }
 

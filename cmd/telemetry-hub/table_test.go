@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +49,9 @@ func TestTables(t *testing.T) {
 		"command send": func(w io.Writer) error {
 			return printOutcomes(w, []outcome{{Device: hostile, Error: hostile}, {Command: &store.Command{Text: hostile}}})
 		},
+		"command send --wait": func(w io.Writer) error {
+			return printOutcome(w, &store.Command{Text: hostile, Values: map[string]any{hostile: hostile}})
+		},
 		"setting list": func(w io.Writer) error {
 			return printSettings(w, []store.Setting{{Channel: hostile, Desired: hostile, Reported: hostile, By: hostile, Reason: hostile}}, now)
 		},
@@ -64,6 +69,23 @@ func TestTables(t *testing.T) {
 				t.Errorf("byte %d of %q", i, out.String())
 			}
 		})
+	}
+}
+
+// TestOneTable holds all commands to the table that is safe.
+func TestOneTable(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 20 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(source, []byte("tabwriter.NewWriter")) && name != "table.go" && name != "table_test.go" {
+			t.Errorf("%s has a table of its own", name)
+		}
 	}
 }
 
