@@ -35,7 +35,10 @@ func (c *clock) String() string {
 	s := "time, " + strings.Join(layouts, " and ")
 	switch {
 	case zoned:
-		return s
+		if _, since1970 := unitOf(c.forms[0].layout); since1970 {
+			return s
+		}
+		return s + ", each with its zone"
 	case c.zoneName == "":
 		return s + ", taken as UTC: no zone is named (--zone)"
 	}

@@ -59,6 +59,7 @@ func TestFilesOfOthers(t *testing.T) {
 		{"compact hours, declared", "time,v\n2024030110,1.5\n", TableOptions{TimeLayout: "2006010215"}, one("2024-03-01T10:00:00Z")},
 		{"seconds since 1970, declared", "time,v\n2024030110,1.5\n", TableOptions{TimeLayout: "unix"}, one("2034-02-20T06:35:10Z")},
 		{"serial days", "time;v\n45352,416667;1,5\n", TableOptions{}, one("2024-03-01T10:00:00Z")},
+		{"serial days under a short name", "t;Vorlauf\n45352,5;48,7 °C\n", TableOptions{}, "2024-03-01T12:00:00Z Vorlauf 48.7\n"},
 		{"serial days with ms", "time,v\n45352.4166678241,1.5\n", TableOptions{}, one("2024-03-01T10:00:00.1Z")},
 		{"serial days of 1904", "time,v\n43890.5,1.5\n", TableOptions{TimeLayout: "excel-1904"}, one("2024-03-01T12:00:00Z")},
 		{"day and hour", "date,hour,v\n2024-03-01,9,1.5\n2024-03-01,24,1.5\n", TableOptions{}, one("2024-03-01T09:00:00Z") + one("2024-03-02T00:00:00Z")},
@@ -164,6 +165,13 @@ func TestNothingIsGuessed(t *testing.T) {
 				t.Errorf("%q does not say %q", text, c.want)
 			}
 		})
+	}
+}
+
+// TestTimeForms holds the forms to the bits there are for them.
+func TestTimeForms(t *testing.T) {
+	if n := len(timeForms()); n > 64 {
+		t.Errorf("%d forms", n)
 	}
 }
 

@@ -1,8 +1,10 @@
 package text_test
 
 import (
+	"bytes"
 	"encoding/csv"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"unicode"
@@ -109,6 +111,26 @@ func FuzzText(f *testing.F) {
 			if r, _ := utf8.DecodeRuneInString(cell); cell != "" && strings.ContainsRune("=+-@＝＋－＠", r) {
 				t.Errorf("%q became %q, which has the cell %q", s, field, cell)
 			}
+		}
+	})
+}
+
+// FuzzUTF8 has small and large files read: both ways agree.
+func FuzzUTF8(f *testing.F) {
+	for _, s := range []string{"", "plain", "\xef\xbb\xbfmarked", "\xff\xfet\x00", "\xfe\xff\xd8\x3d\xde\x00", "\xff\xfe\x3d\xd8", "\xff\xfe\xfd\xff", "\xff"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		small, err := text.UTF8(file)
+		large, readErr := io.ReadAll(text.NewReader(bytes.NewReader(file)))
+		if readErr != nil {
+			t.Fatal(readErr)
+		}
+		if err == nil && !bytes.Equal(small, large) {
+			t.Errorf("%q is %q and %q", file, small, large)
+		}
+		if err != nil && !bytes.HasPrefix(file, []byte("\xff\xfe")) && !bytes.HasPrefix(file, []byte("\xfe\xff")) {
+			t.Errorf("%q: %v", file, err)
 		}
 	})
 }
