@@ -18,8 +18,9 @@ const (
 	defaultCommands = 100
 	maxCommandList  = 1000 // in one answer
 
-	maxWait  = time.Minute // for a command to be settled
-	maxWaits = 64          // requests that wait at one time
+	maxWait       = time.Minute // for a command to be settled
+	maxWaits      = 64          // requests that wait at one time
+	maxWaitsOfOne = 16          // of one account
 )
 
 func (d *Dashboard) commandRoutes() {
@@ -107,7 +108,7 @@ func (d *Dashboard) sendCommand(w http.ResponseWriter, r *http.Request, by store
 	}
 	c, err := d.store.SendCommand(in.command(r.PathValue("id"), actorOf(by, r)))
 	if err == nil && wait > 0 {
-		c, err = d.await(w, r, c, wait)
+		c, err = d.await(w, r, by, c, wait)
 	}
 	d.answerCommand(w, &c, err)
 }
@@ -122,13 +123,11 @@ func (d *Dashboard) answerCommand(w http.ResponseWriter, c *store.Command, err e
 
 // await returns the command when it is settled, or as it is when the time is over or the hub stops. If too many wait already, it
 // does not wait.
-func (d *Dashboard) await(w http.ResponseWriter, r *http.Request, c store.Command, wait time.Duration) (store.Command, error) {
-	select {
-	case d.waits <- struct{}{}:
-		defer d.waits.leave()
-	default:
+func (d *Dashboard) await(w http.ResponseWriter, r *http.Request, by store.Identity, c store.Command, wait time.Duration) (store.Command, error) {
+	if d.waits.enter(r.Context(), partyOf(by)) != nil {
 		return c, nil
 	}
+	defer d.waits.leave(partyOf(by))
 	// A connection without deadlines, as in tests, needs none.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + answerTime))
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
@@ -191,7 +190,7 @@ func (d *Dashboard) commandID(w http.ResponseWriter, r *http.Request) (id device
 }
 
 // serveCommand answers GET /api/v1/commands/{id}: with wait, when the command is settled.
-func (d *Dashboard) serveCommand(w http.ResponseWriter, r *http.Request, _ store.Identity) {
+func (d *Dashboard) serveCommand(w http.ResponseWriter, r *http.Request, by store.Identity) {
 	q := readQuery(r)
 	wait := q.duration("wait", maxWait)
 	if err := q.end(); err != nil {
@@ -204,7 +203,7 @@ func (d *Dashboard) serveCommand(w http.ResponseWriter, r *http.Request, _ store
 	}
 	c, err := d.store.Command(id)
 	if err == nil && wait > 0 {
-		c, err = d.await(w, r, c, wait)
+		c, err = d.await(w, r, by, c, wait)
 	}
 	d.answerCommand(w, &c, err)
 }

@@ -126,7 +126,7 @@ func TestWaitForACommand(t *testing.T) {
 		}()
 	}
 	wait()
-	eventually(t, "somebody waits", func() bool { return len(a.waits) == 1 })
+	eventually(t, "somebody waits", func() bool { return a.waits.inUse() == 1 })
 	release()
 	if c := <-answered; c.State != "succeeded" {
 		t.Errorf("%+v", c)
@@ -135,16 +135,19 @@ func TestWaitForACommand(t *testing.T) {
 	release = d.stall()
 	defer release()
 	id = device.NewCommandID()
-	for range maxWaits {
-		a.waits <- struct{}{}
+	operator := party{"key test-operator", true}
+	for range maxWaitsOfOne {
+		if err := a.waits.enter(t.Context(), operator); err != nil {
+			t.Fatal(err)
+		}
 	}
 	a.call("operator", "POST", "/devices/d/commands?wait=60s", command(id, 1)).wants(200, &c)
-	for range maxWaits {
-		a.waits.leave()
+	for range maxWaitsOfOne {
+		a.waits.leave(operator)
 	}
 	a.settled(id, store.CommandSent)
 	wait()
-	eventually(t, "somebody waits", func() bool { return len(a.waits) == 1 })
+	eventually(t, "somebody waits", func() bool { return a.waits.inUse() == 1 })
 	a.stop()
 	if c := <-answered; c.State != "sent" {
 		t.Errorf("%+v", c)

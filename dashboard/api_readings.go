@@ -1,8 +1,8 @@
 package dashboard
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -19,9 +19,11 @@ const (
 	defaultWindow = time.Hour
 
 	// maxSums is how many requests for sums of readings are worked at at a time: each may keep a processor busy for a second.
-	maxSums = 2
+	maxSums        = 2
+	maxSumsWaiting = 64
 	// maxDownloads is how many downloads of raw readings there may be at a time: each keeps its place until it has been read.
-	maxDownloads = 4
+	maxDownloads      = 8
+	maxDownloadsOfOne = 2 // account
 )
 
 // readingsAnswer is a stretch of a device's history, summed up in steps.
@@ -67,7 +69,7 @@ type gapAnswer struct {
 }
 
 // serveReadings answers GET /api/v1/devices/{id}/readings.
-func (d *Dashboard) serveReadings(w http.ResponseWriter, r *http.Request, _ store.Identity) {
+func (d *Dashboard) serveReadings(w http.ResponseWriter, r *http.Request, by store.Identity) {
 	dev, err := d.store.Device(r.PathValue("id"))
 	if err != nil {
 		d.failed(w, err)
@@ -109,9 +111,9 @@ func (d *Dashboard) serveReadings(w http.ResponseWriter, r *http.Request, _ stor
 	case err != nil:
 		fail(w, http.StatusNotFound, err.Error(), "GET /api/v1/devices/"+dev.ID+" shows its channels")
 	case raw:
-		d.download(w, r, history.Query{Device: dev.ID, From: from, To: to}, channels)
+		d.download(w, r, by, history.Query{Device: dev.ID, From: from, To: to}, channels)
 	default:
-		d.sumUp(w, r, history.DecimateQuery{Device: dev.ID, Channels: channels, From: from, To: to, Step: stepOf(to.Sub(from), points), Present: schema})
+		d.sumUp(w, r, by, history.DecimateQuery{Device: dev.ID, Channels: channels, From: from, To: to, Step: stepOf(to.Sub(from), points), Present: schema})
 	}
 }
 
@@ -162,12 +164,15 @@ func find(s *device.Schema, name string) *device.Channel {
 }
 
 // sumUp answers with steps of readings.
-func (d *Dashboard) sumUp(w http.ResponseWriter, r *http.Request, q history.DecimateQuery) {
+func (d *Dashboard) sumUp(w http.ResponseWriter, r *http.Request, by store.Identity, q history.DecimateQuery) {
 	patient(w)
-	if !d.sums.enter(r.Context()) {
-		return // the caller has gone
+	if err := d.sums.enter(r.Context(), partyOf(by)); err != nil {
+		if errors.Is(err, store.ErrBusy) {
+			tryLater(w, http.StatusServiceUnavailable, time.Second, "too many requests for readings at this moment")
+		}
+		return // or the caller has gone
 	}
-	defer d.sums.leave()
+	defer d.sums.leave(partyOf(by))
 	sums, err := d.store.Decimated(r.Context(), q)
 	if err != nil {
 		if r.Context().Err() == nil {
@@ -218,18 +223,3 @@ func describeSeries(s *history.Series) seriesAnswer {
 	out.Last = append(last, ']')
 	return out
 }
-
-// places is a bound on how many do something at a time.
-type places chan struct{}
-
-// enter waits for a place; false: ctx has ended before.
-func (p places) enter(ctx context.Context) bool {
-	select {
-	case p <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (p places) leave() { <-p }

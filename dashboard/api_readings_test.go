@@ -3,16 +3,19 @@ package dashboard
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
@@ -311,12 +314,12 @@ func TestDownloads(t *testing.T) {
 	a := newAPI(t, rigOptions{})
 	fillDownload(a)
 	var readers []io.ReadCloser
-	get := func() *http.Response {
+	get := func(key string) *http.Response {
 		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+a.addr+"/api/v1/devices/s/readings?format=csv", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Authorization", "Bearer "+a.key)
+		req.Header.Set("Authorization", "Bearer "+key)
 		resp, err := a.client.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -329,24 +332,73 @@ func TestDownloads(t *testing.T) {
 			_ = r.Close()
 		}
 	}()
-	for range maxDownloads {
-		if resp := get(); resp.StatusCode != http.StatusOK {
+	for range maxDownloadsOfOne {
+		if resp := get(a.key); resp.StatusCode != http.StatusOK {
 			t.Fatal(resp.Status)
 		}
 	}
-	if resp := get(); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+	for range (maxDownloads - maxDownloadsOfOne) / maxDownloadsOfOne { // others find places all the same
+		key := a.keyOf(rand.Text(), store.RoleViewer)
+		for range maxDownloadsOfOne {
+			if resp := get(key); resp.StatusCode != http.StatusOK {
+				t.Fatal(resp.Status)
+			}
+		}
+	}
+	if resp := get(a.keyOf("late", store.RoleViewer)); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("one more than there are places: %s", resp.Status)
+	}
+	if resp := get(a.key); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
 		t.Errorf("one more download: %s", resp.Status)
 	}
 	// One that goes away makes room.
 	_ = readers[0].Close()
 	var whole *http.Response
 	eventually(t, "room for another download", func() bool {
-		whole = get()
+		whole = get(a.key)
 		return whole.StatusCode == http.StatusOK
 	})
 	b, err := io.ReadAll(whole.Body)
 	if rows := bytes.Count(b, []byte("\n")) - 1; err != nil || rows != 400*1024 {
 		t.Errorf("%d rows: %v", rows, err)
+	}
+}
+
+// paced is a reader that takes so many bytes a second.
+type paced struct {
+	http.ResponseWriter
+	speed    int
+	deadline time.Time
+}
+
+func (p *paced) SetWriteDeadline(t time.Time) error {
+	p.deadline = t
+	return nil
+}
+
+func (p *paced) Write(b []byte) (int, error) {
+	end := time.Now().Add(time.Duration(len(b)) * time.Second / time.Duration(p.speed))
+	if end.After(p.deadline) {
+		time.Sleep(time.Until(p.deadline))
+		return 0, os.ErrDeadlineExceeded
+	}
+	time.Sleep(time.Until(end))
+	return len(b), nil
+}
+
+func TestSlowDownloadsEnd(t *testing.T) {
+	for speed, most := range map[int]time.Duration{1 << 10: answerTime, slowest - 1<<10: 20 * time.Minute, slowest: 0, 1 << 20: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			w := &pieceWriter{to: &paced{ResponseWriter: httptest.NewRecorder(), speed: speed}, left: answerTime}
+			var err error
+			for piece := make([]byte, csvBuffer); err == nil && time.Since(began) < 24*time.Hour; {
+				_, err = w.Write(piece)
+			}
+			if took := time.Since(began); (err != nil) != (most > 0) || err != nil && took > most {
+				t.Errorf("%d bytes/s: %v after %v", speed, err, took)
+			}
+		})
 	}
 }
 
@@ -389,7 +441,7 @@ func TestDownloadBreaksOff(t *testing.T) {
 		if r.URL.Path == "/early" {
 			end()
 		}
-		a.download(&endingWriter{ResponseWriter: w, end: end}, r.WithContext(ctx), history.Query{Device: "s"}, nil)
+		a.download(&endingWriter{ResponseWriter: w, end: end}, r.WithContext(ctx), store.Identity{}, history.Query{Device: "s"}, nil)
 	}))
 	defer server.Close()
 	resp, err := http.Get(server.URL + "/")

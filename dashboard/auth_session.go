@@ -84,15 +84,23 @@ var errAnswered = errors.New("answered already")
 func (d *Dashboard) throttled(w http.ResponseWriter, r *http.Request, user string, check func(context.Context) error) error {
 	user = store.UserName(user)
 	suspects := []suspect{d.throttle.suspect(perAddress, network(r.RemoteAddr)), d.throttle.suspect(perUser, user)}
+	who := party{name: network(r.RemoteAddr)}
 	if secret := sessionSecret(r); d.store.Remembers(secret, user) {
 		suspects = []suspect{d.throttle.suspect(perSession, secret)}
+		who = party{name: user, known: true}
 	}
 	if wait := d.throttle.take(suspects); wait > 0 {
 		d.strangers.Warn("login throttled", "address", r.RemoteAddr)
 		tryLater(w, http.StatusTooManyRequests, wait, "too many wrong passwords")
 		return errAnswered
 	}
-	err := check(r.Context())
+	err := d.logins.enter(r.Context(), who)
+	if err == nil {
+		err = func() error {
+			defer d.logins.leave(who)
+			return check(r.Context())
+		}()
+	}
 	if !errors.Is(err, store.ErrUnauthenticated) {
 		d.throttle.giveBack(suspects)
 	}

@@ -22,6 +22,10 @@ var (
 	perSession = allowance{"session", 10, 15 * time.Second}
 )
 
+// maxLoginsWaiting is how many strangers, and how many who are known, may wait for their password to be checked, one at a time. A
+// check takes tens of milliseconds on a PC and some hundred on a small gateway.
+const maxLoginsWaiting = 16
+
 // throttleSlots bounds the memory for remembering who guessed wrong: a few of them share a slot. To use up more than a
 // small part of the slots takes more guesses than passwords can be checked, of which each takes tens of milliseconds.
 const throttleSlots = 1 << 13

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -64,6 +66,45 @@ func TestGuessingFromOneAddress(t *testing.T) {
 	s.callerFrom("127.0.1.2").login("admin", password).wants(http.StatusOK, nil)
 	s.pass(perAddress.every)
 	guesser.login("admin", password).wants(http.StatusOK, nil)
+}
+
+// Who guesses, from one address or many, takes no turn from a browser in which the user has been logged in before.
+func TestLoginsTakeTurns(t *testing.T) {
+	s := newSite(t)
+	known := s.loggedIn("admin")
+	held := party{name: "whose password is being checked"}
+	if err := s.logins.enter(t.Context(), held); err != nil {
+		t.Fatal(err)
+	}
+	waiting := func(n int) {
+		t.Helper()
+		eventually(t, fmt.Sprint(n, " wait"), func() bool {
+			s.logins.mu.Lock()
+			defer s.logins.mu.Unlock()
+			return len(s.logins.queue) == n
+		})
+	}
+	var tasks sync.WaitGroup
+	login := func(c *caller, user, password string, want int) {
+		tasks.Go(func() { c.login(user, password).wants(want, nil) })
+	}
+	var statuses [http.StatusNetworkAuthenticationRequired]atomic.Int32
+	for i := range maxLoginsWaiting {
+		c := s.callerFrom("127.0.1.1")
+		tasks.Go(func() { statuses[c.login(fmt.Sprint("user-", i), "wrong").status].Add(1) })
+	}
+	waiting(maxLoginsWaiting)
+	s.callerFrom("127.0.1.1").login("viewer", password).wants(http.StatusServiceUnavailable, nil)
+	login(known, "admin", password, http.StatusOK)
+	waiting(maxLoginsWaiting + 1)
+	login(s.callerFrom("127.0.1.2"), "viewer", password, http.StatusOK) // one of the many makes room
+	eventually(t, "room is made", func() bool { return statuses[http.StatusServiceUnavailable].Load() == 1 })
+	waiting(maxLoginsWaiting + 1)
+	s.logins.leave(held)
+	tasks.Wait()
+	if n := statuses[http.StatusUnauthorized].Load(); n != maxLoginsWaiting-1 {
+		t.Errorf("%d wrong passwords", n)
+	}
 }
 
 func TestThrottle(t *testing.T) {

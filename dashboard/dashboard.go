@@ -40,9 +40,10 @@ type Dashboard struct {
 	now         func() time.Time
 	page        *page
 	throttle    *throttle
-	sums        places // for requests that sum up readings
-	downloads   places // of raw readings
-	waits       places // for commands to be settled
+	logins      *turns // passwords being checked
+	sums        *turns // requests that sum up readings
+	downloads   *turns // of raw readings
+	waits       *turns // for commands to be settled
 	commanders  *throttle
 	ending      context.Context // ends with Run
 	end         context.CancelFunc
@@ -67,8 +68,8 @@ func New(c Config) (*Dashboard, error) {
 	d := &Dashboard{
 		store: c.Store, hub: c.Hub, feed: c.Feed, certificate: c.Certificate, version: c.Version, log: c.Logger, now: c.Now,
 		names: ownNames(c.Names), throttle: newThrottle(steady), mux: http.NewServeMux(),
-		sums: make(places, maxSums), downloads: make(places, maxDownloads),
-		waits: make(places, maxWaits), commanders: newThrottle(steady),
+		logins: newTurns(1, 1, maxLoginsWaiting), sums: newTurns(maxSums, maxSums, maxSumsWaiting),
+		downloads: newTurns(maxDownloads, maxDownloadsOfOne, 0), waits: newTurns(maxWaits, maxWaitsOfOne, 0), commanders: newThrottle(steady),
 	}
 	d.ending, d.end = context.WithCancel(context.Background())
 	var err error

@@ -225,8 +225,8 @@ func (c *liveConn) look() {
 	}
 }
 
-// sendAway ends the connection for a hub that stops.
-func (c *liveConn) sendAway() { c.finish(device.CloseGoingAway, "the hub stops") }
+// sendAway ends the connection for a reason that is not its own.
+func (c *liveConn) sendAway(code device.CloseCode, why string) { c.finish(code, why) }
 
 // refuse ends the connection with an ERROR frame. receipt is that of the frame that is to blame, if it had one.
 func (c *liveConn) refuse(err error, receipt string) {

@@ -353,6 +353,29 @@ func TestRoomIsBounded(t *testing.T) {
 	}
 }
 
+// Strangers of one address do not keep those of others out: the oldest of the address with the most gives way.
+func TestStrangersMakeRoom(t *testing.T) {
+	r := newLiveRig(t, rigOptions{room: roomLimits{viewers: 9, perAccount: 9, strangers: 3, strangersPerAddress: 3}})
+	var greedy []*stompClient
+	for i := range 3 {
+		greedy = append(greedy, r.dial(r.upgrade()...))
+		eventually(t, "it is there", func() bool { return r.watching() == i+1 })
+	}
+	other, err := r.room.enterStranger("192.0.2.1/32")
+	if err != nil {
+		t.Fatal(err)
+	}
+	greedy[0].closed(1013)
+	if _, err := r.room.enterStranger("192.0.2.1/32"); !errors.Is(err, errRoomFull) {
+		t.Errorf("one each and one more of either: %v", err)
+	}
+	other.leave()
+	greedy[2].send("CONNECT\naccept-version:1.2\npasscode:" + r.key + "\n\n\x00")
+	greedy[2].expect(stomp.Connected)
+	greedy[1].closeTCP()
+	eventually(t, "no stranger is left", func() bool { return r.taken() == 1 && r.watching() == 1 })
+}
+
 func TestManyMessagesAreReadSlowly(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
 	for name, one := range map[string][]byte{

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -30,8 +31,8 @@ var defaultRoomLimits = roomLimits{viewers: 500, perAccount: 50, strangers: 64, 
 type viewer interface {
 	// look checks whether it may stay. It does not wait for anything.
 	look()
-	// sendAway begins its end: the hub stops.
-	sendAway()
+	// sendAway begins its end. It does not wait for anything.
+	sendAway(code device.CloseCode, why string)
 }
 
 // room knows who watches.
@@ -44,9 +45,10 @@ type room struct {
 	// guarded by mu
 	mu      sync.Mutex
 	closed  bool
-	viewers map[viewer]struct{}
+	viewers map[viewer]*place
 	counts  map[bool]int   // places taken, by whether they are strangers'
 	of      map[string]int // the same, by account or address
+	entered uint64
 }
 
 // place is room for one viewer.
@@ -56,11 +58,13 @@ type place struct {
 	// guarded by room.mu
 	stranger bool
 	of       string // account, or a stranger's address
+	number   uint64 // in the order in which places were taken
 	viewer   viewer // nil: not there yet, or gone
+	lost     bool   // given to another stranger
 }
 
 func newRoom(l roomLimits) *room {
-	return &room{limits: l, viewers: map[viewer]struct{}{}, counts: map[bool]int{}, of: map[string]int{}}
+	return &room{limits: l, viewers: map[viewer]*place{}, counts: map[bool]int{}, of: map[string]int{}}
 }
 
 // accountOf is what an identity counts for. A user and an API key may have the same name.
@@ -73,11 +77,33 @@ func (r *room) enter(account string) (*place, error) {
 	return r.take(account, false)
 }
 
-// enterStranger takes a place for somebody who has yet to say who it is.
+// enterStranger takes a place for somebody who has yet to say who it is. When all are taken, the oldest stranger of the address with
+// the most of them is sent away instead of refusing the newcomer, if that is fairer.
 func (r *room) enterStranger(address string) (*place, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.counts[true] >= r.limits.strangers {
+		r.makeRoom(address)
+	}
 	return r.take(address, true)
+}
+
+// makeRoom is called with mu held.
+func (r *room) makeRoom(address string) {
+	var oldest *place
+	for _, p := range r.viewers {
+		if !p.stranger || p.lost || r.of[p.of] <= r.of[address]+1 {
+			continue
+		}
+		if oldest == nil || r.of[p.of] > r.of[oldest.of] || r.of[p.of] == r.of[oldest.of] && p.number < oldest.number {
+			oldest = p
+		}
+	}
+	if oldest != nil {
+		oldest.lost = true
+		r.giveBack(oldest)
+		oldest.viewer.sendAway(device.CloseTryLater, errRoomFull.Error())
+	}
 }
 
 func (r *room) take(of string, stranger bool) (*place, error) {
@@ -95,7 +121,8 @@ func (r *room) take(of string, stranger bool) (*place, error) {
 	}
 	r.counts[stranger]++
 	r.of[of]++
-	return &place{room: r, stranger: stranger, of: of}, nil
+	r.entered++
+	return &place{room: r, stranger: stranger, of: of, number: r.entered}, nil
 }
 
 // giveBack is called with mu held.
@@ -111,6 +138,9 @@ func (p *place) settle(account string) error {
 	r := p.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if p.lost {
+		return errRoomFull
+	}
 	known, err := r.take(account, false)
 	if err != nil {
 		return err
@@ -128,7 +158,7 @@ func (r *room) add(p *place, v viewer) bool {
 		return false
 	}
 	p.viewer = v
-	r.viewers[v] = struct{}{}
+	r.viewers[v] = p
 	r.running.Add(1)
 	return true
 }
@@ -138,7 +168,9 @@ func (p *place) leave() {
 	r := p.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.giveBack(p)
+	if !p.lost {
+		r.giveBack(p)
+	}
 	if p.viewer != nil {
 		delete(r.viewers, p.viewer)
 		p.viewer = nil
@@ -173,7 +205,7 @@ func (r *room) run(ctx context.Context, every time.Duration, besides func()) {
 			r.closed = true
 			r.mu.Unlock()
 			for _, v := range r.present() {
-				v.sendAway()
+				v.sendAway(device.CloseGoingAway, "the hub stops")
 			}
 			r.running.Wait()
 			return

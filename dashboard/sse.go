@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
@@ -215,8 +216,8 @@ func (s *eventStream) look() {
 	}
 }
 
-// sendAway ends the stream for a hub that stops.
-func (s *eventStream) sendAway() { s.end("the hub stops") }
+// sendAway ends the stream for a reason that is not its own.
+func (s *eventStream) sendAway(_ device.CloseCode, why string) { s.end(why) }
 
 func (s *eventStream) end(reason string) {
 	s.mu.Lock()
