@@ -89,6 +89,7 @@ func (d *Dashboard) Handler() http.Handler { return protect(d.guard(d.mux)) }
 
 // Run serves the viewers' sockets until ctx ends; then all of them are closed.
 func (d *Dashboard) Run(ctx context.Context) error {
+	defer d.end() // which the line below may be too late for
 	defer context.AfterFunc(ctx, d.end)()
 	d.room.run(ctx, d.livePace.look, d.strangers.Settle)
 	return nil

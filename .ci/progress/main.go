@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// silence is the longest time without a line.
+// silence is how long may pass without a line; at most twice that does.
 const silence = 10 * time.Second
 
 func main() {
@@ -31,18 +31,35 @@ func main() {
 			}
 		}
 	}()
-	p := newProgress(os.Stdout)
-	for began := time.Now(); ; {
+	out := &watched{to: os.Stdout}
+	p := newProgress(out)
+	began := time.Now()
+	tick := time.NewTicker(silence)
+	for {
 		select {
 		case line, ok := <-lines:
 			if !ok {
 				os.Exit(p.end())
 			}
 			p.line(line)
-		case <-time.After(silence):
-			p.still(time.Since(began), time.Now())
+		case now := <-tick.C:
+			if !out.wrote {
+				p.still(now.Sub(began), now)
+			}
+			out.wrote = false
 		}
 	}
+}
+
+// watched notes that something was written.
+type watched struct {
+	to    io.Writer
+	wrote bool
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	w.wrote = true
+	return w.to.Write(b)
 }
 
 // event is what test2json prints (go doc test2json), and what the go command adds about builds.
