@@ -65,6 +65,8 @@ func (s *sensor) send(at time.Time, values ...any) {
 			continue
 		case int:
 			c.Bits = []uint64{uint64(v)}
+		case int64:
+			c.Bits = []uint64{uint64(v)}
 		case float64:
 			c.Bits = []uint64{math.Float64bits(v)}
 		case string:
@@ -232,9 +234,9 @@ func TestReadingsKeepDigits(t *testing.T) {
 	a := newAPI(t, rigOptions{})
 	s := newSensor(a, "s")
 	at := time.Now().Add(-time.Minute)
-	s.send(at, math.MaxInt64-1)
-	s.send(at.Add(time.Second), math.MaxInt64)
-	s.send(at.Add(2*time.Second), 1<<53+1)
+	s.send(at, int64(math.MaxInt64-1))
+	s.send(at.Add(time.Second), int64(math.MaxInt64))
+	s.send(at.Add(2*time.Second), int64(1<<53+1))
 	a.commit()
 	r := a.call("viewer", "GET", "/devices/s/readings?channel=1&points=1", nil).wants(200, nil)
 	for _, want := range []string{`"min":[90071992547409.93]`, `"max":[92233720368547758.07]`, `"last":[90071992547409.93]`} {

@@ -113,7 +113,7 @@ func TestLimitsCanBeReached(t *testing.T) {
 func alternating(n int) Ranges {
 	ranges := make(Ranges, n)
 	for i := range ranges {
-		seq := uint64(MaxSeq - 2*(n-1-i))
+		seq := MaxSeq - 2*uint64(n-1-i)
 		ranges[i] = Range{seq, seq}
 	}
 	return ranges

@@ -24,10 +24,7 @@ func TestJournalLimitDropsOldest(t *testing.T) {
 	if h := s.Status().Export.Horizon; !h.IsZero() {
 		t.Errorf("horizon %v without a rate", h)
 	}
-	w.send(600)
-	if err := s.Checkpoint(); err != nil {
-		t.Fatal(err)
-	}
+	w.fill(600)
 	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
 		t.Fatal(err)
 	}
@@ -41,10 +38,7 @@ func TestJournalLimitDropsOldest(t *testing.T) {
 	if gap := status.Gaps[0]; e.Dropped != gap.Last-gap.First+1 {
 		t.Errorf("%d entries dropped, gap %+v", e.Dropped, gap)
 	}
-	w.send(300)
-	if err := s.Checkpoint(); err != nil {
-		t.Fatal(err)
-	}
+	w.fill(300)
 	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
 		t.Fatal(err)
 	}

@@ -79,6 +79,17 @@ func (w *writer) send(frames int) {
 	}
 }
 
+// fill sends frames in commits that leave several to a segment, whatever the disk and the machine are busy with.
+func (w *writer) fill(frames int) {
+	w.t.Helper()
+	for ; frames > 0; frames -= 20 {
+		w.send(min(frames, 20))
+		if err := w.store.Checkpoint(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 // settle waits until all that was sent is committed, in the books of hub.db, and read by the history.
 func settle(t *testing.T, s *Store) {
 	t.Helper()

@@ -76,7 +76,7 @@ func TestReadingsMemory(t *testing.T) {
 		if err := errors.Join(err, cmd.Wait()); err != nil {
 			t.Fatal(err)
 		}
-		return n, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
+		return n, int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 	}
 	_, fewKiB := readings("--to", firstReading.Add(samples*time.Second).Format(time.RFC3339))
 	hubBefore := p.peakKiB(t)

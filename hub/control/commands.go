@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -87,7 +88,7 @@ func respond(w http.ResponseWriter, v any, err error) {
 
 func (c *handler) commands(w http.ResponseWriter, r *http.Request) {
 	q := pageQuery{values: r.URL.Query()}
-	f := store.CommandFilter{Device: q.values.Get("device"), Since: q.time("since"), Before: q.number("before"), Limit: int(q.number("limit"))}
+	f := store.CommandFilter{Device: q.values.Get("device"), Since: q.time("since"), Before: q.number("before"), Limit: int(min(q.number("limit"), math.MaxInt32))}
 	for _, state := range q.values["state"] {
 		f.States = append(f.States, store.CommandState(state))
 	}
@@ -163,7 +164,7 @@ func (c *handler) clearDesired(w http.ResponseWriter, r *http.Request) {
 func (c *handler) audit(w http.ResponseWriter, r *http.Request) {
 	q := pageQuery{values: r.URL.Query()}
 	f := store.AuditFilter{
-		Device: q.values.Get("device"), Since: q.time("since"), After: q.number("after"), Before: q.number("before"), Limit: int(q.number("limit")),
+		Device: q.values.Get("device"), Since: q.time("since"), After: q.number("after"), Before: q.number("before"), Limit: int(min(q.number("limit"), math.MaxInt32)),
 	}
 	if q.err != nil {
 		fail(w, q.err)

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -170,9 +171,9 @@ func (t *commandTopic) drop() {
 			}
 			return 1
 		case a.changed != b.changed:
-			return int(int64(a.changed - b.changed))
+			return cmp.Compare(a.changed, b.changed)
 		}
-		return int(int64(a.Number - b.Number))
+		return cmp.Compare(a.Number, b.Number)
 	})
 	n := t.settled / 2
 	if len(all)-n > heldCommands {
@@ -233,7 +234,7 @@ func (t *commandTopic) body(since, _ uint64, snapshot bool) []byte {
 	}
 	t.feed.mu.Unlock()
 	slices.SortFunc(u.Settings, func(a, b SettingStatus) int { return strings.Compare(a.Channel, b.Channel) })
-	slices.SortFunc(commands, func(a, b store.Command) int { return int(int64(b.Number - a.Number)) })
+	slices.SortFunc(commands, func(a, b store.Command) int { return cmp.Compare(b.Number, a.Number) })
 	if snapshot {
 		u.Kind = KindSnapshot
 		commands, u.More = outline(commands)

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -188,6 +189,6 @@ func (f *Feed) eventsLocked(limit int, wanted, recent func(*notedEvent) bool) []
 			return true
 		})
 	}
-	slices.SortFunc(found, func(a, b Event) int { return int(b.Number) - int(a.Number) })
+	slices.SortFunc(found, func(a, b Event) int { return cmp.Compare(b.Number, a.Number) })
 	return found[:min(limit, len(found))]
 }

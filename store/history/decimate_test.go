@@ -198,6 +198,8 @@ func sampled(position uint64, s testSchema, value func(channel, sample int) any,
 				c.Present[j] = false
 			case int:
 				c.Bits[j] = uint64(v)
+			case int64:
+				c.Bits[j] = uint64(v)
 			case float64:
 				c.Bits[j] = math.Float64bits(v)
 			case string:
@@ -286,7 +288,7 @@ func TestDecimateValues(t *testing.T) {
 	for position, values := range [][]any{
 		{math.NaN(), "first", 1, 1},
 		{math.Inf(1), long, 0, nil},
-		{nil, "last", nil, math.MinInt64},
+		{nil, "last", nil, int64(math.MinInt64)},
 		{math.NaN(), nil, 0, nil},
 	} {
 		if err := h.Add(sampled(uint64(position+1), s, func(ch, _ int) any { return values[ch] }, 5_000_000)); err != nil {
@@ -313,8 +315,8 @@ func TestDecimateKeepsDigits(t *testing.T) {
 	s := makeSchema(device.Channel{ID: 1, Name: "counter", Type: device.Int}, device.Channel{ID: 2, Name: "money", Type: device.Int, Scale: -2})
 	h := mustOpen(t, testOptions(t))
 	defer h.Close()
-	const counter, money = 1<<53 + 1, math.MaxInt64
-	values := [][]any{{counter, money - 1}, {counter + 1, money}, {counter - 1, math.MinInt64}, {counter, money - 2}}
+	const counter, money = int64(1<<53 + 1), int64(math.MaxInt64)
+	values := [][]any{{counter, money - 1}, {counter + 1, money}, {counter - 1, int64(math.MinInt64)}, {counter, money - 2}}
 	if err := h.Add(sampled(1, s, func(ch, i int) any { return values[i][ch] }, 1_000_000, 2_000_000, 3_000_000, 4_000_000)); err != nil {
 		t.Fatal(err)
 	}
