@@ -108,7 +108,7 @@ func withHub(cmd *cobra.Command, dir string, m mode, use func(context.Context, *
 	ctx := cmd.Context()
 	if m == reading && onlyReadable(cmd.Context(), dir) {
 		var stop context.CancelFunc
-		ctx, stop = signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM) // the copy is removed then, too
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE) // the copy is removed then, too
 		defer stop()
 		var remove func() error
 		if dir, remove, err = readableCopy(ctx, dir); err != nil {

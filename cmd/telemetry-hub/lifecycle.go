@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"strings"
@@ -57,7 +56,7 @@ func (s *server) reload() {
 func (s *server) feedWatchdog(ctx context.Context) error {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		return fmt.Errorf("systemd watchdog: %w", err)
+		s.log.Warn("no watchdog: its interval in the environment can't be read", "error", err)
 	}
 	if interval == 0 {
 		return nil

@@ -200,3 +200,12 @@ func readOnly(t *testing.T, dir, temporary string) *syscall.SysProcAttr {
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 }
+
+// What the environment says of a watchdog may be nonsense.
+func TestWatchdogThatCannotBeRead(t *testing.T) {
+	p := start(t, t.TempDir(), []string{"WATCHDOG_USEC=soon"})
+	waitFor(t, "the warning", func() bool { return strings.Contains(p.stderr.String(), "no watchdog") })
+	if err := p.stop(t, syscall.SIGTERM); err != nil {
+		t.Errorf("the hub ended: %v", err)
+	}
+}
