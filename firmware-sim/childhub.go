@@ -33,9 +33,10 @@ failures_per_address = 1000
 // address when it is started again. Its methods are for one goroutine, except those of the command line.
 type childHub struct {
 	binary  string
-	dir     string // holds data/, hub.toml and hub.log
-	address string // HOST:PORT; before the first start the port is 0
-	export  string // URL of InfluxDB; empty: none
+	dir     string   // holds data/, hub.toml and hub.log
+	address string   // HOST:PORT; before the first start the port is 0
+	export  string   // URL of InfluxDB; empty: none
+	env     []string // what its environment has besides ours
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the process is gone and err is set
@@ -69,6 +70,7 @@ func (h *childHub) start(ctx context.Context) error {
 		cmd.Args = append(cmd.Args, "--influx-url", h.export, "--influx-bucket", influxDatabase)
 	}
 	cmd.Stderr = log
+	cmd.Env = append(os.Environ(), h.env...)
 	cmd.SysProcAttr = childAttributes()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

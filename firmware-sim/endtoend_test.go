@@ -34,6 +34,28 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// A short verification with a clock that is set, and kills.
+func TestVerifyClock(t *testing.T) {
+	report, err := VerifyClock(t.Context(), VerifyOptions{
+		HubBinary: hubBinary(t), Devices: 8, Duration: 12 * time.Second, KillEvery: 4 * time.Second, Seed: 3,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(report)
+	if !report.Agrees() {
+		t.Error("the hub does not cope with a clock that is set")
+	}
+	for _, q := range []string{"device", "converted", "received", "doubtful"} {
+		if report.Qualities[q] == 0 {
+			t.Errorf("no time is %q: the verification shows nothing", q)
+		}
+	}
+	if report.Kills == 0 || report.Settings < 3 {
+		t.Error("the hub was spared: the verification shows nothing")
+	}
+}
+
 // A recording comes back row for row, equal to the file, although the hub is killed in the middle.
 func TestReplayAcrossKill(t *testing.T) {
 	h := startHub(t)

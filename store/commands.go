@@ -189,7 +189,8 @@ func (s *Store) Commands(f CommandFilter) ([]Command, error) {
 	return list, err
 }
 
-// WatchCommands calls f after every transition of a command, when it is on disk, in order. f must be quick and must not call
+// WatchCommands calls f after every transition of a command, and when its times have moved with a clock that was set, when it is on
+// disk, in order. f must be quick and must not call
 // methods of the store that change commands. stop ends it, and may be called more than once.
 func (s *Store) WatchCommands(f func(Command)) (stop func()) { return s.commands.watchers.add(f) }
 

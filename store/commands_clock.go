@@ -45,6 +45,7 @@ func (ch *commandChange) follow(base int64) {
 				next := *c
 				next.move(by)
 				list[i], ch.commands[c.Number] = &next, &next
+				ch.events = append(ch.events, next) // who shows how long is left has to know
 			}
 		}
 		for channel, set := range d.settings {
@@ -52,6 +53,7 @@ func (ch *commandChange) follow(base int64) {
 			next.Set, next.Since = wallclock.Shift(next.Set, by), wallclock.Shift(next.Since, by)
 			next.ReportedAt, next.next = wallclock.Shift(next.ReportedAt, by), wallclock.Shift(next.next, by)
 			d.settings[channel], ch.set[id] = &next, true
+			ch.settings = append(ch.settings, next)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func (t *exportTail) stepLive(ctx context.Context, r *exportReader, b *exportBat
 		return true
 	case b.first == b.next:
 		return false
-	case b.next < end && t.store.now().Sub(b.newest) > leapAfter:
+	case b.next < end && t.store.now().Sub(t.store.receivedAt(b.next-1, b.newest)) > leapAfter:
 		t.leap(end)
 		return true
 	case !t.fly(b.span):

@@ -48,6 +48,9 @@ func (s *Store) Silences(deviceID string, d *history.Decimated) []Silence {
 		created = dev.Created.UnixMilli()
 	}
 	facts, now := s.facts(deviceID, d), s.now().UnixMilli()
+	if created > now { // the hub's clock was wrong then
+		created = 0
+	}
 	var list []Silence
 	for _, gap := range d.Gaps {
 		from, to := max(gap.From.UnixMilli(), created), min(gap.To.UnixMilli(), now)

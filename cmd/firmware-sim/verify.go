@@ -13,7 +13,7 @@ import (
 
 func newVerify() *cobra.Command {
 	var o firmwaresim.VerifyOptions
-	var commands bool
+	var commands, clock bool
 	cmd := &cobra.Command{
 		Use:   "verify --hub-binary PATH",
 		Short: "Kill a hub again and again, then prove that nothing was lost",
@@ -37,6 +37,13 @@ Every command has to end once, nothing that is not idempotent may be carried out
 twice, nothing after its deadline, and what the devices have noted themselves
 has to agree with what the hub says.
 
+With --clock, it is about the hub's clock, which is set again and again: to
+1970, ten years forward and back, and right, also while the hub is dead. Devices
+have a right clock, a wrong one, only the time since their boot, or nothing at
+all. The hub keeps nothing for longer than 30 days, and yet nothing may be
+missing; every time has to be right by the clock that the hub had, or be marked;
+and a minute after the clock is right, nothing may look stale.
+
 Prints the table, and exits with 1 unless everything agrees. The same seed sends
 the same and kills at the same times.`,
 		Example: `  go build -o telemetry-hub ./cmd/telemetry-hub
@@ -49,6 +56,9 @@ the same and kills at the same times.`,
 					o.Devices = commandDevices
 				}
 				return verifyCommands(cmd, o)
+			}
+			if clock {
+				return verifyClock(cmd, o)
 			}
 			report, err := firmwaresim.Verify(cmd.Context(), o)
 			if err != nil {
@@ -69,6 +79,8 @@ the same and kills at the same times.`,
 	flags.Uint64Var(&o.Seed, "seed", 1, "decides what is sent and when to kill")
 	flags.StringVar(&o.Influxd, "influx", "", "`PROGRAM` influxd 1.8: export to one, kill it too, and compare")
 	flags.BoolVar(&commands, "commands", false, "verify commands; 8 devices unless said otherwise")
+	flags.BoolVar(&clock, "clock", false, "verify what the hub does when its clock is set")
+	cmd.MarkFlagsMutuallyExclusive("clock", "commands", "influx")
 	flags.StringVar(&o.Keep, "keep", "", "`DIR` to keep the files in (default only on failure)")
 	_ = cmd.MarkFlagRequired("hub-binary")
 	return cmd
@@ -85,6 +97,18 @@ func verifyCommands(cmd *cobra.Command, o firmwaresim.VerifyOptions) error {
 	fmt.Fprint(cmd.OutOrStdout(), report)
 	if !report.Agrees() {
 		return errors.New("the hub and the devices do not agree about commands")
+	}
+	return nil
+}
+
+func verifyClock(cmd *cobra.Command, o firmwaresim.VerifyOptions) error {
+	report, err := firmwaresim.VerifyClock(cmd.Context(), o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(cmd.OutOrStdout(), report)
+	if !report.Agrees() {
+		return errors.New("the hub does not cope with a clock that is set")
 	}
 	return nil
 }

@@ -187,6 +187,7 @@ func (s *server) pageURL() string {
 func openStore(cfg *config, log *slog.Logger) (*store.Store, error) {
 	deadline := time.Now().Add(lockPatience)
 	options := cfg.storeOptions(log)
+	options.Clock = testClock(os.Getenv(testClockVariable))
 	var err error
 	if options.Influx, err = cfg.Influx.options(os.Getenv); err != nil {
 		return nil, err
