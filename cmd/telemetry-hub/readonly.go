@@ -37,21 +37,7 @@ func readableCopy(ctx context.Context, dir string) (path string, remove func() e
 		return "", nil, withHint(err, "what is on a read-only file system is read from a copy: name a directory for it in TMPDIR")
 	}
 	remove = func() error { return os.RemoveAll(path) }
-	err = fs.WalkDir(os.DirFS(dir), ".", func(name string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case entry.IsDir() && entry.Name() == "set-aside":
-			return fs.SkipDir
-		case entry.IsDir():
-			return os.MkdirAll(filepath.Join(path, name), 0o700)
-		case !entry.Type().IsRegular(), strings.HasSuffix(name, "key.pem"), strings.Contains(name, ".damaged-"):
-			return nil
-		}
-		return copyFile(filepath.Join(path, name), filepath.Join(dir, name))
-	})
+	err = copyDirectory(ctx, path, dir)
 	if errors.Is(err, fs.ErrPermission) {
 		err = withHint(err, "run the command as root or as the user the hub runs as")
 	} else if errors.Is(err, unix.ENOSPC) {
@@ -61,6 +47,38 @@ func readableCopy(ctx context.Context, dir string) (path string, remove func() e
 		return "", nil, errors.Join(fmt.Errorf("copy what can't be written: %w", err), remove())
 	}
 	return path, remove, nil
+}
+
+// copyDirectory copies into a directory that is there. Links are followed: a journal may be on another disk.
+func copyDirectory(ctx context.Context, to, from string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if name == "set-aside" || strings.HasSuffix(name, "key.pem") || strings.Contains(name, ".damaged-") {
+			continue
+		}
+		info, err := os.Stat(filepath.Join(from, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // a link to nothing
+			continue
+		case err != nil:
+		case ctx.Err() != nil:
+			err = ctx.Err()
+		case info.IsDir():
+			if err = os.Mkdir(filepath.Join(to, name), 0o700); err == nil {
+				err = copyDirectory(ctx, filepath.Join(to, name), filepath.Join(from, name))
+			}
+		case info.Mode().IsRegular():
+			err = copyFile(filepath.Join(to, name), filepath.Join(from, name))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func copyFile(to, from string) error {

@@ -142,7 +142,15 @@ func TestDataThatCanOnlyBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-p.err
-	as := readOnly(t, dir, temporary)
+	journal := filepath.Join(t.TempDir(), "journal") // on another disk
+	if err := errors.Join(os.Rename(filepath.Join(dir, "journal"), journal), os.Symlink(journal, filepath.Join(dir, "journal"))); err != nil {
+		t.Fatal(err)
+	}
+	readOnly(t, journal)
+	as := readOnly(t, dir)
+	if err := errors.Join(os.Chmod(filepath.Dir(temporary), 0o755), os.Chmod(temporary, 0o777), os.Chmod(programs, 0o755)); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		code int
@@ -167,20 +175,20 @@ func TestDataThatCanOnlyBeRead(t *testing.T) {
 	}
 }
 
-// readOnly lets others read everything in dir, write nothing there, and write into temporary. A process with the attributes is
-// bound by that, which root is not.
-func readOnly(t *testing.T, dir, temporary string) *syscall.SysProcAttr {
+// readOnly lets everybody read all that is in dir, and write nothing there. A process with the attributes is bound by that,
+// which root is not.
+func readOnly(t *testing.T, dir string) *syscall.SysProcAttr {
 	t.Helper()
-	for _, path := range []string{filepath.Dir(dir), filepath.Dir(temporary), programs} { // t.TempDir is of the user alone
+	for _, path := range []string{filepath.Dir(dir), filepath.Dir(filepath.Dir(dir))} { // t.TempDir is of the user alone
+		if path == os.TempDir() {
+			break
+		}
 		if err := os.Chmod(path, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(temporary, 0o777); err != nil {
-		t.Fatal(err)
-	}
 	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
-		if err != nil {
+		if err != nil || entry.Type() == os.ModeSymlink {
 			return err
 		}
 		if entry.IsDir() {
