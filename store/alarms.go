@@ -41,6 +41,16 @@ func (a *alarms) set(key, text string) {
 	a.log.Error("alarm", "about", key, "text", text)
 }
 
+// raise is set for a text with details of the moment, which stay as they are while the alarm lasts.
+func (a *alarms) raise(key, text string) {
+	a.mu.Lock()
+	_, was := a.active[key]
+	a.mu.Unlock()
+	if !was {
+		a.set(key, text)
+	}
+}
+
 func (a *alarms) clear(key string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -46,7 +46,7 @@ func (c *committer) checkpointDue() bool {
 	letters := c.shelf.waiting()
 	c.mu.Unlock()
 	since := time.Since(c.lastCheckpoint)
-	return len(c.askers) > 0 || c.db.Damaged() || c.sinceBytes >= checkpointBytes || since >= checkpointEvery ||
+	return len(c.askers) > 0 || c.db.Damaged() || c.sinceBytes >= min(checkpointBytes, c.opts.JournalMaxBytes/4) || since >= checkpointEvery ||
 		letters >= checkpointLetters && since >= time.Second
 }
 

@@ -13,7 +13,10 @@ import (
 
 const (
 	retryCommit          = time.Second // after a failed write
-	definitionsPerCommit = 128         // of at most device.MaxMessage bytes: well within what a commit takes
+	retryRoom            = 100 * time.Millisecond
+	quietFor             = 10 * time.Second // without a failed write, until the alarm is over
+	trimPatience         = 2 * time.Second  // for the journal to be trimmed, before too little room is a failure
+	definitionsPerCommit = 128              // of at most device.MaxMessage bytes: well within what a commit takes
 )
 
 // failure is why the journal can't be written.
@@ -30,11 +33,16 @@ type committer struct {
 	lastCommit     time.Time
 	lastCheckpoint time.Time
 	sinceBytes     int64         // journal bytes since the last checkpoint
+	noRoom         bool          // the disk has too little
+	waits          time.Time     // since when it waits for room; zero: it does not
+	failed         time.Time     // when a write failed last; zero: never, or the alarm is over
 	ranges         device.Ranges // scratch
 }
 
 func newCommitter(s *Store) *committer {
-	return &committer{Store: s, spare: &batch{}, lastCheckpoint: time.Now()}
+	return &committer{
+		Store: s, spare: &batch{}, lastCheckpoint: time.Now(), sinceBytes: lagBytes(s.journal.Segments(), s.cursor),
+	}
 }
 
 // commitLoop writes batches, at most one in each commit window, until ctx ends; then it writes what is left and a last
@@ -45,6 +53,11 @@ func (s *Store) commitLoop(ctx context.Context) error {
 	defer close(s.stopped)
 	heartbeat := time.NewTicker(time.Second)
 	defer heartbeat.Stop()
+	if c.lastBooks() {
+		if err := c.commit(ctx); err != nil {
+			return err
+		}
+	}
 	for {
 		s.progress.Add(1)
 		select {
@@ -56,6 +69,7 @@ func (s *Store) commitLoop(ctx context.Context) error {
 			return err
 		case <-heartbeat.C:
 			_ = c.journal.Mark()
+			c.recovered()
 			if !c.checkpointDue() {
 				continue
 			}
@@ -88,14 +102,18 @@ func (c *committer) waitForWindow(ctx context.Context) {
 // commit writes the batch being filled, settles it, and passes on a checkpoint of the state after it if one is due.
 func (c *committer) commit(ctx context.Context) error {
 	c.lastCommit = time.Now()
-	b, cp := c.take(c.checkpointDue())
+	b, cp := c.take(c.checkpointDue() || c.lastBooks())
 	if b.count > 0 {
+		c.waitForHistory(ctx)
 		first, err := c.write(ctx, b)
 		if err != nil {
 			return err
 		}
 		c.sinceBytes += int64(len(b.entries))
 		c.settle(b, first)
+		if c.journal.Bytes() > c.opts.JournalMaxBytes {
+			signal(c.trimNow)
+		}
 	}
 	if cp != nil {
 		c.pass(cp)
@@ -135,31 +153,57 @@ func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
 	return b, c.snapshot()
 }
 
+// waitForHistory lets the history catch up when the journal may have to drop what it has not read: who sends faster than that
+// waits for its acknowledgements. A history that can't go on holds nobody up.
+func (c *committer) waitForHistory(ctx context.Context) {
+	for c.tail.working() && lagBytes(c.journal.Segments(), c.tail.position()) > c.opts.JournalMaxBytes/4 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(10 * time.Millisecond):
+			c.progress.Add(1)
+		}
+	}
+}
+
 // write commits the batch, and tries again until it succeeds or ctx has ended. Nobody is told anything meanwhile: devices
 // see that acks stay away, and keep their frames.
 func (c *committer) write(ctx context.Context, b *batch) (first uint64, err error) {
 	for again := false; ; again = true {
-		switch {
-		case b.rotate:
-			err = c.journal.Rotate()
-		case again:
-			// After a failed write the journal goes on in a new segment.
-			err = c.defineAgain()
-		}
-		if err == nil {
-			first, err = c.journal.Commit(b.entries, b.count, b.opened)
+		if err = c.roomFor(len(b.entries)); err == nil {
+			c.pace.begin(time.Now())
+			first, err = c.writeOnce(b, again)
+			c.pace.end(time.Now())
 		}
 		c.fail(err)
 		if err == nil {
 			return first, nil
 		}
+		wait := retryCommit
+		if c.noRoom {
+			wait = retryRoom
+		}
 		select {
 		case <-ctx.Done():
 			return 0, fmt.Errorf("the last frames could not be written: %w", err)
-		case <-time.After(retryCommit):
+		case <-time.After(wait):
 			c.progress.Add(1)
 		}
 	}
+}
+
+func (c *committer) writeOnce(b *batch, again bool) (first uint64, err error) {
+	switch {
+	case b.rotate:
+		err = c.journal.Rotate()
+	case again:
+		// After a failed write the journal goes on in a new segment.
+		err = c.defineAgain()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return c.journal.Commit(b.entries, b.count, b.opened)
 }
 
 // defineAgain commits the definitions of all sources that are on disk, so that the segment begun after a failed write can
@@ -194,6 +238,15 @@ func (c *committer) defineAgain() error {
 
 // fail records whether the journal can be written.
 func (c *committer) fail(err error) {
+	switch {
+	case err == nil || !c.noRoom:
+		c.waits = time.Time{}
+	case c.waits.IsZero():
+		c.waits = time.Now()
+	}
+	if err != nil && c.noRoom && time.Since(c.waits) < trimPatience {
+		return // room may come from the hub itself
+	}
 	c.mu.Lock()
 	switch {
 	case err == nil:
@@ -204,11 +257,30 @@ func (c *committer) fail(err error) {
 		c.failing.err = err
 	}
 	c.mu.Unlock()
-	if err != nil {
-		c.alarms.set("journal", fmt.Sprintf("frames can't be stored, so none are acknowledged: %v", err))
-	} else {
+	if err == nil {
+		return
+	}
+	c.failed = time.Now()
+	c.alarms.raise("journal", fmt.Sprintf("frames can't be stored, so none are acknowledged: %v", err))
+}
+
+// recovered ends the alarm when no write has failed for a while: on a disk that is full but for a little, they fail now and
+// then.
+func (c *committer) recovered() {
+	if !c.failed.IsZero() && time.Since(c.failed) >= quietFor {
+		c.failed = time.Time{}
 		c.alarms.clear("journal")
 	}
+}
+
+// lastBooks says whether the books should go to hub.db because soon the disk may have no room for the journal. While it has
+// none there is no checkpoint, and without the books in hub.db nothing can be trimmed.
+func (c *committer) lastBooks() bool {
+	if c.sinceBytes == 0 || len(c.idle) == 0 {
+		return false
+	}
+	d := c.space(c.opts.Dir)
+	return d.tight() && c.sinceBytes >= c.segmentBytes/4
 }
 
 // settle makes known that the batch is on disk, its first entry at position first.

@@ -225,7 +225,6 @@ func (t *exportTail) drop(first uint64) {
 		for _, s := range gone {
 			t.pending = t.pending.remove(s)
 		}
-		t.counts.Dropped += gone.count(first)
 	}
 	t.mu.Unlock()
 	for _, s := range gone {
@@ -234,6 +233,9 @@ func (t *exportTail) drop(first uint64) {
 			Cause: "dropped from the journal before they were exported to InfluxDB",
 		})
 	}
+	t.mu.Lock() // only now: what is counted has its gap
+	t.counts.Dropped += gone.count(first)
+	t.mu.Unlock()
 }
 
 const exportName = "influxdb"

@@ -175,7 +175,8 @@ func TestFullDisk(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if want := "failing [{1 1}] 1,ok [{2 2}] 0"; strings.Join(got, ",") != want {
+	// The alarm stays a while: a disk that is full but for a little fails now and then.
+	if want := "failing [{1 1}] 1,ok [{2 2}] 1"; strings.Join(got, ",") != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	wantFrames(t, start(t, store.Options{Dir: dir}).Store, "a", numbers(1, 2))

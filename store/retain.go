@@ -2,11 +2,17 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"go.etcd.io/bbolt"
 )
 
-const retainEvery = 5 * time.Second
+const (
+	retainEvery = 5 * time.Second
+	droppedFor  = time.Minute // how long an alarm stays after entries were dropped
+)
 
 // retain trims the journal until ctx ends.
 func (s *Store) retain(ctx context.Context) {
@@ -17,6 +23,8 @@ func (s *Store) retain(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.trimNow:
+			s.trimAtOnce()
 		case <-ticker.C:
 			s.noteExported()
 			s.trim()
@@ -27,13 +35,15 @@ func (s *Store) retain(ctx context.Context) {
 
 // trim drops the segments every tail has passed, and after them, while the journal is over its limits, the oldest ones.
 func (s *Store) trim() {
+	s.trimming.Lock()
+	defer s.trimming.Unlock()
 	passed, limit := s.passed(), s.overLimit()
 	if limit > s.history.Load().Cursor() {
 		// What the history has read but not written would be nowhere if the hub died. An error shows in its tail.
 		_ = s.history.Load().Flush(true)
 		passed = s.passed()
 	}
-	before := max(passed, limit)
+	before, had := max(passed, limit), s.journal.First()
 	if _, err := s.journal.TrimBefore(before); err != nil {
 		s.alarms.set("journal trim", "the journal can't give space back: "+err.Error())
 		return
@@ -44,12 +54,24 @@ func (s *Store) trim() {
 	s.mu.Lock()
 	s.sources.prune(first)
 	s.mu.Unlock()
-	if first > max(passed, 1) { // positions begin at 1
-		s.alarms.set("journal limit", fmt.Sprintf(
-			"the journal reached its limit: entries before %d were dropped although not everything had read them", first))
-	} else {
+	switch {
+	case first > max(passed, 1) && first > had: // positions begin at 1
+		s.dropped = time.Now()
+		s.alarms.raise("journal limit", fmt.Sprintf(
+			"the journal reached its limit: entries before %d were dropped, and then more, although not everything had read them", first))
+	case first <= passed && time.Since(s.dropped) >= droppedFor:
 		s.alarms.clear("journal limit")
 	}
+}
+
+// trimAtOnce drops what nobody needs, without waiting for the history and the books to be written for other reasons. It does so
+// only when at least a segment may go: each time costs a write of both.
+func (s *Store) trimAtOnce() {
+	if len(s.journal.Segments()) > 1 && !s.space(s.opts.Dir).brimful() {
+		_ = s.history.Load().Flush(true) // an error shows in its tail
+		s.noteExported()
+	}
+	s.trim()
 }
 
 // passed is the position before which nobody needs the journal.
@@ -71,8 +93,39 @@ func (s *Store) noteExported() {
 		select {
 		case s.checkpointNow <- make(chan error, 1): // one that fails raises its own alarm
 		default: // the committer is at work
+			s.saveExport()
 		}
 	}
+}
+
+// saveExport has hub.db know how far the export is while the journal can't be written. Then there are no checkpoints, and what
+// has been exported since the last one would hold the journal, which would have to be trimmed to be written again.
+func (s *Store) saveExport() {
+	s.mu.Lock()
+	failing := s.failing.err != nil
+	s.mu.Unlock()
+	if !failing || len(s.idle) == 0 {
+		return
+	}
+	<-s.idle
+	defer func() { s.idle <- struct{}{} }()
+	record, first := s.export.record() // before the letters, as in a checkpoint
+	if record == nil {
+		return
+	}
+	s.mu.Lock()
+	letters := s.shelf.snapshot()
+	s.mu.Unlock()
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		return errors.Join(saveLetters(tx, letters), put(tx.Bucket(bucketMeta), keyExport, record))
+	})
+	if err != nil {
+		return // the next turn tries again
+	}
+	s.export.recorded(first)
+	s.mu.Lock()
+	s.shelf.saved(len(letters))
+	s.mu.Unlock()
 }
 
 // overLimit returns the position before which the journal has to be dropped to get within its limits.

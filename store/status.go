@@ -30,7 +30,7 @@ type Status struct {
 
 // Storage says whether frames can be made durable.
 type Storage struct {
-	State string    `json:"state"` // "ok" or "failing"
+	State string    `json:"state"` // "ok", "slow" or "failing"
 	Since time.Time `json:"since,omitzero"`
 	Error string    `json:"error,omitempty"`
 }
@@ -113,6 +113,9 @@ func (s *Store) Condition() Status {
 		})
 	}
 	status.Gaps = append([]Gap{}, s.gaps...)
+	if since := s.pace.slowSince(time.Now()); !since.IsZero() {
+		status.Storage = Storage{State: "slow", Since: s.now().Add(-time.Since(since)), Error: slowText}
+	}
 	if s.failing.err != nil {
 		status.Storage = Storage{State: "failing", Since: s.clock.Time(s.failing.since), Error: s.failing.err.Error()}
 	}

@@ -43,9 +43,9 @@ var (
 type Options struct {
 	Dir             string         // data directory, made if missing
 	CommitWindow    time.Duration  // least time between two commits; 50 ms, from 5 ms to 1 s
-	JournalMaxBytes int64          // 1 GiB; above it the oldest segment goes, read by every tail or not
+	JournalMaxBytes int64          // 0: see defaultLimits; above it the oldest segment goes, read by every tail or not
 	JournalMaxAge   time.Duration  // since receipt; 0: no limit
-	HistoryMaxBytes int64          // 1 GiB
+	HistoryMaxBytes int64          // 0: see defaultLimits
 	HistoryMaxAge   time.Duration  // since receipt; 0: no limit
 	Influx          *InfluxOptions // nil: nothing is exported, and what still waits goes on waiting (see ForgetExport)
 	Logger          *slog.Logger
@@ -57,7 +57,6 @@ const (
 	defaultCommitWindow = 50 * time.Millisecond
 	minCommitWindow     = 5 * time.Millisecond
 	maxCommitWindow     = time.Second
-	defaultMaxBytes     = 1 << 30
 
 	commitBytes = 256 << 10 // a batch this large is committed before its window is over
 	maxPending  = 2 << 20   // a batch this large takes no more: sessions wait, and TCP holds their devices back
@@ -69,6 +68,7 @@ type Store struct {
 	log          *slog.Logger
 	clock        *wallclock.Clock
 	now          func() time.Time // of clock
+	space        func(dir string) diskSpace
 	opts         Options
 	segmentBytes int64 // of entries; then the next batch begins a segment
 	db           *boltfile.File
@@ -91,13 +91,18 @@ type Store struct {
 	export   *exportTail
 	commands commandBook
 
+	trimming sync.Mutex
+	dropped  time.Time // when entries were dropped that not everything had read; guarded by trimming
+
 	followers followers
 	latencies latencies
 	numbering numbering
+	pace      pace
 
 	progress      atomic.Uint64
 	work          chan struct{}   // capacity 1: the batch being filled is no longer empty
 	full          chan struct{}   // capacity 1: the batch being filled has reached commitBytes
+	trimNow       chan struct{}   // capacity 1: the journal is over its limit, or the disk nearly full
 	checkpointNow chan chan error // somebody asks for a checkpoint
 	checkpoints   chan *checkpoint
 	idle          chan struct{} // capacity 1: holds a token unless a checkpoint is under way
@@ -126,12 +131,6 @@ func Open(o Options) (*Store, error) {
 		o.CommitWindow = defaultCommitWindow
 	}
 	o.CommitWindow = min(max(o.CommitWindow, minCommitWindow), maxCommitWindow)
-	if o.JournalMaxBytes == 0 {
-		o.JournalMaxBytes = defaultMaxBytes
-	}
-	if o.HistoryMaxBytes == 0 {
-		o.HistoryMaxBytes = defaultMaxBytes
-	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -143,8 +142,8 @@ func Open(o Options) (*Store, error) {
 		o.Clock = wallclock.System()
 	}
 	s := &Store{
-		log: o.Logger, clock: o.Clock, now: o.Clock.Now, books: o.Clock.View(), told: o.Clock.View(), opts: o, segmentBytes: journal.DefaultSegmentBytes,
-		work: make(chan struct{}, 1), full: make(chan struct{}, 1),
+		log: o.Logger, clock: o.Clock, now: o.Clock.Now, books: o.Clock.View(), told: o.Clock.View(), space: spaceOf, opts: o,
+		work: make(chan struct{}, 1), full: make(chan struct{}, 1), trimNow: make(chan struct{}, 1),
 		checkpointNow: make(chan chan error), checkpoints: make(chan *checkpoint),
 		idle: make(chan struct{}, 1), stopped: make(chan struct{}),
 		room: make(chan struct{}), accounts: map[string]*account{}, schemas: schemas{},
@@ -169,6 +168,9 @@ func (s *Store) open() error {
 	if err := makeDir(s.opts.Dir); err != nil {
 		return err
 	}
+	space := s.space(s.opts.Dir)
+	s.opts.defaultLimits(space)
+	s.segmentBytes = segmentBytesFor(s.opts.JournalMaxBytes, space)
 	db, setAside, err := openDatabase(filepath.Join(s.opts.Dir, "hub.db"), s.now())
 	if err != nil {
 		return err
@@ -186,7 +188,7 @@ func (s *Store) open() error {
 	j, report, err := journal.Open(journal.Options{
 		Dir: filepath.Join(s.opts.Dir, "journal"),
 		// The committer begins segments, because it has to define the sources in each: the journal must not on its own.
-		SegmentBytes: 4 * s.segmentBytes,
+		SegmentBytes: 4 * journal.DefaultSegmentBytes,
 		Next:         max(s.cursor, s.history.Load().Cursor()),
 	})
 	if err != nil {
@@ -289,6 +291,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() error { s.tail.run(tails); return nil })
 	g.Go(func() error { s.export.run(ctx); return nil }) // what it does not get done is still in the journal at the next start
 	g.Go(func() error { s.retain(tails); return nil })
+	g.Go(func() error { s.watch(tails); return nil })
 	g.Go(func() error { s.commands.run(tails); return nil })
 	g.Go(func() error { s.watchClock(tails); return nil })
 	return g.Wait()

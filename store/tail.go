@@ -87,7 +87,10 @@ func (t *historyTail) caughtUp(ctx context.Context, tick <-chan time.Time) error
 	case <-ctx.Done():
 	case <-tick:
 		t.repair()
-		return t.history().Flush(false)
+		if err := t.history().Flush(false); errors.Is(err, history.ErrDamaged) {
+			return err
+		}
+		t.advance(t.position(), nil)
 	}
 	return nil
 }
@@ -186,6 +189,13 @@ func (t *historyTail) pause(ctx context.Context, err error) {
 	}
 }
 
+// working tells whether the tail goes on.
+func (t *historyTail) working() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err == nil && !t.stopped
+}
+
 func (t *historyTail) position() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -202,8 +212,11 @@ func (t *historyTail) advance(next uint64, err error) {
 		t.moved = make(chan struct{})
 	}
 	t.mu.Unlock()
+	if err == nil {
+		err = t.history().Failing() // it goes on in memory
+	}
 	if err != nil {
-		t.store.alarms.set("history", "the local history can't be written, the journal keeps its frames: "+err.Error())
+		t.store.alarms.raise("history", "the local history can't be written, the journal keeps its frames: "+err.Error())
 	} else {
 		t.store.alarms.clear("history")
 	}

@@ -120,7 +120,7 @@ type Ingest struct {
 
 // Storage says whether frames can be made durable.
 type Storage struct {
-	State string `json:"state"` // "ok" or "failing"
+	State string `json:"state"` // "ok", "slow" or "failing"
 	Since Millis `json:"since,omitempty"`
 	Error string `json:"error,omitempty"`
 }

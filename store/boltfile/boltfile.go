@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
@@ -29,6 +30,9 @@ type File struct {
 	db     *bolt.DB
 	locked *os.File              // what db has open
 	broken atomic.Pointer[error] // set once bbolt has panicked
+
+	spare     sync.Mutex
+	allocated int64 // bytes of the file that have room on the disk for sure
 }
 
 // View runs fn in a read transaction. Nothing fn is given may be used after it returns. A long one makes the file grow.
@@ -38,6 +42,7 @@ func (f *File) View(fn func(*bolt.Tx) error) error {
 
 // Update runs fn in a write transaction. After an error of the commit the transaction may or may not have taken place.
 func (f *File) Update(fn func(*bolt.Tx) error) error {
+	defer f.keepSpare()
 	return f.guard(func() error {
 		// Not db.Update: after a panic it rolls back by walking the damaged tree in a goroutine of its own.
 		tx, err := f.db.Begin(true)

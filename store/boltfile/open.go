@@ -42,6 +42,7 @@ func Open(path string, reserve int64) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
+	f.keepSpare()
 	return f, f.Release() // bbolt has read all of it
 }
 

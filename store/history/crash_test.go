@@ -351,13 +351,18 @@ func TestDiskFull(t *testing.T) {
 		}
 	}
 	w.compareAll(t, h, devices, 6001)
-	// Memory takes what is worth a transaction. Then Add refuses more, and loses nothing by that.
-	at := uint64(6001)
-	for ; at < w.end() && h.Add(w.journal[at-1].frame) == nil; at++ {
+	// Memory takes more than what is worth a transaction, so that it can be read. When it is full, Add refuses more, and loses
+	// nothing by that.
+	at := w.end() - 1
+	w.feed(t, h, 6001, at)
+	if h.ripeSize < batchSize || h.Failing() == nil {
+		t.Errorf("%d bytes are worth a block, failing: %v", h.ripeSize, h.Failing())
 	}
-	if at == w.end() || h.ripeSize < batchSize {
-		t.Errorf("%d frames were taken, %d bytes are worth a block", at-1, h.ripeSize)
+	h.buffered += maxBuffered
+	if err := h.Add(w.journal[at-1].frame); err == nil {
+		t.Error("it takes more than its memory for frames")
 	}
+	h.buffered -= maxBuffered
 	w.compareAll(t, h, devices, at)
 	if h.Cursor() != 1 {
 		t.Errorf("cursor %d, nothing could be written", h.Cursor())
@@ -366,8 +371,8 @@ func TestDiskFull(t *testing.T) {
 	if err := h.Flush(true); err != nil {
 		t.Fatal(err)
 	}
-	if h.Cursor() != at {
-		t.Errorf("cursor %d, want %d", h.Cursor(), at)
+	if h.Cursor() != at || h.Failing() != nil {
+		t.Errorf("cursor %d, want %d; failing: %v", h.Cursor(), at, h.Failing())
 	}
 	w.feed(t, h, at, w.end())
 	w.compareAll(t, h, devices, w.end())

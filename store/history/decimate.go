@@ -129,7 +129,8 @@ func (h *History) Expired() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	oldest := time.UnixMilli(h.edge.received).UTC()
-	full := h.used > h.opts.MaxBytes-h.opts.MaxBytes/10
+	limit := h.limit.Load()
+	full := h.used > limit-limit/10
 	switch {
 	case h.edge.number <= 1 || h.edge.number >= h.state.next || !full && h.opts.MaxAge <= 0:
 		return time.Time{}

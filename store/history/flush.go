@@ -49,17 +49,37 @@ func (h *History) Flush(all bool) error {
 	if err := h.usable(); err != nil {
 		return err
 	}
-	all = all || h.buffered >= maxBuffered || h.opts.Now().Sub(h.written).Abs() >= maxUnwritten
+	all = all || h.Failing() != nil || h.buffered >= maxBuffered || h.opts.Now().Sub(h.written).Abs() >= maxUnwritten
 	if !all && h.ripeSize < batchSize {
 		return nil
 	}
 	return h.flush(all)
 }
 
-// flush writes the ripe buffers, or all.
+// retryFlush is how long Add waits after a failed write before it tries again.
+const retryFlush = 2 * time.Second
+
+// flush writes the ripe buffers, or all, and notes how that went.
 func (h *History) flush(all bool) error {
+	err := h.tryFlush(all)
+	if err != nil {
+		h.failedAt = time.Now()
+	}
+	h.mu.Lock()
+	h.failing = err
+	h.mu.Unlock()
+	return err
+}
+
+func (h *History) tryFlush(all bool) error {
 	if h.unsure {
 		if err := h.reload(); err != nil {
+			return err
+		}
+	}
+	if h.overLimit() {
+		// First, so that what follows finds free pages: the disk may have no room for more.
+		if err := h.commit(nil); err != nil {
 			return err
 		}
 	}

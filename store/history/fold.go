@@ -18,7 +18,7 @@ const (
 
 // foldAt is how many pending entries are enough to bring the index up to date: the more, the fewer pages each one costs.
 // A small history has fewer, so that the entries of blocks long deleted do not outweigh those that are there.
-func (h *History) foldAt() int { return int(min(max(h.opts.MaxBytes>>14, 256), maxPending)) }
+func (h *History) foldAt() int { return int(min(max(h.limit.Load()>>14, 256), maxPending)) }
 
 // fold brings the index up to date and empties recent. It writes all that is in memory first: then the cursor makes the
 // watermarks unnecessary, but for frames that the journal is about to bring once more.

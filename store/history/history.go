@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
@@ -31,7 +32,7 @@ var (
 // Options say where a History lives and how much it keeps.
 type Options struct {
 	Path     string           // the bbolt file
-	MaxBytes int64            // bytes of the file in use before the oldest readings go; 0: 1 GiB
+	MaxBytes int64            // bytes of the file in use before the oldest readings go; 0: 1 GiB, see SetRoom
 	MaxAge   time.Duration    // readings received longer ago go, unless that was before wallclock.Floor; 0: no limit
 	Logger   *slog.Logger     // nil: slog.Default()
 	Now      func() time.Time // nil: time.Now
@@ -96,7 +97,8 @@ type Stats struct {
 // History keeps readings. Add, SkipTo, Flush and Remove are for the one tail that reads the journal; all methods may be
 // called concurrently.
 type History struct {
-	opts Options
+	opts  Options
+	limit atomic.Int64 // bytes of the file in use before the oldest readings go: MaxBytes, or less when the disk is small
 
 	// writing is held by whoever writes, also while waiting for the disk.
 	writing  sync.Mutex
@@ -104,7 +106,8 @@ type History struct {
 	builder  builder
 	ripe     []*buffer // those with enough frames for a block
 	ripeSize int
-	unsure   bool // a commit failed: the file may hold it, or not
+	unsure   bool      // a commit failed: the file may hold it, or not
+	failedAt time.Time // when writing failed last
 
 	// mu guards what follows. A writer holds both, a reader of history this one only for a moment.
 	mu       sync.Mutex
@@ -121,10 +124,12 @@ type History struct {
 	removals uint64               // how often blocks were deleted by Remove, or because they were damaged
 	damage   []Damage             // blocks that can't be read, by number as far as Open found them
 	missing  map[device.Hash]bool // schemas that the file has lost; owned by the writer
+	failing  error                // why the file could not be written the last time; nil if it could
 }
 
-// Add takes a frame. Frames come in journal order; one that the History already holds is ignored. When the memory for frames
-// is full Add writes them, and returns an error if that fails; the frame is then not taken.
+// Add takes a frame. Frames come in journal order; one that the History already holds is ignored. When enough frames are in
+// memory Add writes them. If that fails, it takes more into memory, tries again now and then, and Failing says why; when the
+// memory for frames is full it returns the error, and the frame is not taken.
 func (h *History) Add(f *Frame) error {
 	h.writing.Lock()
 	defer h.writing.Unlock()
@@ -138,8 +143,9 @@ func (h *History) Add(f *Frame) error {
 	if err := h.check(f); err != nil {
 		return fmt.Errorf("history: frame of %q at position %d: %w", f.Device, f.Position, err)
 	}
-	if h.ripeSize >= batchSize || h.buffered >= maxBuffered {
-		if err := h.flush(h.buffered >= maxBuffered); err != nil {
+	full := h.buffered >= maxBuffered
+	if full || h.ripeSize >= batchSize && (h.Failing() == nil || time.Since(h.failedAt) >= retryFlush) {
+		if err := h.flush(full); err != nil && (full || errors.Is(err, ErrDamaged)) {
 			return err
 		}
 	}
@@ -194,6 +200,13 @@ func (h *History) ripen(b *buffer, n int) {
 		h.ripe = append(h.ripe, b)
 		h.ripeSize += b.size
 	}
+}
+
+// Failing is why the file could not be written the last time, nil if it could. The frames are in memory then.
+func (h *History) Failing() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failing
 }
 
 // SkipTo says that what stands in the journal before pos is either added or of no interest.

@@ -51,6 +51,7 @@ func open(o Options) (*History, error) {
 		return nil, err
 	}
 	h := &History{opts: o, file: file, buffers: map[string]*buffer{}, written: o.Now()}
+	h.limit.Store(o.MaxBytes)
 	if err := h.begin(); err != nil {
 		return nil, errors.Join(err, h.file.Close())
 	}

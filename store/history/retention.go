@@ -13,7 +13,24 @@ const (
 	defaultMaxBytes = 1 << 30
 	// maxExpire bounds how many blocks one transaction deletes.
 	maxExpire = 4096
+	// copySpace is what a transaction needs besides: bbolt writes pages anew, and the old ones are free only afterwards.
+	copySpace = 4 << 20
+	// leastBytes is what is kept on the smallest disk.
+	leastBytes = 1 << 20
 )
+
+// SetRoom says how much more the file may take on its disk, in bytes. While that is little, what comes takes the place of the
+// oldest readings sooner than MaxBytes says: a file with less than copySpace of free pages would go on to grow. But nothing goes
+// only because others have filled the disk.
+func (h *History) SetRoom(bytes int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	limit := h.opts.MaxBytes
+	if bytes < limit { // and so their sum can't overflow
+		limit = min(limit, max(h.size+bytes-copySpace, min(h.limit.Load(), h.used), leastBytes))
+	}
+	h.limit.Store(limit)
+}
 
 // edge is where the blocks begin.
 type edge struct {
@@ -51,7 +68,7 @@ func (h *History) receipt(position uint64, received int64) time.Time {
 // in the index stay behind until the index is brought up to date.
 func (h *History) expire(tx *bolt.Tx, s *state, added int64) error {
 	blocks := tx.Bucket(bucketBlocks)
-	excess := h.used + added - h.opts.MaxBytes
+	excess := h.used + added - h.limit.Load()
 	var expired [][]byte
 	c := blocks.Cursor()
 	for k, v := c.First(); k != nil && len(expired) < maxExpire; k, v = c.Next() {
@@ -90,7 +107,7 @@ func (h *History) overAge() bool { return h.edge.number < h.state.next && h.tooO
 
 // overLimit tells whether blocks are to be deleted.
 func (h *History) overLimit() bool {
-	return h.overAge() || h.edge.number < h.state.next && h.used > h.opts.MaxBytes
+	return h.overAge() || h.edge.number < h.state.next && h.used > h.limit.Load()
 }
 
 // OldestPosition is the journal position of a frame in the oldest block of the file, math.MaxUint64 if there is none.

@@ -365,3 +365,41 @@ func heapInUse() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// TestRoom has others fill the disk, which deletes nothing by itself; then what is new takes the place of what is old, and the
+// file does not grow.
+func TestRoom(t *testing.T) {
+	w := newFleet(3).world(150_000)
+	h := mustOpen(t, testOptions(t))
+	defer h.Close()
+	h.SetRoom(1 << 30)
+	w.feed(t, h, 1, 90_000)
+	if err := h.Flush(true); err != nil {
+		t.Fatal(err)
+	}
+	before := h.Stats()
+	for range 3 {
+		h.SetRoom(0)
+		if err := h.Flush(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A few blocks may make room for their own index.
+	if s := h.Stats(); s.Blocks < before.Blocks*9/10 || s.Blocks == 0 {
+		t.Errorf("%d blocks, there were %d", s.Blocks, before.Blocks)
+	}
+	for at := uint64(90_000); at < w.end(); at += 10_000 {
+		w.feed(t, h, at, min(at+10_000, w.end()))
+		if err := h.Flush(true); err != nil {
+			t.Fatal(err)
+		}
+		h.SetRoom(0)
+	}
+	if s := h.Stats(); s.Bytes > max(before.Bytes, leastBytes)*11/10 || s.FileBytes > before.FileBytes+copySpace || !s.Oldest.After(before.Oldest) {
+		t.Errorf("without room it went from %+v to %+v", before, s)
+	}
+	h.SetRoom(1 << 30)
+	if h.limit.Load() != h.opts.MaxBytes {
+		t.Errorf("with room its limit is %d", h.limit.Load())
+	}
+}

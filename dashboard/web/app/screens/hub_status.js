@@ -67,7 +67,7 @@ export function storagePanel() {
       if (text !== shown) {
         shown = text
         const bad = s.storage && s.storage.state !== 'ok'
-        replace(state, badge(bad ? 'alarm' : 'live', t(bad ? 'hub.storage.failing' : 'hub.storage.ok')), bad && [ago(s.storage.since), h('span', { text: s.storage.error })])
+        replace(state, badge(bad ? 'alarm' : 'live', t(!bad ? 'hub.storage.ok' : s.storage.state === 'slow' ? 'hub.storage.slow' : 'hub.storage.failing')), bad && [ago(s.storage.since), h('span', { text: s.storage.error })])
       }
       journal.show(s.journal, s.journal?.oldest ? t('hub.journal.oldest', { at: moment(s.journal.oldest) }) : t('hub.journal.text'))
       history.show(s.history, t('hub.history.text'))

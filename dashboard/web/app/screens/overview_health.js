@@ -25,7 +25,7 @@ export function healthStrip() {
       if (typeof i.ack_p50_ms === 'number') ack.say(t('health.ms', { n: number(i.ack_p50_ms, 1) }), typeof i.ack_p99_ms === 'number' ? t('health.p99', { n: number(i.ack_p99_ms, 1) }) : '')
       else ack.say('–', t('health.ack.none'))
       const bad = s.storage && s.storage.state !== 'ok'
-      storage.say(t(bad ? 'health.storage.bad' : 'health.storage.ok'), bad ? s.storage.error ?? '' : '', bad ? 'alarm' : '')
+      storage.say(t(!bad ? 'health.storage.ok' : s.storage.state === 'slow' ? 'health.storage.slow' : 'health.storage.bad'), bad ? s.storage.error ?? '' : '', bad ? 'alarm' : '')
       limited(journal, s.journal, s.journal?.oldest ? t('health.reaches', { t: moment(s.journal.oldest) }) : '')
       limited(history, s.history, '')
       sayExport(exported, s.export)
