@@ -204,7 +204,7 @@ func (f *clockFinder) named(columns []int) (named []int) {
 var (
 	timeNames = []string{
 		"time", "timestamp", "datetime", "date_time", "date time", "date", "day", "t", "ts", "dt", "_time", "utc", "unix", "epoch",
-		"zeit", "zeitstempel", "zeitpunkt", "datum", "datum/zeit", "horodatage", "fecha", "data", "날짜", "일시", "시각", "일자", "측정일시",
+		"zeit", "zeitstempel", "zeitpunkt", "datum", "datum/zeit", "horodatage", "fecha", "날짜", "일시", "시각", "일자", "측정일시",
 	}
 	hourNames = []string{"hour", "hours", "hr", "h", "time", "stunde", "uhrzeit", "zeit", "heure", "hora", "ora", "시", "시간", "시각"}
 )
