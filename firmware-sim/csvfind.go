@@ -123,8 +123,12 @@ func (f *clockFinder) choose(column int, kinds timeKind) (timeForm, error) {
 	return forms[0], nil
 }
 
-// of returns the forms of these kinds that all cells of a column can be read in.
+// of returns the forms of these kinds that all cells of a column can be read in; none of one that is declared to be something
+// else.
 func (f *clockFinder) of(column int, kinds timeKind) (forms []timeForm) {
+	if name := f.header[column]; slices.Contains(f.options.Skip, name) || slices.Contains(f.options.Text, name) {
+		return nil
+	}
 	c := &f.columns[column]
 	for i, form := range f.forms {
 		if c.cells > 0 && c.forms&(1<<i) != 0 && form.kind&kinds != 0 {

@@ -49,6 +49,7 @@ func TestFilesOfOthers(t *testing.T) {
 		{"texts", "time,v,s\n2024-03-01 10:00:00,1.5,open\n", TableOptions{}, one("2024-03-01T10:00:00Z") + "2024-03-01T10:00:00Z s open\n"},
 		{"texts, declared", "time,v,s\n2024-03-01 10:00:00,1.5,10.0.0.1\n", TableOptions{Text: []string{"s"}}, one("2024-03-01T10:00:00Z") + "2024-03-01T10:00:00Z s 10.0.0.1\n"},
 		{"left out, declared", "time,v,s\n2024-03-01 10:00:00,1.5,10.0.0.1\n", TableOptions{Skip: []string{"s"}}, one("2024-03-01T10:00:00Z")},
+		{"one of two times left out", "a,b,v\n2024-03-01 10:00:00,2024-03-01 10:00:02,1.5\n", TableOptions{Skip: []string{"b"}}, one("2024-03-01T10:00:00Z")},
 		{"a word for nothing", "time,v\n2024-03-01 10:00:00,1.5\n2024-03-01 10:00:01,n/a\n", TableOptions{Missing: []string{"n/a"}}, one("2024-03-01T10:00:00Z")},
 		{"Windows", "time;v \xb0C\n2024-03-01 10:00:00;1,5\n", TableOptions{Encoding: "windows-1252"}, "2024-03-01T10:00:00Z v °C 1.5\n"},
 		{"Korea", "\xbd\xc3\xb0\xa3;\xbf\xc2\xb5\xb5\n2024-03-01 10:00:00;1.5\n", TableOptions{Encoding: "EUC-KR"}, "2024-03-01T10:00:00Z 온도 1.5\n"},
