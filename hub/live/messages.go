@@ -30,7 +30,7 @@ type Value struct {
 	Type    string          `json:"type"`           // bool, int, float32, float64, string
 	Value   json.RawMessage `json:"v"`              // number with all its digits, true, false, string; null for NaN and infinities
 	Text    string          `json:"text"`           // exact, as people write it: "21.34"
-	Time    Millis          `json:"t"`              // of the reading, hub time
+	Time    Millis          `json:"t"`              // of the reading, hub time; of one ahead of the hub's clock, of its arrival
 	State   State           `json:"state"`          // live, late or stale
 	Expect  Millis          `json:"expect"`         // ms within which the next one is expected
 }
