@@ -38,9 +38,10 @@ simulated. It prints a link that opens the dashboard, and commands to look at
 them from another terminal. Ctrl-C ends it and removes the directory.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			queue := newLogQueue(cmd.ErrOrStderr())
-			defer queue.close()
-			return demo(cmd.Context(), cmd.OutOrStdout(), newLogger(queue, slog.LevelWarn))
+			stdout, stderr := newLineQueue(cmd.OutOrStdout()), newLineQueue(cmd.ErrOrStderr())
+			defer stderr.close()
+			defer stdout.close()
+			return demo(cmd.Context(), stdout, newLogger(stderr, slog.LevelWarn))
 		},
 	}
 }

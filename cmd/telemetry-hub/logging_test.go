@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
 func TestLogUnderSystemd(t *testing.T) {
@@ -43,7 +44,7 @@ func (s *stuck) Write(p []byte) (int, error) {
 
 func TestLogThatNobodyReads(t *testing.T) {
 	w := &stuck{release: make(chan struct{})}
-	q := newLogQueue(w)
+	q := newLineQueue(w)
 	log := newLogger(q, slog.LevelInfo)
 	for n := range queuedLines + 500 {
 		log.Info("line", "n", n)
@@ -61,8 +62,8 @@ func TestLogThatNobodyReads(t *testing.T) {
 	}
 }
 
-// A hub whose log nobody reads starts, serves and stops.
-func TestHubWhoseLogNobodyReads(t *testing.T) {
+// A hub whose output nobody reads starts, serves and stops.
+func TestHubWhoseOutputNobodyReads(t *testing.T) {
 	var ends [2]int
 	if err := syscall.Pipe2(ends[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		t.Fatal(err)
@@ -80,20 +81,20 @@ func TestHubWhoseLogNobodyReads(t *testing.T) {
 	defer full.Close()
 	dir := t.TempDir()
 	hub := exec.Command(program("telemetry-hub"), "serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--log-level", "debug")
-	hub.Stderr = full
-	stdout, err := hub.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	hub.Stdout, hub.Stderr = full, full
 	if err := hub.Start(); err != nil {
 		t.Fatal(err)
 	}
 	late := time.AfterFunc(time.Minute, func() { _ = hub.Process.Kill() }) // if it waits for its log to be read
 	defer late.Stop()
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || !strings.Contains(line, "ready") {
-		t.Fatalf("%q, %v", line, err)
-	}
-	must(t, "status", "--data-dir", dir)
+	waitFor(t, "the hub to serve", func() bool {
+		c, err := control.Dial(t.Context(), dir)
+		if err == nil {
+			defer c.Close()
+			_, err = c.Status(t.Context())
+		}
+		return err == nil
+	})
 	if err := hub.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

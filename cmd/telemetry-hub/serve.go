@@ -53,9 +53,10 @@ systemd/telemetry-hub.toml.`,
 			if err != nil {
 				return err
 			}
-			queue := newLogQueue(cmd.ErrOrStderr())
-			defer queue.close()
-			return serve(cmd.Context(), cfg, cmd.OutOrStdout(), newLogger(queue, cfg.LogLevel))
+			stdout, stderr := newLineQueue(cmd.OutOrStdout()), newLineQueue(cmd.ErrOrStderr())
+			defer stderr.close()
+			defer stdout.close()
+			return serve(cmd.Context(), cfg, stdout, newLogger(stderr, cfg.LogLevel))
 		},
 	}
 	f := cmd.Flags()
@@ -94,9 +95,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	g.Go(func() error { return s.run(ctx) })
 	g.Go(func() error { return s.feedWatchdog(ctx) })
 	g.Go(func() error { s.tellStatus(ctx); return nil })
-	if _, err := fmt.Fprintf(stdout, "telemetry-hub ready: https://%s (public key sha256 %s)\n", s.ln.Addr(), s.cert.Info().PublicKey); err != nil {
-		log.Warn("the ready line could not be printed", "error", err)
-	}
+	fmt.Fprintf(stdout, "telemetry-hub ready: https://%s (public key sha256 %s)\n", s.ln.Addr(), s.cert.Info().PublicKey)
 	if err := s.printSetup(stdout); err != nil {
 		log.Warn("no link to make the first user could be printed", "error", err)
 	}

@@ -13,23 +13,23 @@ const (
 	flushAtTheEnd = time.Second // for lines that are still queued
 )
 
-// logQueue passes lines on to w in a goroutine of its own. Whoever reads the log may stand still, as a terminal does that was
+// lineQueue passes lines on to w in a goroutine of its own. Whoever reads them may stand still, as a terminal does that was
 // told to, or journald: then lines are dropped, and counted, and the hub goes on.
-type logQueue struct {
+type lineQueue struct {
 	lines   chan []byte
 	dropped atomic.Uint64
 	ending  chan struct{}
 	ended   chan struct{}
 }
 
-func newLogQueue(w io.Writer) *logQueue {
-	q := &logQueue{lines: make(chan []byte, queuedLines), ending: make(chan struct{}), ended: make(chan struct{})}
+func newLineQueue(w io.Writer) *lineQueue {
+	q := &lineQueue{lines: make(chan []byte, queuedLines), ending: make(chan struct{}), ended: make(chan struct{})}
 	go q.run(w)
 	return q
 }
 
 // Write queues one line. It never blocks, and never fails.
-func (q *logQueue) Write(line []byte) (int, error) {
+func (q *lineQueue) Write(line []byte) (int, error) {
 	select {
 	case q.lines <- bytes.Clone(line):
 	default:
@@ -38,7 +38,7 @@ func (q *logQueue) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func (q *logQueue) run(w io.Writer) {
+func (q *lineQueue) run(w io.Writer) {
 	defer close(q.ended)
 	for {
 		select {
@@ -59,7 +59,7 @@ func (q *logQueue) run(w io.Writer) {
 }
 
 // pass writes a line. Nobody could be told that it fails.
-func (q *logQueue) pass(w io.Writer, line []byte) {
+func (q *lineQueue) pass(w io.Writer, line []byte) {
 	_, _ = w.Write(line)
 	if n := q.dropped.Swap(0); n > 0 {
 		fmt.Fprintf(w, "level=WARN msg=\"log lines were dropped: nobody has read them in time\" lines=%d\n", n)
@@ -67,7 +67,7 @@ func (q *logQueue) pass(w io.Writer, line []byte) {
 }
 
 // close waits until what is queued is written, but not for a reader that stands still.
-func (q *logQueue) close() {
+func (q *lineQueue) close() {
 	close(q.ending)
 	select {
 	case <-q.ended:
