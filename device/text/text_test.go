@@ -35,7 +35,7 @@ func TestUTF8(t *testing.T) {
 }
 
 func TestPrintable(t *testing.T) {
-	for _, same := range []string{"", "kitchen, 2nd floor", "über", "می‌خواهم", "क्‍ष", "👩🏽‍🚒", "한국어　공백", "a\u00a0b", "\ufffd"} {
+	for _, same := range []string{"", "kitchen, 2nd floor", "über", "می\u200cخواهم", "क्\u200dष", "👩🏽\u200d🚒", "한국어　공백", "a\u00a0b", "\ufffd"} {
 		if got := text.Printable(same); got != same || !text.Writable(same) {
 			t.Errorf("%q became %q", same, got)
 		}
@@ -86,7 +86,7 @@ func TestWriter(t *testing.T) {
 // FuzzText has any text shown: a terminal obeys none of it, and no spreadsheet finds a formula, whatever it takes for a
 // separator and whether it sees the quotes or not.
 func FuzzText(f *testing.F) {
-	for _, s := range []string{"plain", "=1", ";=1", "\"\n\x00=", "a\xff\u202e", "می‌خواهم", "\t \r＝", `";"=`, "\ufeff;\u200d-"} {
+	for _, s := range []string{"plain", "=1", ";=1", "\"\n\x00=", "a\xff\u202e", "می\u200cخواهم", "\t \r＝", `";"=`, "\ufeff;\u200d-"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
