@@ -15,7 +15,8 @@ const mostWaiting = 4096
 //
 // A connection is accepted at once and then waits, which costs a socket and a kilobyte. At most PendingConnections of them
 // are served at a time, that is, given a goroutine and memory to show by TLS handshake and request whose they are.
-// Addresses take turns. When half of the places are taken, an address gets no more than its share of them. And while
+// The address that has the fewest places comes first, and among equals they take turns. When half of the places are taken, an
+// address gets no more than its share of them. And while
 // somebody waits who can't be served, the peer is dropped that has kept the hub waiting for longer than patience, of the
 // address that has the most places.
 //
@@ -180,14 +181,20 @@ func (g *gate) next() (next, victim *gatedConn, wait time.Duration, err error) {
 	if g.err != nil {
 		return nil, nil, 0, g.err
 	}
+	turn := -1
 	for i, p := range g.queue {
-		if !g.hasRoom(p) {
-			continue
+		if g.hasRoom(p) && (turn < 0 || p.places < g.queue[turn].places) {
+			if turn = i; p.places == 0 {
+				break
+			}
 		}
+	}
+	if turn >= 0 {
+		p := g.queue[turn]
 		c := p.waiting[0]
 		p.waiting[0] = nil
 		p.waiting = p.waiting[1:]
-		g.queue = slices.Delete(g.queue, i, i+1)
+		g.queue = slices.Delete(g.queue, turn, turn+1)
 		if len(p.waiting) > 0 {
 			g.queue = append(g.queue, p)
 		}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"testing"
 	"time"
@@ -12,6 +13,13 @@ type gateRig struct {
 	*gate
 	t   *testing.T
 	now time.Duration
+}
+
+// bareHub is what a gate needs of a hub.
+func bareHub(l Limits) *Hub {
+	h := &Hub{limits: l, pace: defaultPace, began: time.Now()}
+	h.strangers = NewStrangers(slog.New(slog.DiscardHandler), h.elapsed)
+	return h
 }
 
 func newGateRig(t *testing.T, l Limits) *gateRig {
@@ -106,6 +114,31 @@ func TestSilentPeersKeepNobodyOut(t *testing.T) {
 	}
 	if len(r.places) > 512 || r.waiting > r.most {
 		t.Errorf("%d places, %d waiting", len(r.places), r.waiting)
+	}
+}
+
+// Strangers with hundreds of addresses hold all places, and more of them wait. Devices of one address that come one after the
+// other don't have to wait for a turn of everybody each time.
+func TestWhoHasTheFewestPlacesComesFirst(t *testing.T) {
+	r := newGateRig(t, Limits{PendingConnections: 512}.withDefaults())
+	for i := range 250 {
+		r.call(fmt.Sprintf("198.51.100.%d", i), 10)
+	}
+	r.serve()
+	for i := range 3 {
+		device := r.call("192.0.2.1", 1)[0]
+		r.now += r.patience
+		if _, victim, _, _ := r.next(); victim == nil {
+			t.Fatal("nobody is dropped: the test is too weak")
+		} else {
+			_ = victim.Close()
+		}
+		next, _, _, _ := r.next()
+		if next == nil || next.Conn != device {
+			t.Fatalf("device %d has to wait", i)
+		}
+		next.admit()
+		r.serve()
 	}
 }
 

@@ -131,7 +131,7 @@ func TestStalledTLSHandshakeHasNoTurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGate(ln, New(Config{Now: time.Now, Limits: Limits{TLSHandshakes: 1, HandshakeTimeout: time.Hour}}))
+	g := newGate(ln, bareHub(Limits{TLSHandshakes: 1, HandshakeTimeout: time.Hour}.withDefaults()))
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	defer g.Close()
