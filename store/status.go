@@ -47,9 +47,10 @@ type JournalStatus struct {
 // TailStatus says how far a tail has got.
 type TailStatus struct {
 	Name       string `json:"name"`
-	Cursor     uint64 `json:"cursor"`      // everything before it is safe in the tail's own file
-	LagEntries uint64 `json:"lag_entries"` // committed entries not yet safe there
-	LagBytes   int64  `json:"lag_bytes"`   // about as many bytes of journal
+	Cursor     uint64 `json:"cursor"`         // everything before it is safe in the tail's own file
+	Unread     uint64 `json:"unread_entries"` // committed entries it has not read yet; what it has read counts and can be read
+	LagEntries uint64 `json:"lag_entries"`    // committed entries not yet safe there
+	LagBytes   int64  `json:"lag_bytes"`      // about as many bytes of journal
 	Error      string `json:"error,omitempty"`
 }
 
@@ -94,7 +95,11 @@ func (s *Store) Condition() Status {
 		status.Journal.Oldest = segments[0].Oldest
 	}
 	historyStatus := tail("history", h.Cursor())
+	if err := h.Failing(); err != nil {
+		historyStatus.Error = err.Error()
+	}
 	s.tail.mu.Lock()
+	historyStatus.Unread = next - min(max(s.tail.next, 1), next)
 	if s.tail.err != nil {
 		historyStatus.Error = s.tail.err.Error()
 	}
@@ -108,7 +113,7 @@ func (s *Store) Condition() Status {
 	status.Tails = []TailStatus{tail("books", s.cursor), historyStatus}
 	if status.Export != nil {
 		status.Tails = append(status.Tails, TailStatus{
-			Name: exportName, Cursor: min(s.export.reached(), next),
+			Name: exportName, Cursor: min(s.export.reached(), next), Unread: status.Export.Waiting.Entries,
 			LagEntries: status.Export.Waiting.Entries, LagBytes: status.Export.Waiting.Bytes, Error: status.Export.Reason,
 		})
 	}

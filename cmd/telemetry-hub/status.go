@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
 func newStatus() *cobra.Command {
@@ -78,7 +79,7 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) error {
 		text(fmt.Sprintf("gap from %d to %d, noticed %s: %s %s", g.First, g.Last, stamp(g.Noticed), g.Cause, g.SetAside))
 	}
 	for _, tail := range s.Tails {
-		row(tail.Name, "up to position %d, %s entries (%s) to go", tail.Cursor, grouped(tail.LagEntries), bytesOf(tail.LagBytes))
+		printTail(row, &tail)
 		text(tail.Error)
 	}
 	printExport(row, text, s.Export, now)
@@ -90,4 +91,17 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) error {
 		text(a.Text)
 	}
 	return t.flush()
+}
+
+// printTail prints how far a reader of the journal is: what it still has to read, and what it has read but not yet written to
+// its file, for which it takes its time.
+func printTail(row func(name, format string, args ...any), t *store.TailStatus) {
+	if t.Unread > 0 {
+		row(t.Name, "%s entries to go", grouped(t.Unread))
+	} else {
+		row(t.Name, "has read everything")
+	}
+	if written := t.LagEntries - min(t.Unread, t.LagEntries); written > 0 {
+		row("", "%s entries (%s) are still in the journal only", grouped(t.LagEntries), bytesOf(t.LagBytes))
+	}
 }

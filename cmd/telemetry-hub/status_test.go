@@ -19,7 +19,7 @@ func TestStatusOfAHubInTrouble(t *testing.T) {
 		Devices: 12, Frames: 1234567, Readings: 9876543210, DeadLetters: 2,
 		Journal: store.JournalStatus{Bytes: 5 << 20, Segments: 1, First: 1, Next: 101, Oldest: since.Add(-time.Hour)},
 		Gaps:    []store.Gap{{First: 7, Last: 9, Cause: "damaged", SetAside: "set-aside/1.seg", Noticed: since}},
-		Tails:   []store.TailStatus{{Name: "history", Cursor: 90, LagEntries: 11, LagBytes: 900, Error: "disk full"}},
+		Tails:   []store.TailStatus{{Name: "history", Cursor: 90, Unread: 4, LagEntries: 11, LagBytes: 900, Error: "disk full"}, {Name: "books", Cursor: 90, LagEntries: 11, LagBytes: 900}},
 		Alarms: []store.Alarm{
 			{Since: since, Text: "the local history can't be written, the journal keeps its frames: \x1b[31mno space left on device"},
 			{Since: since, Text: "second"},
@@ -40,8 +40,11 @@ journal       5.0 MiB in 1 segment
               positions 1 to 100, the oldest 1h ago
               gap from 7 to 9, noticed 2026-02-04 17:51:00Z: damaged
               set-aside/1.seg
-history       up to position 90, 11 entries (900 B) to go
+history       4 entries to go
+              11 entries (900 B) are still in the journal only
               disk full
+books         has read everything
+              11 entries (900 B) are still in the journal only
 alarms        since 2026-02-04 17:51:00Z
               the local history can't be written, the journal keeps its frames:
               [31mno space left on device
