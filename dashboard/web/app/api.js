@@ -1,4 +1,5 @@
 // The REST API under /api/v1.
+import { parse } from './exact.js'
 import { expired } from './session.js'
 
 /** What the hub answered instead of what was asked for. status 0: no answer at all. */
@@ -67,7 +68,7 @@ export async function request(method, path, body, options) {
   const text = await response.text()
   let answer = null
   try {
-    answer = text ? JSON.parse(text) : null
+    answer = text ? parse(text) : null
   } catch {
     answer = { error: text.slice(0, 200) }
   }

@@ -80,17 +80,17 @@ export class Chart {
   /**
    * A value as the channel can tell it: whole numbers and decimals as they are, others by what the axis resolves, and always with
    * three digits, so that only 0 reads "0".
-   * @param {number} v
+   * @param {import('./exact.js').Num} v
    */
   digits(v) {
     const { type, scale = 0 } = this.channel
     if (type === 'int' || type === 'bool') return number(v, Math.max(0, -scale))
     const [low, high] = this.values ?? [0, 1]
-    const finest = Math.min((high - low) / 100, Math.abs(v) / 100 || Infinity)
-    return readable(v, 10 ** Math.floor(Math.log10(finest)), number)
+    const finest = Math.min((high - low) / 100, Math.abs(Number(v)) / 100 || Infinity)
+    return readable(Number(v), 10 ** Math.floor(Math.log10(finest)), number)
   }
 
-  /** @param {number} v */
+  /** @param {import('./exact.js').Num} v */
   write(v) {
     if (this.channel.type === 'bool') return v === 0 || v === 1 ? t(v ? 'chart.on' : 'chart.off') : ''
     return this.digits(v) + (this.unit && '\u00a0' + this.unit)
@@ -265,10 +265,10 @@ export class Chart {
   /** @param {number} i */
   describe(i) {
     const { points } = this.trace
-    const min = this.write(points.at(1, i))
-    const max = this.write(points.at(2, i))
+    const min = this.write(points.value(1, i))
+    const max = this.write(points.value(2, i))
     const spread = min !== max ? ` (${t('chart.between', { min, max })})` : ''
-    return `${moment(points.at(0, i))}: ${this.write(points.at(3, i))}${spread}`
+    return `${moment(points.at(0, i))}: ${this.write(points.value(3, i))}${spread}`
   }
 
   /** The newest reading in view, when nobody points anywhere. */
@@ -333,8 +333,9 @@ export class Chart {
     const s = summary(this.trace.points, ...this.range)
     if (!s) return setText(this.line, t(this.stage.pending() ? 'chart.pending' : 'chart.empty'))
     if (this.channel.type === 'bool') return setText(this.line, t('chart.summary.bool', { last: this.write(s.last), at: moment(s.at), n: s.count }))
-    const small = (s.max - s.min) * 0.1
-    const trend = s.last - s.first > small ? 'rising' : s.first - s.last > small ? 'falling' : 'steady'
+    const small = (Number(s.max) - Number(s.min)) * 0.1
+    const rise = Number(s.last) - Number(s.first)
+    const trend = rise > small ? 'rising' : -rise > small ? 'falling' : 'steady'
     setText(this.line, t('chart.summary', { min: this.write(s.min), max: this.write(s.max), last: this.write(s.last), at: moment(s.at), trend: t('chart.' + trend) }))
   }
 

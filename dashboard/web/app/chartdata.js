@@ -1,14 +1,17 @@
 // What a chart draws of one channel: the history the hub sent, and behind it the readings that have come since.
+import { isNumber, less } from './exact.js'
 import { Ring } from './ring.js'
+
+/** @typedef {import('./exact.js').Num} Num */
 
 /**
  * A channel as GET /devices/{id}/readings answers it. Booleans and strings have no min and max.
  * @typedef {object} History
  * @property {number} id
  * @property {number[]} t ms
- * @property {(number | null)[]} [min]
- * @property {(number | null)[]} [max]
- * @property {(number | boolean | string | null)[]} last
+ * @property {(Num | null)[]} [min]
+ * @property {(Num | null)[]} [max]
+ * @property {(Num | boolean | string | null)[]} last
  */
 
 /**
@@ -30,10 +33,10 @@ export class Trace {
   /**
    * A reading that has just come. Returns false for one that is older than what is drawn: the history has to be asked again.
    * @param {number} t
-   * @param {number} v
+   * @param {Num} v
    */
   add(t, v) {
-    if (!Number.isFinite(v)) return true // a gap
+    if (!Number.isFinite(Number(v))) return true // a gap
     this.changed = true
     this.raw.push(t, v, v, v)
     return this.points.push(t, v, v, v, this.step)
@@ -56,7 +59,7 @@ export class Trace {
     const from = step > 0 ? Math.floor(points.newest / step) * step : points.newest
     for (let i = 0; i < this.raw.length; i++) {
       const t = this.raw.at(0, i)
-      const v = this.raw.at(3, i)
+      const v = this.raw.value(3, i)
       if (t >= from) points.push(t, v, v, v, step)
     }
     this.points = points
@@ -73,7 +76,7 @@ export class Trace {
 
 /** @param {unknown} v */
 function toNumber(v) {
-  return typeof v === 'number' ? v : typeof v === 'boolean' ? Number(v) : null
+  return isNumber(v) ? v : typeof v === 'boolean' ? Number(v) : null
 }
 
 /**
@@ -113,23 +116,21 @@ export function isolated(length, broken) {
  * @param {Ring} points
  * @param {number} from
  * @param {number} to
- * @returns {{min: number, max: number, first: number, last: number, at: number, count: number} | null}
+ * @returns {{min: Num, max: Num, first: Num, last: Num, at: number, count: number} | null}
  */
 export function summary(points, from, to) {
-  let min = Infinity
-  let max = -Infinity
-  let first = NaN
-  let last = NaN
+  let [min, max, first, last] = /** @type {[Num, Num, Num, Num]} */ ([Infinity, -Infinity, NaN, NaN])
   let at = 0
   let count = 0
   for (let i = 0; i < points.length; i++) {
     const t = points.at(0, i)
     if (t < from || t > to) continue
-    if (count++ === 0) first = points.at(3, i)
-    last = points.at(3, i)
+    last = points.value(3, i)
+    if (count++ === 0) first = last
     at = t
-    min = Math.min(min, points.at(1, i))
-    max = Math.max(max, points.at(2, i))
+    const [low, high] = [points.value(1, i), points.value(2, i)]
+    if (less(low, min)) min = low
+    if (less(max, high)) max = high
   }
   return count ? { min, max, first, last, at, count } : null
 }

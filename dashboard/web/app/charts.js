@@ -3,6 +3,7 @@ import { Chart } from './chart.js'
 import { breaksAfter, visibleGaps } from './chartdata.js'
 import { HistoryLoader } from './charthistory.js'
 import { ends, moved } from './chartscale.js'
+import { isNumber } from './exact.js'
 import { TextChart } from './charttext.js'
 import { h, replace } from './dom.js'
 
@@ -130,7 +131,7 @@ export class Charts {
       const chart = this.charts.get(Number(id))
       if (!chart) continue
       for (const [t, v] of list) {
-        const kept = chart instanceof Chart ? chart.trace.add(t, typeof v === 'boolean' ? Number(v) : typeof v === 'number' ? v : NaN) : chart.add(t, v)
+        const kept = chart instanceof Chart ? chart.trace.add(t, typeof v === 'boolean' ? Number(v) : isNumber(v) ? v : NaN) : chart.add(t, v)
         if (!kept) old = true
       }
     }

@@ -9,7 +9,7 @@ const quiet = 1000 // ms between two pictures
 
 /**
  * The points of a chart as a table, for those who can't see it or want the numbers.
- * @param {() => {trace: import('./chartdata.js').Trace, range: [number, number], channel: import('./chart.js').Channel, unit: string, write: (v: number) => string}} now
+ * @param {() => {trace: import('./chartdata.js').Trace, range: [number, number], channel: import('./chart.js').Channel, unit: string, write: (v: import('./exact.js').Num) => string}} now
  */
 export function table(now) {
   const body = h('div', { class: 'scroll-x', tabindex: 0, role: 'group' })
@@ -28,7 +28,7 @@ export function table(now) {
     const lines = []
     for (let i = points.length - 1; i >= 0 && lines.length < tableRows; i--) {
       const at = points.at(0, i)
-      if (at >= from && at <= to) lines.push(h('tr', null, h('td', { class: 'nowrap', text: dateTime(at) }), [3, 1, 2].map((c) => h('td', { class: 'num', text: write(points.at(c, i)) }))))
+      if (at >= from && at <= to) lines.push(h('tr', null, h('td', { class: 'nowrap', text: dateTime(at) }), [3, 1, 2].map((c) => h('td', { class: 'num', text: write(points.value(c, i)) }))))
     }
     replace(body,
       h('table', null,

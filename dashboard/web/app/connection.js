@@ -1,6 +1,7 @@
 // Keeps subscriptions alive over whatever connection there is, and knows how far what is shown can be trusted.
 import { backoff } from './backoff.js'
 import { now as hubTime, observe } from './clock.js'
+import { parse } from './exact.js'
 import { signal } from './signal.js'
 
 /**
@@ -22,7 +23,7 @@ import { signal } from './signal.js'
  * a promise that is kept when the hub has dealt with what was sent; it may never be.
  * @typedef {{subscribe(id: string, destination: string, params: Record<string, string>): void, unsubscribe(id: string): void, close(): void,
  *   send?(destination: string, body: string, receipt: string): Promise<void>}} Transport
- * @typedef {{opened(): void, message(id: string, headers: Record<string, string>, body: string): void, over(refused: boolean, culprit?: string): void}} TransportEvents
+ * @typedef {{opened(): void, message(id: string, headers: Record<string, string>, body: any, size?: number): void, over(refused: boolean, culprit?: string): void}} TransportEvents
  */
 
 /**
@@ -166,7 +167,7 @@ export class Client {
     const link = { kind, open: false, heard: 0, at: Date.now(), transport: /** @type {any} */ (null) }
     link.transport = this.outside[kind]({
       opened: () => this.opened(link),
-      message: (id, headers, body) => this.message(link, id, headers, body),
+      message: (id, headers, body, size) => this.message(link, id, headers, body, size),
       over: (refused, culprit) => this.over(link, refused, culprit),
     })
     return link
@@ -196,12 +197,13 @@ export class Client {
    * @param {Link} link
    * @param {string} id
    * @param {Record<string, string>} headers
-   * @param {string} text
+   * @param {any} message JSON, or what it means
+   * @param {number} [size] characters of it as JSON
    */
-  message(link, id, headers, text) {
+  message(link, id, headers, message, size = message.length) {
     const s = this.subscriptions.get(id)
     if (link !== this.active || !s) return
-    const body = JSON.parse(text)
+    const body = typeof message === 'string' ? parse(message) : message
     const meta = metaOf(headers, body)
     s.position = { epoch: meta.epoch, offset: meta.offset }
     if (meta.dropped > 0) this.droppedAt = Date.now()
@@ -213,7 +215,7 @@ export class Client {
     const p = this.paused
     if (p === null || s.urgent) return s.deliver(body, meta)
     p.count++
-    p.size += text.length
+    p.size += size
     if (p.size > mostWaiting) {
       p.full = true
       p.waiting = []

@@ -1,5 +1,6 @@
 // Words, numbers and times in the reader's language and time zone.
 import { now } from './clock.js'
+import { Exact, isNumber } from './exact.js'
 import { setting } from './settings.js'
 import { signal } from './signal.js'
 
@@ -87,14 +88,14 @@ const formats = new Map()
 
 /**
  * A number as people write it.
- * @param {number} v
+ * @param {import('./exact.js').Num} v
  * @param {number} [digits] at most so many after the point
  */
 export function number(v, digits = 3) {
   const key = `n${digits}`
   let f = /** @type {Intl.NumberFormat | undefined} */ (formats.get(key))
   if (!f) formats.set(key, f = new Intl.NumberFormat(current.get(), { maximumFractionDigits: digits }))
-  return f.format(v)
+  return f.format(/** @type {number} */ (v instanceof Exact ? v.text : v)) // which takes all digits of a text
 }
 
 /**
@@ -102,7 +103,8 @@ export function number(v, digits = 3) {
  * @param {{v: any, text: string}} value
  */
 export function brief({ v, text }) {
-  if (text.length <= 8 || typeof v !== 'number') return text
+  if (text.length <= 8 || !isNumber(v)) return text
+  v = Number(v)
   return Math.abs(v) >= 1e6 ? v.toExponential(4).replace('e+', 'e') : String(Number(v.toPrecision(6)))
 }
 

@@ -1,4 +1,5 @@
 // The two ways to the hub's live feed: STOMP over WebSocket, and server-sent events where that is blocked.
+import { parse } from './exact.js'
 
 /** @typedef {import('./connection.js').Transport} Transport */
 /** @typedef {import('./connection.js').TransportEvents} TransportEvents */
@@ -84,21 +85,21 @@ export function stream(events) {
    * @param {AbortSignal} signal
    */
   async function read(body, signal) {
-    const parse = eventParser((data) => {
-      const e = JSON.parse(data)
+    const feed = eventParser((data) => {
+      const e = parse(data)
       const s = subscriptions.get(e.subscription)
       if (!s || signal.aborted) return
       s.params = { ...s.params, epoch: e.epoch, offset: String(e.offset) }
       /** @type {Record<string, string>} */
       const headers = { epoch: e.epoch, offset: String(e.offset) }
       for (const name of ['resumed', 'missed', 'dropped']) if (e[name] !== undefined && e[name] !== null) headers[name] = String(e[name])
-      events.message(e.subscription, headers, JSON.stringify(e.body))
+      events.message(e.subscription, headers, e.body, data.length)
     })
     const reader = body.pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader()
     for (;;) {
       const { done, value } = await reader.read()
       if (done || signal.aborted) return
-      parse(value)
+      feed(value)
     }
   }
   queueMicrotask(() => { if (!closed) events.opened() })

@@ -3,14 +3,16 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Browser, Hub, login, picture, until } from '../harness.mjs'
 
-let hub, browser, user, sim
+let hub, browser, user
+let sims = []
 before(async () => {
   [hub, browser] = await Promise.all([Hub.start(), Browser.start()])
   user = await hub.user('ada', 'viewer')
-  const credentials = await hub.devices(['room-1'])
-  sim = hub.simulate(credentials, 1, '--profile', 'mixed')
+  const room = await hub.devices(['room-1'])
+  const meter = await hub.devices(['meter-1'])
+  sims = [hub.simulate(room, 1, '--profile', 'office'), hub.simulate(meter, 1, '--profile', 'meter')]
 })
-after(async () => { await sim?.stop(); await browser?.stop(); await hub?.stop() })
+after(async () => { for (const sim of sims) await sim.stop(); await browser?.stop(); await hub?.stop() })
 
 /** Remembers what each canvas was given to write since it was last cleared, and when. */
 function watchWriting() {
@@ -83,4 +85,28 @@ test('while the history is on its way, nothing is said about it', async () => {
   answer()
   await page.getByText('No readings in this window').first().waitFor()
   assert.equal(await page.getByText('The history is on its way').count(), 0)
+})
+
+test('integers beyond 2^53 keep their last digits: live, from the history, and by both ways to the hub', async () => {
+  for (const blocked of [false, true]) {
+    const page = await browser.page()
+    if (blocked) await page.routeWebSocket('**/*', (ws) => ws.close())
+    await login(page, hub, user)
+    await page.goto(hub.url + '/devices/meter-1?w=5m&m=energy')
+    const summary = page.locator('.chart-summary').filter({ hasText: /min 9,0.*max 9,0.*last 9,0/ })
+    await summary.waitFor()
+    const read = async () => [...(await summary.textContent()).matchAll(/(?:min|max|last) ([\d,]+)/g)].map((m) => m[1].replaceAll(',', ''))
+    const first = await read()
+    await until('newer readings come', async () => (await read())[2] !== first[2])
+    const shown = [...first, ...await read()]
+    await page.getByText('View as table').first().click()
+    const cells = await page.locator('.chart-table td.num').allTextContents()
+    assert.ok(cells.length > 3)
+    shown.push(...cells.map((text) => text.replaceAll(',', '')))
+    const stored = new Set((await hub.cli('readings', 'meter-1', '--channel', 'energy', '--format', 'csv')).trim().split('\n').map((line) => line.split(',')[3]))
+    assert.ok(shown.some((text) => String(Number(text)) !== text), `no such number: ${shown}`)
+    assert.deepEqual(shown.filter((text) => !stored.has(text)), [], 'no reading has these values')
+    await page.context().close()
+  }
+  assert.deepEqual(browser.problems, [])
 })

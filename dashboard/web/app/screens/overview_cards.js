@@ -2,6 +2,7 @@
 import { ago, setAgo } from '../ages.js'
 import { get } from '../api.js'
 import { h, replace, setText } from '../dom.js'
+import { isNumber } from '../exact.js'
 import { brief, t } from '../i18n.js'
 import { now, subscribe } from '../live.js'
 import { spark } from '../spark.js'
@@ -97,7 +98,7 @@ function card(first, ended) {
       if (row.values) first = { ...first, values: row.values }
       showValues(values, row.values ?? [], row.state)
       const number = drawn(row)
-      if (number && typeof number.v === 'number') line.push(number.t, number.v)
+      if (number && isNumber(number.v)) line.push(number.t, Number(number.v))
       line.old(row.state !== 'live' && row.state !== 'late')
       if (recalled === 0 && number) void recall()
     },
