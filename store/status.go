@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -141,18 +143,24 @@ func lagBytes(segments []journal.Segment, cursor uint64) (bytes int64) {
 }
 
 // Readings streams local readings in time order; equal times come in the order they were received. It first waits until
-// the history has everything that was acknowledged before the call; Run must be running. A [*history.IncompleteError] comes behind
+// the history has everything that was acknowledged before the call; Run must be running. If it can't go on, an error comes behind
+// all it has. A [*history.IncompleteError] comes behind
 // all there is, if damage or a gap in the books have made some of it go missing.
 func (s *Store) Readings(ctx context.Context, q history.Query) iter.Seq2[history.Reading, error] {
 	return func(yield func(history.Reading, error) bool) {
-		if err := s.tail.reach(ctx, s.journal.Next()); err != nil {
-			yield(history.Reading{}, err)
+		late := s.tail.reach(ctx, s.journal.Next())
+		if ctx.Err() != nil || errors.Is(late, ErrClosed) {
+			yield(history.Reading{}, late)
 			return
 		}
 		for r, err := range s.history.Load().Readings(ctx, q) {
 			if !yield(r, err) || err != nil {
 				return
 			}
+		}
+		if late != nil {
+			yield(history.Reading{}, fmt.Errorf("the newest readings can't be had while the history can't be written: %w", late))
+			return
 		}
 		if err := s.gapIn(q); err != nil {
 			yield(history.Reading{}, err)
