@@ -31,6 +31,8 @@ const (
 	// settled one, and the last number of a LOST above those in use. The hub takes a higher one for corrupt.
 	MaxAhead = 1_000_000
 
+	// MaxNewSchemas is how many schemas that it does not know a hub takes from a device at once, and then in a day.
+	MaxNewSchemas = 32
 	// MaxSkip is how far Next of HELLO may lie above the highest settled number. The hub has a device whose numbers begin
 	// further up begin a new stream.
 	MaxSkip = 1 << 32

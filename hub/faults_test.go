@@ -372,3 +372,27 @@ func TestStrangersWhoStallKeepNobodyOut(t *testing.T) {
 	r.join("c").alive(1)
 	eventually(t, "some were dropped", func() bool { return r.hub.Counters().Dropped > 0 })
 }
+
+// A device that announces one new schema after the other is closed, and one that comes back to a schema that is known is not.
+func TestOneNewSchemaAfterTheOther(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a", "b")
+	r.join("a").alive(1)
+	n := 0
+	for r.hub.schemas.take("a") {
+		n++
+	}
+	if n != device.MaxNewSchemas-1 { // one has been announced
+		t.Errorf("%d more schemas would have been taken", n)
+	}
+	d := r.join("a")
+	d.alive(2)
+	other := &device.Schema{Channels: testSchema.Channels[:2]}
+	d.control(other)
+	d.closed(device.CloseTryLater)
+	b := r.join("b")
+	b.control(other)
+	b.alive(1)
+	d = r.join("a") // now it is known
+	d.control(other)
+	d.alive(3)
+}

@@ -56,6 +56,7 @@ type Hub struct {
 	decoded   pool[device.Data]      // the memory of DATA messages being decoded
 	outputs   pool[output]           // the memory of messages being written
 	connects  *buckets[string]       // by device
+	schemas   *buckets[string]       // new ones, by device
 	failures  *buckets[netip.Prefix] // by address
 	counters  counters
 	registry  *registry
@@ -115,6 +116,7 @@ func New(c Config) *Hub {
 		decoded:  make(pool[device.Data], spares),
 		outputs:  make(pool[output], spares),
 		connects: newBuckets[string](limits.ConnectsPerDevice, 20),
+		schemas:  newBuckets[string](float64(device.MaxNewSchemas)/(24*time.Hour).Seconds(), device.MaxNewSchemas),
 		failures: newBuckets[netip.Prefix](limits.FailuresPerAddress, 10),
 		registry: newRegistry(limits),
 	}

@@ -169,9 +169,14 @@ func (s *session) announce(schema *device.Schema, message []byte) {
 	}
 	s.awaited = false
 	known, kept, ok := s.hub.store.SchemaByHash(hash)
-	if ok { // thousands of devices share one
+	switch {
+	case ok: // thousands of devices share one
 		schema, message = known, kept
-	} else {
+	case !s.hub.schemas.take(s.device):
+		s.hub.log.Warn("a device announces one new schema after the other", "device", s.device)
+		s.close(device.CloseTryLater, fmt.Sprintf("more than %d new schemas a day", device.MaxNewSchemas))
+		return
+	default:
 		message = bytes.Clone(message)
 	}
 	s.schema, s.settings = schema, settingsOf(schema)

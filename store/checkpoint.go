@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -28,6 +29,7 @@ type checkpoint struct {
 	clock         []byte   // clockRecord
 	forgotten     []string
 	letters       []DeadLetter
+	lettersEnd    uint64 // for shelf.saved
 	sources       []*source
 	sourceRecords [][]byte
 	pruned        []uint64
@@ -76,7 +78,7 @@ func (c *committer) pass(cp *checkpoint) {
 	// Before the letters: the export shelves what was refused before it says that it has passed it.
 	cp.export, cp.exportFirst = c.export.record()
 	c.mu.Lock()
-	cp.letters = c.shelf.snapshot()
+	cp.letters, cp.lettersEnd = c.shelf.snapshot()
 	for _, src := range c.sources.byNumber {
 		if !src.saved && src.position != unwritten {
 			cp.sources = append(cp.sources, src)
@@ -103,7 +105,7 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 		if err == nil {
 			s.export.recorded(cp.exportFirst)
 			s.cursor = cp.cursor
-			s.shelf.saved(len(cp.letters))
+			s.shelf.saved(cp.lettersEnd)
 		}
 		for _, a := range cp.accounts {
 			a.dirty = a.dirty || err != nil
@@ -136,7 +138,7 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 func (s *Store) save(cp *checkpoint) error {
 	s.registry.writing.Lock()
 	defer s.registry.writing.Unlock()
-	notes := s.registry.takeNotes()
+	notes, schemas := s.registry.takeNotes(), s.registry.schemasInUse()
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		books := tx.Bucket(bucketBooks)
 		for _, id := range cp.forgotten {
@@ -161,6 +163,11 @@ func (s *Store) save(cp *checkpoint) error {
 		}
 		if err := saveSources(tx, cp.sources, cp.sourceRecords, cp.pruned); err != nil {
 			return err
+		}
+		if len(cp.pruned) > 0 {
+			if err := pruneSchemas(tx, schemas); err != nil {
+				return err
+			}
 		}
 		if err := saveLetters(tx, cp.letters); err != nil {
 			return err
@@ -273,19 +280,67 @@ func (s *Store) enterGap(g Gap) {
 		return
 	}
 	g.Noticed = s.now().UTC()
-	value, err := json.Marshal(g)
-	if err == nil {
-		err = s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketGaps), append(key8(g.First), g.Tail...), value) })
-	}
 	s.mu.Lock()
 	s.gaps = slices.DeleteFunc(s.gaps, func(old Gap) bool { return old.First == g.First && old.Tail == g.Tail && old.Last <= g.Last })
 	s.gaps = append(s.gaps, g)
+	merged, dropped := s.mergeGaps()
 	s.mu.Unlock()
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketGaps)
+		for i := range dropped {
+			if err := b.Delete(dropped[i].key()); err != nil {
+				return err
+			}
+		}
+		for _, g := range append(merged, g) {
+			value, err := json.Marshal(g)
+			if err != nil {
+				return err
+			}
+			if err := put(b, g.key(), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	s.alarms.set("gaps", s.gapText())
 	if err != nil {
 		s.log.Error("a gap could not be entered in hub.db", "first", g.First, "last", g.Last, "error", err)
 	}
 }
+
+// maxGaps is how many gaps are kept apart.
+const maxGaps = 256
+
+func (g *Gap) key() []byte { return append(key8(g.First), g.Tail...) }
+
+// mergeGaps makes one gap of the two oldest of a tail while there are too many; mu is held.
+func (s *Store) mergeGaps() (merged, dropped []Gap) {
+	for len(s.gaps) > maxGaps {
+		oldest := s.gaps[0]
+		i := slices.IndexFunc(s.gaps[1:], func(g Gap) bool { return g.Tail == oldest.Tail }) + 1
+		if i == 0 { // the only one of its tail: another one's turn
+			s.gaps = append(s.gaps[1:], oldest)
+			continue
+		}
+		next := s.gaps[i]
+		dropped = append(dropped, oldest, next)
+		if next.First < oldest.First {
+			oldest, next = next, oldest
+		}
+		oldest.Last = max(oldest.Last, next.Last)
+		oldest = oldest.between(oldest.From, next.To)
+		if !strings.HasPrefix(oldest.Cause, severalGaps) {
+			oldest.Cause = severalGaps + oldest.Cause
+		}
+		s.gaps = slices.Delete(s.gaps, i, i+1)
+		s.gaps[0] = oldest
+		merged = []Gap{oldest}
+	}
+	return merged, dropped
+}
+
+const severalGaps = "several gaps, the first: "
 
 func (s *Store) gapText() string {
 	s.mu.Lock()

@@ -48,7 +48,7 @@ func (ch *commandChange) writeAnnounced(tx *bbolt.Tx) error {
 func (s *Store) announcedSchema(hash device.Hash) (announced, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a, ok := s.schemas[hash]
+	a, ok := s.schemas.known[hash]
 	return a, ok
 }
 

@@ -116,6 +116,7 @@ func (s *Store) forgetCommands(id string) error {
 			clear(d.settings)
 			ch.set[id] = true
 		}
+		delete(ch.book.devices, id)
 		return nil
 	})
 }

@@ -119,7 +119,8 @@ func makeDir(dir string) error {
 
 // writeFile replaces a file so that a power cut leaves the old or the new content.
 func writeFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	// One name, so that what a crash leaves behind is one file. Nobody writes the same file twice at a time.
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (s *Store) saveExport() {
 		return
 	}
 	s.mu.Lock()
-	letters := s.shelf.snapshot()
+	letters, end := s.shelf.snapshot()
 	s.mu.Unlock()
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		return errors.Join(saveLetters(tx, letters), put(tx.Bucket(bucketMeta), keyExport, record))
@@ -124,7 +124,7 @@ func (s *Store) saveExport() {
 	}
 	s.export.recorded(first)
 	s.mu.Lock()
-	s.shelf.saved(len(letters))
+	s.shelf.saved(end)
 	s.mu.Unlock()
 }
 

@@ -41,16 +41,47 @@ func (l *DeadLetter) decode(key, value []byte) error {
 }
 
 // shelf holds the letters that no checkpoint has written to hub.db yet; guarded by Store.mu.
-type shelf struct{ pending []DeadLetter }
+type shelf struct {
+	pending []DeadLetter
+	bytes   int    // of messages
+	gone    uint64 // letters that were pending and are not any more
+}
 
-func (s *shelf) add(letters []DeadLetter) { s.pending = append(s.pending, letters...) }
+// add takes letters. If hub.db can't be written, only as many wait as it would keep.
+func (s *shelf) add(letters []DeadLetter) {
+	s.pending = append(s.pending, letters...)
+	for i := range letters {
+		s.bytes += len(letters[i].Message)
+	}
+	n, bytes := 0, s.bytes
+	for len(s.pending)-n > maxLetters || bytes > maxLetterBytes {
+		bytes -= len(s.pending[n].Message)
+		n++
+	}
+	s.drop(n)
+}
 
 func (s *shelf) waiting() int { return len(s.pending) }
 
-func (s *shelf) snapshot() []DeadLetter { return slices.Clone(s.pending) }
+// snapshot returns the letters that wait, and what saved has to be told of them.
+func (s *shelf) snapshot() (letters []DeadLetter, end uint64) {
+	return slices.Clone(s.pending), s.gone + uint64(len(s.pending))
+}
 
-// saved forgets the first n letters, which hub.db has now.
-func (s *shelf) saved(n int) { s.pending = slices.Delete(s.pending, 0, n) }
+// saved forgets the letters of a snapshot, which hub.db has now.
+func (s *shelf) saved(end uint64) {
+	if end > s.gone {
+		s.drop(int(end - s.gone))
+	}
+}
+
+func (s *shelf) drop(n int) {
+	for i := range s.pending[:n] {
+		s.bytes -= len(s.pending[i].Message)
+	}
+	s.pending = slices.Delete(s.pending, 0, n)
+	s.gone += uint64(n)
+}
 
 func saveLetters(tx *bbolt.Tx, letters []DeadLetter) error {
 	if len(letters) == 0 {
@@ -88,7 +119,7 @@ func trimLetters(b *bbolt.Bucket) error {
 // DeadLetters returns at most limit letters with positions above after, oldest first.
 func (s *Store) DeadLetters(after uint64, limit int) ([]DeadLetter, error) {
 	s.mu.Lock()
-	pending := s.shelf.snapshot()
+	pending, _ := s.shelf.snapshot()
 	s.mu.Unlock()
 	var letters []DeadLetter
 	err := s.db.View(func(tx *bbolt.Tx) error {

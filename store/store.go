@@ -146,7 +146,7 @@ func Open(o Options) (*Store, error) {
 		work: make(chan struct{}, 1), full: make(chan struct{}, 1), trimNow: make(chan struct{}, 1),
 		checkpointNow: make(chan chan error), checkpoints: make(chan *checkpoint),
 		idle: make(chan struct{}, 1), stopped: make(chan struct{}),
-		room: make(chan struct{}), accounts: map[string]*account{}, schemas: schemas{},
+		room: make(chan struct{}), accounts: map[string]*account{},
 	}
 	s.idle <- struct{}{}
 	s.alarms.clock, s.alarms.log = o.Clock, o.Logger

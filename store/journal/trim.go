@@ -43,6 +43,9 @@ func (j *Journal) takeOldest(pos uint64) *segment {
 	}
 	s := j.segments[0]
 	j.segments = slices.Delete(j.segments, 0, 1)
+	j.damageMu.Lock()
+	defer j.damageMu.Unlock()
+	j.damage = slices.DeleteFunc(j.damage, func(d Damage) bool { return d.Segment == segmentName(s.first) })
 	return s
 }
 

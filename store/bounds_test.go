@@ -1,0 +1,132 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+)
+
+// TestSchemasArePruned: hub.db keeps a schema as long as the journal has frames of it or a device has announced it last.
+func TestSchemasArePruned(t *testing.T) {
+	s := open(t, Options{})
+	defer run(t, s)()
+	register(t, s, "a")
+	var last device.Hash
+	for n := range 40 {
+		w := newWriter(t, s, 1)
+		w.seq = uint64(n) * 30
+		schema := &device.Schema{Channels: []device.Channel{textSchema.Channels[0], {ID: 2, Name: fmt.Sprint("n", n), Type: device.Int}}}
+		message := device.AppendControl(nil, schema)
+		last = device.HashSchema(message)
+		w.Schema(message, schema)
+		s.NoteDevice("a", &device.Hello{SchemaHash: last})
+		w.send(30)
+		settle(t, s)
+		if err := s.history.Load().Flush(true); err != nil {
+			t.Fatal(err)
+		}
+		s.trim()
+	}
+	if err := s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	kept := map[device.Hash]bool{}
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketSchemas).ForEach(func(k, _ []byte) error {
+			kept[device.Hash(k)] = true
+			return nil
+		})
+	})
+	if err != nil || len(kept) > 10 || !kept[last] {
+		t.Errorf("%d schemas are kept, the last one %v, %v", len(kept), kept[last], err)
+	}
+}
+
+// TestGapsAreBounded: the oldest become one, which covers what they covered, also after a start.
+func TestGapsAreBounded(t *testing.T) {
+	s := open(t, Options{})
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for n := range uint64(maxGaps + 20) {
+		s.enterGap(Gap{First: 10 * n, Last: 10*n + 3, Cause: fmt.Sprint("cause ", n)}.between(at, at.Add(time.Minute)))
+		at = at.Add(time.Hour)
+	}
+	check := func() {
+		t.Helper()
+		gaps := slices.SortedFunc(slices.Values(s.gaps), func(a, b Gap) int { return int(a.First) - int(b.First) })
+		first := gaps[0]
+		if len(gaps) != maxGaps || first.First != 0 || first.Last != 203 || first.Cause != severalGaps+"cause 0" || !first.To.Equal(first.From.Add(20*time.Hour+time.Minute)) {
+			t.Errorf("%d gaps, the first %+v", len(gaps), first)
+		}
+	}
+	check()
+	dir := s.Dir()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, Options{Dir: dir})
+	check()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWaitingLettersAreBounded: while hub.db can't be written, no more letters wait than it would keep.
+func TestWaitingLettersAreBounded(t *testing.T) {
+	var s shelf
+	letter := func(n int) []DeadLetter { return []DeadLetter{{Position: uint64(n), Message: make([]byte, 1000)}} }
+	for n := range maxLetters {
+		s.add(letter(n))
+	}
+	letters, end := s.snapshot()
+	for n := range 5 {
+		s.add(letter(maxLetters + n))
+	}
+	if s.waiting() != maxLetters || s.pending[0].Position != 5 || s.bytes != maxLetters*1000 {
+		t.Errorf("%d letters wait, the first at %d, %d bytes", s.waiting(), s.pending[0].Position, s.bytes)
+	}
+	if s.saved(end); len(letters) != maxLetters || s.waiting() != 5 || s.pending[0].Position != maxLetters || s.bytes != 5000 {
+		t.Errorf("%d letters wait after a checkpoint, %d bytes", s.waiting(), s.bytes)
+	}
+	s.add([]DeadLetter{{Message: make([]byte, maxLetterBytes)}})
+	if s.waiting() != 1 {
+		t.Errorf("%d letters wait", s.waiting())
+	}
+}
+
+// TestRemovedDeviceLeavesNothing: of a device that is removed nothing stays in memory or in hub.db but settled commands and the trail.
+func TestRemovedDeviceLeavesNothing(t *testing.T) {
+	s := open(t, Options{})
+	defer run(t, s)()
+	register(t, s, "a")
+	s.HubStarted()
+	w := newWriter(t, s, 1)
+	s.NoteDevice("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, textSchema))})
+	s.DeviceConnected("a")
+	w.send(1)
+	settle(t, s)
+	if _, _, err := s.Delivery("a", 1).Exchange(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RemoveDevice("a"); err != nil {
+		t.Fatal(err)
+	}
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketDevices, bucketBooks, bucketDesired, bucketAnnounced, bucketIncidents} {
+			if v := tx.Bucket(name).Get([]byte("a")); v != nil {
+				t.Errorf("%s has %q", name, v)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.commands.devices["a"] != nil || s.accounts["a"] != nil {
+		t.Error("something is still in memory")
+	}
+}
