@@ -130,3 +130,17 @@ func TestRemovedDeviceLeavesNothing(t *testing.T) {
 		t.Error("something is still in memory")
 	}
 }
+
+// TestStatusSaysWhatCanBeRead: the history writes seldom, and what it has read and not written can be read all the same.
+func TestStatusSaysWhatCanBeRead(t *testing.T) {
+	s := open(t, Options{})
+	defer run(t, s)()
+	register(t, s, "a")
+	newWriter(t, s, 1).send(10)
+	settle(t, s)
+	for _, tail := range s.Status().Tails {
+		if next := s.journal.Next(); tail.Unread != 0 || tail.Name == historyName && tail.LagEntries == 0 {
+			t.Errorf("%+v, the journal is at %d", tail, next)
+		}
+	}
+}
