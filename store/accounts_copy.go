@@ -45,9 +45,9 @@ func (a *access) copyAgain() {
 	}
 }
 
-// restore takes the users and API keys from the copy that hub.db does not have, and returns how many, and how many more the copy
-// can't tell any more.
-func (a *access) restore() (restored, bad int, err error) {
+// restore takes the users and API keys from the copy that hub.db does not have, or, if the copy is newer, not like this. It returns
+// how many, and how many more the copy can't tell any more.
+func (a *access) restore(newer bool) (restored, bad int, err error) {
 	var missing []accountCopy
 	bad, err = a.backup.read(func(record []byte) error {
 		var r accountCopy
@@ -56,11 +56,11 @@ func (a *access) restore() (restored, bad int, err error) {
 		}
 		switch {
 		case r.User != nil && r.User.sound():
-			if a.users[r.User.Name] == nil {
+			if old := a.users[r.User.Name]; old == nil || newer && (old.Password != r.User.Password || old.Role != r.User.Role) {
 				missing = append(missing, r)
 			}
 		case r.APIKey != nil && r.APIKey.sound():
-			if a.keyNamed(r.APIKey.Name) == nil {
+			if old := a.keyNamed(r.APIKey.Name); old == nil || newer && old.hash != r.APIKey.Hash {
 				missing = append(missing, r)
 			}
 		default:
@@ -76,6 +76,9 @@ func (a *access) restore() (restored, bad int, err error) {
 			a.users[r.User.Name] = r.User
 		} else {
 			k := r.APIKey
+			if old := a.keyNamed(k.Name); old != nil {
+				delete(a.keys, old.hash)
+			}
 			a.keys[k.Hash] = &apiKey{name: k.Name, role: k.Role, created: k.Created, hash: k.Hash}
 		}
 	}

@@ -141,3 +141,94 @@ func TestDamagedBlockIsAGap(t *testing.T) {
 		t.Fatalf("no gap says that readings are damaged: %+v, damaged %v", again.Silences("a", d), d.Damaged)
 	}
 }
+
+// TestFlippedHubDB flips bits all over hub.db: the hub starts, nothing that the journal and the copies have is missing, and where
+// something is, there is an alarm.
+func TestFlippedHubDB(t *testing.T) {
+	dir, tokens := wholeHub(t)
+	name := path(dir, "hub.db")
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := len(strings.TrimRight(string(whole), "\x00"))
+	places := []int{16 + 8, 16 + 20, 16 + 50, 4096 + 16 + 8, 4096 + 16 + 20, 4096 + 16 + 50} // in the meta pages
+	for at := 0; at < used; at += used / 60 {
+		places = append(places, at, at-at%4096+8, at-at%4096+20) // and in the heads of pages
+	}
+	alarmed := 0
+	for _, at := range places {
+		t.Run(fmt.Sprintf("byte %d of page %d", at%4096, at/4096), func(t *testing.T) {
+			dir := copyDir(t, dir)
+			if err := os.WriteFile(path(dir, "hub.db"), flip(whole, at), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			h := start(t, store.Options{Dir: dir})
+			if len(h.Alarms()) > 0 {
+				alarmed++
+			}
+			checkFlipped(t, h.Store, tokens)
+			if err := h.stop(); err != nil {
+				t.Fatal(err)
+			}
+			checkFlipped(t, start(t, store.Options{Dir: dir}).Store, tokens)
+		})
+	}
+	if alarmed < 5 {
+		t.Errorf("%d alarms: the test tests nothing", alarmed)
+	}
+}
+
+// checkFlipped checks that nothing is missing of what wholeHub made that is kept twice, and nothing else without an alarm.
+func checkFlipped(t *testing.T, s *store.Store, tokens []string) {
+	t.Helper()
+	for i, id := range []string{"a", "b"} {
+		wantToken(t, s, tokens[i], id, nil)
+		wantFrames(t, s, id, numbers(1, 100))
+		if b := s.Books(id); b.Frames != 100 || b.Rejected != 1 || b.Lost != 9 || b.Holes != 0 {
+			t.Errorf("books of %s: %+v", id, b)
+		}
+	}
+	if len(s.Users()) != 1 || len(s.APIKeys()) != 1 {
+		t.Errorf("users %v, API keys %v", s.Users(), s.APIKeys())
+	}
+	for what, err := range map[string]error{
+		"commands": second(s.Commands(store.CommandFilter{})), "the audit trail": second(s.AuditTrail(store.AuditFilter{})),
+		"dead letters": second(s.DeadLetters(0, 10)),
+	} {
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// TestFlippedJournal flips bits all over the journal of a killed hub: what was acknowledged is in the readings, or in a gap with an
+// alarm.
+func TestFlippedJournal(t *testing.T) {
+	dir, segment, _ := killed(t)
+	whole, err := os.ReadFile(path(dir, "journal", segment))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(whole); at += len(whole) / 40 {
+		dir := copyDir(t, dir)
+		if err := os.WriteFile(path(dir, "journal", segment), flip(whole, at), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		h := start(t, store.Options{Dir: dir})
+		got, err := readAll(t, h.Store, "a")
+		_, said := errors.AsType[*history.IncompleteError](err)
+		status := h.Status()
+		if len(got) < 70 && (!said || len(status.Gaps) == 0 || len(status.Alarms) == 0) {
+			t.Errorf("byte %d: %d of 70 frames, %v, gaps %+v, alarms %v", at, len(got), err, status.Gaps, status.Alarms)
+		}
+		if len(got) < 20 {
+			t.Errorf("byte %d: only %d frames are left", at, len(got))
+		}
+		if err := h.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

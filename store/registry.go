@@ -96,13 +96,13 @@ func readDevice(value []byte) (*Device, error) {
 	return d, checkName("device id", d.ID)
 }
 
-// restore takes the devices from the copy that hub.db does not have, and returns how many, and how many more the copy can't tell
-// any more.
-func (r *registry) restore() (restored, bad int, err error) {
+// restore takes the devices from the copy that hub.db does not have, or, if the copy is newer, not like this. It returns how many,
+// and how many more the copy can't tell any more.
+func (r *registry) restore(newer bool) (restored, bad int, err error) {
 	var missing []*Device
 	bad, err = r.backup.read(func(record []byte) error {
 		d, err := readDevice(record)
-		if err == nil && r.devices[d.ID] == nil {
+		if err == nil && (r.devices[d.ID] == nil || newer && !r.devices[d.ID].admitsLike(d)) {
 			missing = append(missing, d)
 		}
 		return err
@@ -111,6 +111,11 @@ func (r *registry) restore() (restored, bad int, err error) {
 		return 0, 0, fmt.Errorf("read %s: %w", registryCopy, err)
 	}
 	for _, d := range missing {
+		if old := r.devices[d.ID]; old != nil {
+			for _, t := range old.Tokens {
+				delete(r.tokens, t.Hash)
+			}
+		}
 		r.index(d)
 	}
 	return len(missing), bad, r.db.Update(func(tx *bbolt.Tx) error {
@@ -121,6 +126,12 @@ func (r *registry) restore() (restored, bad int, err error) {
 		}
 		return nil
 	})
+}
+
+// admitsLike tells whether the same tokens are good for d and for o.
+func (d *Device) admitsLike(o *Device) bool {
+	same := func(a, b Token) bool { return a.Hash == b.Hash }
+	return d.Revoked == o.Revoked && slices.EqualFunc(d.Tokens, o.Tokens, same)
 }
 
 // index makes d known in RAM; mu is held, or nobody else has the registry yet.

@@ -229,13 +229,18 @@ func (s *Store) loadDatabase() error {
 	if text := s.bad.remove(s); text != "" {
 		s.alarms.set("hub.db records", text)
 	}
-	if fresh || s.bad.in(bucketDevices) {
-		restored, bad, err := s.registry.restore()
+	reverted := s.db.Reverted()
+	if reverted {
+		s.alarms.set("hub.db reverted", "hub.db was damaged where it says what is valid, and may lack its last change: devices, users and "+
+			"API keys are taken from their copies, the counters from the journal; a command, a setting or an entry of the audit trail may be gone")
+	}
+	if fresh || reverted || s.bad.in(bucketDevices) {
+		restored, bad, err := s.registry.restore(reverted)
 		s.noteRestored(registryCopy, "devices", "", restored, bad, err)
 		s.registry.correctSchemas(s.commands.announced)
 	}
-	if fresh || s.bad.in(bucketUsers) || s.bad.in(bucketAPIKeys) {
-		restored, bad, err := s.access.restore()
+	if fresh || reverted || s.bad.in(bucketUsers) || s.bad.in(bucketAPIKeys) {
+		restored, bad, err := s.access.restore(reverted)
 		s.noteRestored(accessCopy, "users and API keys", "; everybody has to log in again", restored, bad, err)
 	}
 	s.registry.copy()

@@ -33,7 +33,12 @@ type File struct {
 
 	spare     sync.Mutex
 	allocated int64 // bytes of the file that have room on the disk for sure
+	reverted  bool  // see Reverted
 }
+
+// Reverted tells whether the file may lack its last transaction: of its two meta pages, which are written in turn, one was damaged
+// when it was opened.
+func (f *File) Reverted() bool { return f.reverted }
 
 // View runs fn in a read transaction. Nothing fn is given may be used after it returns. A long one makes the file grow.
 func (f *File) View(fn func(*bolt.Tx) error) error {

@@ -39,23 +39,24 @@ const (
 
 // check walks the whole tree, because bbolt trusts its pages: while opening it walks them in a goroutine of its own, where
 // a panic or a fault ends the process, and a page that contains itself as a child sends it into endless recursion.
-func check(f io.ReaderAt, size int64) error {
+// reverted says that only one of the meta pages is valid.
+func check(f io.ReaderAt, size int64) (reverted bool, err error) {
 	c := checker{f: f, size: size}
-	m, err := c.newestMeta()
+	m, reverted, err := c.newestMeta()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if m.high < 4 || m.high > uint64(size)/pageSize {
-		return fmt.Errorf("%d pages in use, the file has %d", m.high, size/pageSize)
+		return false, fmt.Errorf("%d pages in use, the file has %d", m.high, size/pageSize)
 	}
 	c.high = m.high
 	c.seen = make([]uint64, (m.high+63)/64)
 	if m.freelist != noFreelist {
 		if err := c.emptyFreelist(m.freelist); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return c.tree(m.root, nil, nil, 0, true)
+	return reverted, c.tree(m.root, nil, nil, 0, true)
 }
 
 type checker struct {
@@ -68,23 +69,24 @@ type checker struct {
 
 type meta struct{ root, freelist, high, tx uint64 }
 
-// newestMeta returns the meta page that bbolt will choose.
-func (c *checker) newestMeta() (meta, error) {
-	var newest meta
-	found := false
+// newestMeta returns the meta page that bbolt will choose, and whether it is the only one.
+func (c *checker) newestMeta() (newest meta, only bool, err error) {
+	found := 0
 	for i := range int64(2) {
 		var b [headerLen + metaLen]byte
 		if _, err := c.f.ReadAt(b[:], i*pageSize); err != nil && err != io.EOF {
-			return meta{}, err
+			return meta{}, false, err
 		}
-		if m, ok := parseMeta(b[headerLen:]); ok && (!found || m.tx > newest.tx) {
-			newest, found = m, true
+		if m, ok := parseMeta(b[headerLen:]); ok {
+			if found++; found == 1 || m.tx > newest.tx {
+				newest = m
+			}
 		}
 	}
-	if !found {
-		return meta{}, fmt.Errorf("no valid meta page")
+	if found == 0 {
+		return meta{}, false, fmt.Errorf("no valid meta page")
 	}
-	return newest, nil
+	return newest, found == 1, nil
 }
 
 func parseMeta(b []byte) (meta, bool) {

@@ -20,7 +20,7 @@ func inUse(t testing.TB, path string) []byte {
 		t.Fatal(err)
 	}
 	c := checker{f: bytes.NewReader(b)}
-	m, err := c.newestMeta()
+	m, _, err := c.newestMeta()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func open(path string, reserve int64, noSync bool) (*File, error) {
 			NoSync:          noSync,
 			InitialMmapSize: int(reserve),
 			OpenFile: func(name string, flag int, mode os.FileMode) (_ *os.File, err error) {
-				f.locked, err = openChecked(name, flag, mode)
+				f.locked, f.reverted, err = openChecked(name, flag, mode)
 				return f.locked, err
 			},
 		})
@@ -77,41 +77,40 @@ func open(path string, reserve int64, noSync bool) (*File, error) {
 }
 
 // openChecked opens the file for bbolt, locks it as bbolt will, and checks it under the lock.
-func openChecked(path string, flag int, mode os.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(path, flag, mode)
-	if err != nil {
-		return nil, err
+func openChecked(path string, flag int, mode os.FileMode) (f *os.File, reverted bool, err error) {
+	if f, err = os.OpenFile(path, flag, mode); err != nil {
+		return nil, false, err
 	}
-	if err := lockAndCheck(f); err != nil {
-		return nil, errors.Join(err, f.Close())
+	if reverted, err = lockAndCheck(f); err != nil {
+		return nil, false, errors.Join(err, f.Close())
 	}
-	return f, nil
+	return f, reverted, nil
 }
 
 // unlock gives up the lock that lockAndCheck took.
 func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
 
-func lockAndCheck(f *os.File) error {
+func lockAndCheck(f *os.File) (reverted bool, err error) {
 	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(20 * time.Millisecond) {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			break
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("lock: %w", err)
+			return false, fmt.Errorf("lock: %w", err)
 		}
 		if time.Now().After(deadline) {
-			return ErrLocked
+			return false, ErrLocked
 		}
 	}
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
-		return err // bbolt fills an empty file
+		return false, err // bbolt fills an empty file
 	}
-	if err := check(f, info.Size()); err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	if reverted, err = check(f, info.Size()); err != nil {
+		return false, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return nil
+	return reverted, nil
 }
 
 // create makes an empty bbolt file that has its name only once it is complete.
