@@ -23,7 +23,8 @@ func newReadings() *cobra.Command {
 		Long: `readings prints the readings of a device in the order of their times, those with
 the same time in the order they came; without bounds, all there are. Times are
 UTC. It needs the same memory for a million readings as for ten, and exits with
-1 if it could not print all of them.
+1 if it could not print all of them, or if some are known to be missing: because
+a file is damaged, or the journal has lost entries.
 
 --from and --to take RFC 3339 times (2026-02-04T17:51:00Z) and dates
 (2026-02-04, its beginning in UTC); the reading at --to is not printed any more.
