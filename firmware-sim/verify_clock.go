@@ -31,7 +31,8 @@ type clockVerification struct {
 	VerifyOptions
 	hub      *childHub
 	devices  []*clockDevice
-	settings []clockSetting // in order
+	clocks   []time.Duration // how wrong the hub's clock is at times
+	settings []clockSetting  // in order
 	began    time.Time
 	report   *ClockReport
 }
@@ -69,7 +70,9 @@ func VerifyClock(ctx context.Context, o VerifyOptions) (*ClockReport, error) {
 }
 
 func (v *clockVerification) run(ctx context.Context) error {
-	if err := v.set(-time.Since(time.Unix(1000, 0)).Truncate(time.Second)); err != nil { // like a gateway without a battery for its clock
+	// A gateway without a battery for its clock begins in 1970. One that was right first has more to lose.
+	v.clocks = []time.Duration{0, -time.Since(time.Unix(1000, 0)).Truncate(time.Second), tenYears, -tenYears}
+	if err := v.set(v.clocks[v.Seed%2]); err != nil {
 		return err
 	}
 	if err := v.hub.start(ctx); err != nil {
@@ -96,7 +99,13 @@ func (v *clockVerification) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.Progress.say("reading everything back")
+	v.Progress.say("reading everything back, after a restart in good order")
+	if err := v.hub.stop(); err != nil {
+		return err
+	}
+	if err := v.hub.start(ctx); err != nil {
+		return err
+	}
 	if err := v.compare(ctx); err != nil {
 		return err
 	}
@@ -146,12 +155,10 @@ func (v *clockVerification) stream(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// torment sets the hub's clock and kills the hub for the duration; some settings happen while it is dead. In the end the clock is
-// right, set while the hub runs.
+// torment sets the hub's clock and kills the hub for the duration; some settings happen while it is dead.
 func (v *clockVerification) torment(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(v.Seed, hashText("torment clock")))
-	clocks := []time.Duration{v.settings[0].wrong, 0, tenYears, -tenYears}
-	turn := func() error { return v.set(clocks[rng.IntN(len(clocks))]) }
+	turn := func() error { return v.set(v.clocks[rng.IntN(len(v.clocks))]) }
 	next := func(mean time.Duration) <-chan time.Time { return time.After(mean/2 + randomTime(rng, mean)) }
 	over, set, kill := time.After(v.Duration), next(setEvery), next(v.KillEvery)
 	for {
@@ -161,23 +168,22 @@ func (v *clockVerification) torment(ctx context.Context) error {
 		case <-v.hub.exited:
 			return v.hub.failed("the hub ended by itself: %w", v.hub.err)
 		case <-over:
-			if v.settings[len(v.settings)-1].wrong == 0 {
-				if err := v.set(tenYears); err != nil {
-					return err
-				}
-				if !sleep(ctx, 3*time.Second) {
-					return ctx.Err()
-				}
-			}
-			return v.set(0)
+			return v.lastTurn(ctx)
 		case <-set:
 			if err := turn(); err != nil {
 				return err
 			}
 			set = next(setEvery)
 		case <-kill:
-			v.hub.kill()
-			v.report.Kills++
+			if rng.IntN(2) == 0 { // then the history is written, with times of receipt by the clock of now
+				if err := v.hub.stop(); err != nil {
+					return err
+				}
+				v.report.Stops++
+			} else {
+				v.hub.kill()
+				v.report.Kills++
+			}
 			if rng.IntN(2) == 0 {
 				if err := turn(); err != nil {
 					return err
@@ -194,6 +200,30 @@ func (v *clockVerification) torment(ctx context.Context) error {
 	}
 }
 
+// lastTurn has the history written while the clock is right, and again when it is ten years ahead: then is the time to delete all of
+// it, for whoever believes the clock. At last the clock is put right while the hub runs.
+func (v *clockVerification) lastTurn(ctx context.Context) error {
+	for _, wrong := range []time.Duration{0, tenYears} {
+		if err := v.set(wrong); err != nil {
+			return err
+		}
+		if !sleep(ctx, 2*time.Second) {
+			return ctx.Err()
+		}
+		if err := v.hub.stop(); err != nil {
+			return err
+		}
+		v.report.Stops++
+		if err := v.hub.start(ctx); err != nil {
+			return err
+		}
+	}
+	if !sleep(ctx, 3*time.Second) {
+		return ctx.Err()
+	}
+	return v.set(0)
+}
+
 func (v *clockVerification) line() string {
 	var t Totals
 	for _, d := range v.devices {
@@ -207,6 +237,7 @@ func (v *clockVerification) line() string {
 type ClockReport struct {
 	Seed      uint64
 	Kills     int // of the hub
+	Stops     int // of the hub, in good order
 	Settings  int // of its clock
 	Devices   int
 	Frames    uint64
@@ -231,7 +262,8 @@ func (r *ClockReport) complain(format string, args ...any) {
 // String is the table for people.
 func (r *ClockReport) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d devices, %d settings of the hub's clock, %d kills of the hub, seed %d\n", r.Devices, r.Settings, r.Kills, r.Seed)
+	fmt.Fprintf(&b, "%d devices, %d settings of the hub's clock, %d kills of the hub and %d stops, seed %d\n",
+		r.Devices, r.Settings, r.Kills, r.Stops, r.Seed)
 	fmt.Fprintf(&b, "  %-24s %10d\n", "frames created", r.Frames)
 	for _, q := range []string{"device", "converted", "received", "doubtful"} {
 		fmt.Fprintf(&b, "  %-24s %10d\n", "  time "+q, r.Qualities[q])

@@ -131,6 +131,18 @@ func TestTheClockIsSet(t *testing.T) {
 			check("wrong again", "right", 0, history.QualityDoubtful)
 			check("wrong again", "boot", wrong, converted)
 			fresh("wrong again")
+
+			// What is remembered moves with the clock, though nothing new comes.
+			c.wrong.Store(0)
+			eventually(t, "what is remembered has moved", func() bool {
+				n := 0
+				for _, row := range r.feed.Devices(live.List{}).Rows {
+					if seen := time.UnixMilli(int64(row.Seen)); row.ID != "borrowing" && time.Since(seen).Abs() < time.Minute && row.State == live.StateLive {
+						n++
+					}
+				}
+				return n == len(clocks)
+			})
 		})
 	}
 }

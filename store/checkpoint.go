@@ -64,7 +64,7 @@ func (s *Store) snapshot() *checkpoint {
 		a.dirty = false
 		cp.accounts = append(cp.accounts, a)
 		cp.records = append(cp.records, a.record())
-		cp.boots = append(cp.boots, a.bootsRecord())
+		cp.boots = append(cp.boots, a.bootsRecord(s.booksMachine))
 	}
 	cp.incidents = s.noteIncidents()
 	return cp

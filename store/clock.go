@@ -35,15 +35,11 @@ type bootsRecord struct {
 	Boots   []uint64
 }
 
-func (a *account) bootsRecord() []byte {
-	var r bootsRecord
-	for i := len(a.boots) - 1; i >= 0; i-- {
-		b := &a.boots[i]
-		if r.Machine == 0 {
-			r.Machine = b.machine
-		}
-		if b.machine == r.Machine && b.machine != 0 {
-			r.Boots = append(r.Boots, b.Boot)
+func (a *account) bootsRecord(machine uint64) []byte {
+	r := bootsRecord{Machine: machine}
+	for i := range a.boots {
+		if a.boots[i].machine == machine {
+			r.Boots = append(r.Boots, a.boots[i].Boot)
 		}
 	}
 	return encode(&r)
@@ -66,21 +62,15 @@ func (s *Store) loadClock(tx *bbolt.Tx) error {
 		if err := cbor.Unmarshal(v, &r); err != nil {
 			return err
 		}
-		a := s.accounts[string(k)]
-		for i := range a.bootsOrNone() {
-			if b := &a.boots[i]; slices.Contains(r.Boots, b.Boot) {
-				b.machine = r.Machine
+		if a := s.accounts[string(k)]; a != nil {
+			for i := range a.boots {
+				if b := &a.boots[i]; slices.Contains(r.Boots, b.Boot) {
+					b.machine = r.Machine
+				}
 			}
 		}
 		return nil
 	})
-}
-
-func (a *account) bootsOrNone() []bootOffset {
-	if a == nil {
-		return nil
-	}
-	return a.boots
 }
 
 // moveBooks has the books follow a clock that was set; mu is held, or Open is under way.
@@ -107,8 +97,10 @@ func (s *Store) moveBooks(m clockMove) {
 
 // openBatch begins to fill a batch. The clock is set between two batches: what is in one, is by one clock. mu is held.
 func (s *Store) openBatch(b *batch) {
-	b.opened, b.began = s.now(), s.clock.Moment()
+	s.now() // the clock may have been set this moment
 	base := s.clock.Base()
+	b.began = s.clock.Moment()
+	b.opened = time.UnixMicro(base + int64(b.began))
 	if base == s.books.Base() {
 		return
 	}
