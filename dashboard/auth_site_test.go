@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -100,12 +101,37 @@ func emptySite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.keepApart()
 	s.server = httptest.NewUnstartedServer(s.Handler())
 	s.server.TLS = cert.TLSConfig()
 	s.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	s.server.StartTLS()
 	t.Cleanup(s.server.Close)
 	return s
+}
+
+// keepApart sees to it that those whom tests count wrong passwords of do not share a slot of the throttle by chance.
+func (s *site) keepApart() {
+	for apart := false; !apart; {
+		s.throttle = newThrottle(s.throttle.now)
+		slots := map[int]bool{}
+		count := func(a allowance, who string) { slots[s.throttle.suspect(a, who).slot] = true }
+		names := []string{"viewer", "operator", "admin", "nobody"}
+		for i := range perAddress.burst {
+			names = append(names, fmt.Sprint("user-", i))
+		}
+		addresses := []string{"127.0.0.1/32", "127.0.2.1/32"}
+		for i := range perUser.burst {
+			addresses = append(addresses, fmt.Sprintf("127.0.1.%d/32", i+1))
+		}
+		for _, name := range names {
+			count(perUser, name)
+		}
+		for _, address := range addresses {
+			count(perAddress, address)
+		}
+		apart = len(slots) == len(names)+len(addresses)
+	}
 }
 
 // caller is a browser or a script.
