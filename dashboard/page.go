@@ -48,6 +48,10 @@ const (
 	brotliLevel      = 5
 	brotliLevelLarge = 10
 	largeAsset       = 40 << 10 // bytes
+
+	// brotliWindow is the logarithm of how far back is looked, in bytes: all of a file. What is looked through takes eight times
+	// as much memory at the highest levels, with the default of 2²² bytes 32 MiB.
+	brotliWindow = 17
 )
 
 // asset is one file.
@@ -130,7 +134,7 @@ func newAsset(name string, b []byte) (asset, error) {
 	if len(b) > largeAsset {
 		level = brotliLevelLarge
 	}
-	for _, w := range []io.WriteCloser{brotli.NewWriterLevel(&br, level), zip} {
+	for _, w := range []io.WriteCloser{brotli.NewWriterOptions(&br, brotli.WriterOptions{Quality: level, LGWin: brotliWindow}), zip} {
 		if _, err := w.Write(b); err != nil {
 			return asset{}, err
 		}
