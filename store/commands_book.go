@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.etcd.io/bbolt"
 
@@ -31,7 +32,7 @@ type commandBook struct {
 
 	writing       sync.Mutex // guards the rest; held while a batch is applied and written
 	devices       map[string]*deviceCommands
-	clockRecorded bool                           // hub.db knows what times are by
+	clockRecorded atomic.Bool                    // hub.db knows what times are by
 	newest        map[string]map[string]Reported // of each device, by channel, since the start; see Report
 	open          int
 	next          uint64       // number of the next command
@@ -186,7 +187,7 @@ func (b *commandBook) load(s *Store) error {
 			slices.SortFunc(d.sent, byTurn)
 			slices.SortFunc(d.lost, byTurn)
 		}
-		b.clockRecorded = s.followRecorded(tx, keyCommandsClock, b.clock)
+		b.clockRecorded.Store(s.followRecorded(tx, keyCommandsClock, b.clock))
 		if err := b.loadSettings(s, tx); err != nil {
 			return err
 		}

@@ -251,7 +251,7 @@ func (ch *commandChange) publish() {
 	b.kept, b.trail = ch.kept, ch.trail
 	if ch.moved != nil {
 		b.clock.Follow(*ch.moved)
-		b.clockRecorded = true
+		b.clockRecorded.Store(true)
 	}
 	ch.publishAnnounced()
 	b.index.Lock()

@@ -17,7 +17,7 @@ func (ch *commandChange) base() int64 {
 // followClock moves the times of what may still change by as much as the clock was set: who had ten seconds left to do something,
 // still has them.
 func (b *commandBook) followClock() error {
-	if b.clock.Behind() == 0 && b.clockRecorded {
+	if b.clock.Behind() == 0 && b.clockRecorded.Load() {
 		return nil
 	}
 	return b.do(func(ch *commandChange) error {
