@@ -16,9 +16,8 @@ const mostWaiting = 4096
 // A connection is accepted at once and then waits, which costs a socket and a kilobyte. At most PendingConnections of them
 // are served at a time, that is, given a goroutine and memory to show by TLS handshake and request whose they are.
 // The address that has the fewest places comes first, and among equals they take turns. When half of the places are taken, an
-// address gets no more than its share of them. And while
-// somebody waits who can't be served, the peer is dropped that has kept the hub waiting for longer than patience, of the
-// address that has the most places.
+// address gets no more than its share of them. And while somebody waits who can't be served, peers that have kept the hub
+// waiting for longer than patience are dropped, those of the address with the most places first.
 //
 // So peers that say nothing keep nobody out, and a whole fleet that returns through one address comes in as fast as the hub
 // computes TLS handshakes: nobody is sent away to come back later, after a handshake for nothing.
@@ -115,7 +114,7 @@ func (g *gate) arrive(conn net.Conn) {
 		g.waiting--
 		g.forgetIfGone(crowd)
 	}
-	if g.hasRoom(p) {
+	if g.waiting == 1 || g.hasRoom(p) { // the first one to wait starts the clock of those it waits for
 		g.signal()
 	}
 	g.mu.Unlock()

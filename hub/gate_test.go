@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -115,6 +116,42 @@ func TestSilentPeersKeepNobodyOut(t *testing.T) {
 	if len(r.places) > 512 || r.waiting > r.most {
 		t.Errorf("%d places, %d waiting", len(r.places), r.waiting)
 	}
+}
+
+// All places are taken, and nobody waits, until somebody comes: Accept has to notice by itself when patience ends.
+func TestNewcomerNeedsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newGateRig(t, Limits{PendingConnections: 4}.withDefaults())
+		began := time.Now()
+		r.elapsed = func() time.Duration { return time.Since(began) }
+		accepted := make(chan net.Conn)
+		go func() {
+			defer close(accepted)
+			for {
+				c, err := r.Accept()
+				if err != nil {
+					return
+				}
+				accepted <- c
+			}
+		}()
+		for i := range 4 {
+			r.call(fmt.Sprintf("198.51.100.%d", i), 1)
+			<-accepted
+		}
+		synctest.Wait()
+		newcomer := r.call("192.0.2.1", 1)[0]
+		select {
+		case c := <-accepted:
+			if c.(*gatedConn).Conn != newcomer {
+				t.Errorf("%v is served", c.RemoteAddr())
+			}
+		case <-time.After(2 * r.patience):
+			t.Error("the newcomer is not served")
+		}
+		r.shut(net.ErrClosed)
+		<-accepted
+	})
 }
 
 // Strangers with hundreds of addresses hold all places, and more of them wait. Devices of one address that come one after the
