@@ -35,6 +35,7 @@ func idleSession(t testing.TB) *session {
 	in.Schema(testSchemaMessage, testSchema)
 	s.ingest.Store(in)
 	s.schema, s.hello = testSchema, helloNow()
+	s.measured.Store(&measured{own: true, base: st.Clock().Base()})
 	return s
 }
 

@@ -147,4 +147,30 @@ func TestTheClockIsSet(t *testing.T) {
 	}
 }
 
+// A device that has taken the time from WELCOME, and has sent nothing with it before the hub's clock is set.
+func TestTheClockIsSetBeforeAFrame(t *testing.T) {
+	var c setClock
+	c.wrong.Store(int64(-56 * year))
+	r := newRig(t, rigOptions{clock: c.clock()}, "borrowing")
+	d := r.connect("borrowing")
+	h := helloNow()
+	h.Clock, h.Boot, h.Now = device.ClockBoot, 5, time.Minute.Microseconds()
+	welcome := d.greet(h)
+	told := make(chan struct{}, 1)
+	defer r.store.WatchClock(func() {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
+	})()
+	c.wrong.Store(0)
+	eventually(t, "the hub notices", func() bool { r.hub.now(); return len(told) > 0 })
+	r.store.WatchClock(func() {})() // those who are told at this moment have been told then
+	d.write(2, frame(t, 1, time.UnixMicro(welcome.Now)))
+	if away := expect[*device.GoAway](d); away.Reason != device.GoAwayClock {
+		t.Errorf("%+v", away)
+	}
+	d.closed(device.CloseGoingAway)
+}
+
 const year = 365 * 24 * time.Hour

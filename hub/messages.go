@@ -213,8 +213,8 @@ func (s *session) dataMessage(b []byte) {
 	}
 	now := s.hub.now().UnixMicro()
 	seen := s.measured.Load()
-	if !seen.own && d.Clock == device.ClockWall {
-		s.borrowed.Store(true)
+	if !seen.own && d.Clock == device.ClockWall && s.borrowed.CompareAndSwap(false, true) {
+		s.clockSet(s.hub.store.Clock().Base()) // it may have been set since WELCOME
 	}
 	timing, ok := deviceClock{doubtful: seen.wrong(s.hub.store.Clock().Base())}.timing(d, now, in.Offset)
 	if !ok {
