@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
+	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
@@ -93,13 +94,18 @@ func (d *Dashboard) serveLive(w http.ResponseWriter, r *http.Request) {
 		d.log.Debug("handshake failed", "address", r.RemoteAddr, "error", err)
 		return
 	}
+	d.watch(conn, place, id, r)
+}
+
+// watch starts a connection for which a place was taken. The identity is nil for who has yet to say who it is.
+func (d *Dashboard) watch(conn *socket.Conn, place *place, id *store.Identity, r *http.Request) {
 	c := newLiveConn(d, conn, place, r)
 	if id != nil {
 		c.known(*id)
 	}
 	if !d.room.add(place, c) {
-		conn.Cut()
 		c.feed.Close()
+		conn.TurnAway(device.CloseGoingAway, hubStops, d.livePace.closing)
 		place.leave()
 		return
 	}

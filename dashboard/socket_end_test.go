@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strconv"
 	"strings"
@@ -307,6 +309,31 @@ func TestHubStops(t *testing.T) {
 	if _, err := net.Dial("tcp", r.addr); err == nil {
 		t.Error("still listening")
 	}
+}
+
+// The hub stops between the handshake of a viewer and its entering: it is told so, too.
+func TestHubStopsDuringAHandshake(t *testing.T) {
+	r := newLiveRig(t, rigOptions{})
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		place, err := r.room.enter("x")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		conn, err := r.upgrader.Upgrade(w, req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		r.stop()
+		r.watch(conn, place, nil, req)
+	}))
+	defer server.Close()
+	r.addr = server.Listener.Addr().String()
+	if text := r.dial(r.offering()...).closed(1001); text != hubStops {
+		t.Errorf("reason %q", text)
+	}
+	eventually(t, "its place is given back", func() bool { return r.taken() == 0 })
 }
 
 func TestRoomIsBounded(t *testing.T) {

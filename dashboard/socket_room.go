@@ -14,8 +14,10 @@ import (
 var (
 	errRoomFull     = errors.New("as many viewers are connected as the hub allows")
 	errTooManyOfOne = errors.New("as many viewers of this account or address are connected as the hub allows")
-	errRoomClosed   = errors.New("the hub stops")
+	errRoomClosed   = errors.New(hubStops)
 )
+
+const hubStops = "the hub stops"
 
 // roomLimits bounds how many viewers there are, on /v1/live and /v1/events together.
 type roomLimits struct {
@@ -205,7 +207,7 @@ func (r *room) run(ctx context.Context, every time.Duration, besides func()) {
 			r.closed = true
 			r.mu.Unlock()
 			for _, v := range r.present() {
-				v.sendAway(device.CloseGoingAway, "the hub stops")
+				v.sendAway(device.CloseGoingAway, hubStops)
 			}
 			r.running.Wait()
 			return

@@ -179,7 +179,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, token, id string, 
 	Admit(r, 0)
 	s := newSession(h, id, network, conn, r.RemoteAddr)
 	if !h.registry.enter(s) {
-		conn.Cut()
+		conn.TurnAway(device.CloseGoingAway, "the hub stops", h.pace.closing)
 		return errStopping
 	}
 	h.feed.Connected(id, s.number, s.address)

@@ -156,7 +156,7 @@ func (s *session) close(code device.CloseCode, text string) {
 	s.finish(&closing{code: code, text: text})
 }
 
-// leave is close for a hub that stops.
+// leave is close with a word before on when to come back.
 func (s *session) leave(away *device.GoAway) {
 	s.finish(&closing{code: device.CloseGoingAway, text: away.Text, away: away})
 }

@@ -93,6 +93,12 @@ func (c *Conn) Close(code device.CloseCode, reason string) {
 	c.wire.sendClose(closeBody(code, reason))
 }
 
+// TurnAway ends a connection that is not to be served after all: it takes the place of Serve.
+func (c *Conn) TurnAway(code device.CloseCode, reason string, within time.Duration) {
+	c.Close(code, reason)
+	c.HangUp(within)
+}
+
 // HangUp closes the connection, when Serve has returned. A peer that may still be sending is heard out for a time at most,
 // so that it gets to read why we hang up: what is unread when a connection closes resets it (RFC 6455 §7.1.1).
 func (c *Conn) HangUp(within time.Duration) { c.wire.hangUp(within) }

@@ -56,7 +56,7 @@ func NewUpgrader(o Options) *Upgrader {
 }
 
 // Upgrade answers 101 to a request that Check has passed. Serve must be called then, outside the HTTP handler, which
-// should return; or Cut. After an error the connection is closed.
+// should return; or TurnAway. After an error the connection is closed.
 func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
