@@ -119,6 +119,32 @@ func TestTheKeyOfTheCAIsLost(t *testing.T) {
 	r.wantAlarms()
 }
 
+// A file that can't be opened for the moment is not damaged: a reload keeps the key that devices have pinned.
+func TestReloadWithAFileThatCannotBeOpened(t *testing.T) {
+	for _, name := range []string{keyFile, caKeyFile, leafFile, caFile} {
+		r := newRig(t)
+		c := r.open()
+		before := c.Info()
+		if err := errors.Join(os.Rename(r.file(name), r.file("elsewhere")), os.Symlink(name, r.file(name))); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Reload(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		r.wantAlarms(alarmReload)
+		if err := os.Rename(r.file("elsewhere"), r.file(name)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Reload(); err != nil {
+			t.Error(err)
+		}
+		r.wantAlarms()
+		if now := c.Info(); now.Fingerprint != before.Fingerprint || now.CA.Fingerprint != before.CA.Fingerprint {
+			t.Errorf("%s: another certificate", name)
+		}
+	}
+}
+
 // Files that are whole, but do not belong together.
 func TestMixedFiles(t *testing.T) {
 	other := newRig(t)

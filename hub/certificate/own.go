@@ -5,7 +5,9 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -53,6 +55,11 @@ func (l loss) damaged() bool { return l.text != "" && !l.missing }
 func (o *own) load() (*served, error) {
 	if !o.save() {
 		return o.served(), nil // what is in memory is newer than the files
+	}
+	if o.key != nil {
+		if err := o.unreadable(); err != nil {
+			return nil, err
+		}
 	}
 	o.removeRests()
 	key, keyLoss := read(o, keyFile, parseKey)
@@ -107,6 +114,18 @@ func (o *own) load() (*served, error) {
 	o.save()
 	o.report()
 	return o.served(), nil
+}
+
+// unreadable says that the system does not let a file be read: too many may be open, or it is somebody else's. That is no damage,
+// and while there is a certificate in memory, no reason to make another.
+func (o *own) unreadable() error {
+	for _, name := range []string{keyFile, leafFile, caKeyFile, caFile} {
+		_, err := readFile(o.path(name))
+		if _, system := errors.AsType[*fs.PathError](err); system && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadCA makes a CA if there is none, and says what is wrong with the one there is. chain is the certificate as it was found.
