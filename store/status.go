@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -150,7 +151,7 @@ func (s *Store) Readings(ctx context.Context, q history.Query) iter.Seq2[history
 	return func(yield func(history.Reading, error) bool) {
 		late := s.tail.reach(ctx, s.journal.Next())
 		if ctx.Err() != nil || errors.Is(late, ErrClosed) {
-			yield(history.Reading{}, late)
+			yield(history.Reading{}, cmp.Or(late, context.Cause(ctx))) // it may end just after everything was there
 			return
 		}
 		for r, err := range s.history.Load().Readings(ctx, q) {
