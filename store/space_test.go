@@ -1,10 +1,13 @@
 package store
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
 
 func TestDefaultLimits(t *testing.T) {
@@ -134,5 +137,36 @@ func TestPace(t *testing.T) {
 	}
 	if since := p.slowSince(at(81 * time.Second)); !since.IsZero() {
 		t.Errorf("a minute after the last slow write: since %v", since)
+	}
+}
+
+// While the journal can't be written there are no checkpoints. What is exported meanwhile has to be known to hub.db all the same,
+// or the journal would keep it, and the disk stay full.
+func TestExportIsNotedWithoutTheJournal(t *testing.T) {
+	dir := t.TempDir()
+	s := exporting(t, Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"})
+	c := newCommitter(s)
+	newWriter(t, s, 1).send(10)
+	if err := c.commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all := span{s.journal.First(), s.journal.Next()}
+	s.export.landed(all)
+	s.saveExport()
+	if floor := s.export.floor(); floor >= all.next {
+		t.Errorf("the export was noted up to %d beside a journal that can be written", floor)
+	}
+	s.failing = failure{err: errors.New("no room")}
+	s.saveExport()
+	if floor := s.export.floor(); floor != all.next {
+		t.Errorf("the journal keeps what follows %d, want %d", floor, all.next)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = exporting(t, Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"})
+	defer s.Close()
+	if reached := s.export.reached(); reached != all.next {
+		t.Errorf("after a restart the export goes on at %d, want %d", reached, all.next)
 	}
 }
