@@ -2,8 +2,12 @@ package hub
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -210,6 +214,42 @@ func TestWhoIsDropped(t *testing.T) {
 	r.now += time.Hour
 	if _, victim, _, _ := r.next(); victim != nil {
 		t.Error("dropped without need")
+	}
+}
+
+// A few addresses hold all places and ask for a page every second. That is no reason to keep others out.
+func TestBusyPeersKeepNobodyOut(t *testing.T) {
+	for name, request := range map[string]func() *http.Request{
+		"pages": func() *http.Request { return httptest.NewRequest("GET", "/", nil) },
+		"bodies that take their time": func() *http.Request {
+			return httptest.NewRequest("POST", "/", strings.NewReader("x"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newGateRig(t, Limits{PendingConnections: 64}.withDefaults())
+			page := answering(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+				r.now += time.Millisecond / 64
+				_, _ = io.Copy(io.Discard, req.Body)
+			}))
+			for i := range 16 {
+				r.call(fmt.Sprintf("198.51.100.%d", i), 4)
+			}
+			held := r.serve()
+			if len(r.places) != 64 {
+				t.Fatalf("%d places are taken: the test is too weak", len(r.places))
+			}
+			newcomer := r.call("192.0.2.1", 1)[0]
+			for range 5 {
+				r.now += r.patience / 3
+				if contains(r.serve(), newcomer) {
+					return
+				}
+				for _, c := range held {
+					page.ServeHTTP(httptest.NewRecorder(), request().WithContext(withConn(t.Context(), c)))
+				}
+			}
+			t.Error("a newcomer is not served")
+		})
 	}
 }
 

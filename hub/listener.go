@@ -20,7 +20,8 @@ type gatedConn struct {
 	peer *peer
 
 	admitted atomic.Bool  // it is known whose it is, and it counts for other limits
-	since    atomic.Int64 // elapsed ns since when the peer keeps the hub waiting; 0: it does not
+	since    atomic.Int64 // elapsed ns since when the peer keeps the hub waiting, moved back by kept; 0: it does not
+	kept     atomic.Int64 // ns for which it has kept the hub waiting since the TLS handshake
 	turn     atomic.Bool  // it has the turn to compute a TLS handshake
 
 	// guarded by gate.mu
@@ -60,8 +61,26 @@ func (c *gatedConn) endTurn() {
 	}
 }
 
-// awaited notes that it is the peer's turn now.
-func (c *gatedConn) awaited() { c.since.Store(int64(max(c.gate.elapsed(), 1))) }
+// awaited notes that the hub begins to wait for the peer.
+func (c *gatedConn) awaited() {
+	c.kept.Store(0)
+	c.since.Store(int64(max(c.gate.elapsed(), 1)))
+}
+
+// hubsTurn notes that the hub has something to do for the peer.
+func (c *gatedConn) hubsTurn() {
+	if since := c.since.Swap(0); since != 0 {
+		c.kept.Store(int64(c.gate.elapsed()) - since)
+	}
+}
+
+// peersTurn notes that the hub waits for the peer again. All its waits are added up, or a peer would keep its place for ever
+// with a request now and then.
+func (c *gatedConn) peersTurn() {
+	if c.since.Load() == 0 {
+		c.since.Store(max(int64(c.gate.elapsed())-c.kept.Load(), 1))
+	}
+}
 
 // Read ends the turn: the hub has computed its part of the handshake, and a peer that stalls now holds nobody up.
 func (c *gatedConn) Read(b []byte) (int, error) {
@@ -76,8 +95,8 @@ func (c *gatedConn) Write(b []byte) (int, error) {
 	if c.admitted.Load() || c.since.Load() != 0 {
 		return c.Conn.Write(b)
 	}
-	c.awaited()
-	defer c.since.Store(0)
+	c.peersTurn()
+	defer c.hubsTurn()
 	return c.Conn.Write(b)
 }
 
@@ -116,9 +135,9 @@ func answering(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		defer c.awaited()
+		defer c.peersTurn()
 		if r.ContentLength == 0 {
-			c.since.Store(0)
+			c.hubsTurn()
 		} else {
 			r.Body = &arriving{r.Body, c}
 		}
@@ -135,7 +154,7 @@ type arriving struct {
 func (b *arriving) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
-		b.conn.since.Store(0)
+		b.conn.hubsTurn()
 	}
 	return n, err
 }
