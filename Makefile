@@ -53,6 +53,7 @@ format:
 
 .PHONY: vet
 vet:
+	$(GO) mod tidy -diff
 	$(GO) vet ./... ./.ci/progress
 
 .PHONY: staticcheck
