@@ -2,6 +2,7 @@ package hub
 
 import (
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 const (
 	maxResults   = 64          // RESULTs that wait to be recorded; the device is asked again about more
+	maxReports   = 1024        // reported values that wait, twice as many as the channels of two schemas
 	commandBytes = 4 << 10     // of COMMANDs in a row; then ACKs get their turn
 	courierRetry = time.Second // after hub.db could not be written
 )
@@ -29,7 +31,7 @@ type courier struct {
 	again   bool // there is something to do
 	ended   bool // the goroutine is not to be started any more
 	results []*device.Result
-	reports []store.Reported
+	reports []store.Reported // bounded by report
 }
 
 // watchCommands has commands and desired values brought to devices that are connected, until stop is called.
@@ -79,6 +81,22 @@ func (s *session) solicited() bool {
 	return false
 }
 
+// report adds what the device reports of its writable channels. While hub.db can't be written, only the newest of each channel is
+// kept. mu is held.
+func (c *courier) report(news []store.Reported) {
+	c.reports = append(c.reports, news...)
+	if len(c.reports) <= maxReports {
+		return
+	}
+	kept := c.reports[:0]
+	for i, r := range c.reports {
+		if !slices.ContainsFunc(c.reports[i+1:], func(newer store.Reported) bool { return newer.Channel == r.Channel }) {
+			kept = append(kept, r)
+		}
+	}
+	c.reports = kept[max(0, len(kept)-maxReports/2):] // schemas that come and go may name more
+}
+
 // post puts something into the courier's bag and starts it.
 func (c *courier) post(s *session, put func()) {
 	c.mu.Lock()
@@ -121,9 +139,12 @@ func (s *session) carry() {
 		c.again, c.results, c.reports = false, nil, nil
 		c.mu.Unlock()
 		if err := s.carryOnce(results, reports); err != nil {
-			s.hub.log.Error("commands cannot be delivered", "device", s.device, "error", err)
+			// When hub.db can't be written, each device comes here once a second.
+			s.hub.strangers.Error("commands cannot be delivered", "device", s.device, "address", s.address, "error", err)
 			c.mu.Lock()
-			c.results, c.reports = append(results, c.results...), append(reports, c.reports...)
+			newer := c.reports
+			c.results, c.reports = append(results, c.results...), reports
+			c.report(newer)
 			c.mu.Unlock()
 			c.due.Store(int64(s.hub.elapsed() + courierRetry))
 		}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -413,4 +414,30 @@ func (d *testDevice) measureAcks(seq *uint64, more func(commands int) bool) (too
 		}
 	}
 	return took
+}
+
+// While hub.db can't be written, a device goes on reporting. What waits to be recorded is bounded, and the newest is there.
+func TestReportsThatWaitAreBounded(t *testing.T) {
+	s := idleSession(t)
+	schema := &device.Schema{}
+	for i := range uint16(device.MaxChannels) {
+		schema.Channels = append(schema.Channels, device.Channel{ID: i + 1, Name: fmt.Sprint("c", i+1), Type: device.Int, Writable: true})
+	}
+	s.schema, s.settings = schema, settingsOf(schema)
+	s.courier.ready, s.courier.running = true, true // it is busy trying
+	const last = 3 * maxReports
+	for n := range int64(last + 1) {
+		d := &device.Data{Times: []int64{n + 1}, Columns: []device.Column{
+			{ID: 1 + uint16(n%(device.MaxChannels-1)), Type: device.Int, Bits: []uint64{uint64(n)}},
+			{ID: device.MaxChannels, Type: device.Int, Bits: []uint64{uint64(n)}},
+		}}
+		s.reported(d, 0, time.Now().UnixMicro())
+	}
+	newest := map[string]uint64{}
+	for _, r := range s.courier.reports {
+		newest[r.Channel] = r.Value.Bits
+	}
+	if len(s.courier.reports) > maxReports || len(newest) != device.MaxChannels || newest[fmt.Sprint("c", device.MaxChannels)] != last {
+		t.Errorf("%d reports of %d channels wait, the last one of %d", len(s.courier.reports), len(newest), newest[fmt.Sprint("c", device.MaxChannels)])
+	}
 }

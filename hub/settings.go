@@ -40,7 +40,7 @@ func (s *session) reported(d *device.Data, offset, received int64) {
 	}
 	if len(news) > 0 {
 		c := &s.courier
-		c.post(s, func() { c.reports = append(c.reports, news...) })
+		c.post(s, func() { c.report(news) })
 	}
 }
 
