@@ -134,7 +134,7 @@ func (s *session) greet(m *device.Hello) {
 	s.ingest.Store(in)
 	if seen.own {
 		s.hub.feed.Greeted(s.device, s.number, seen.skew)
-	} else if !s.check(in.Boot(s.ctx, m.Boot, offset)) {
+	} else if !s.check(in.Boot(s.ctx, m.Boot, offset, seen.base)) {
 		return
 	}
 	schema, message, known := s.hub.store.SchemaByHash(m.SchemaHash)

@@ -170,7 +170,7 @@ func TestBootsSurviveTheClock(t *testing.T) {
 	now := func() int64 { return s.now().UnixMicro() }
 	measure := func(boot uint64, uptime int64) {
 		t.Helper()
-		if err := in.Boot(t.Context(), boot, now()-uptime); err != nil {
+		if err := in.Boot(t.Context(), boot, now()-uptime, s.Clock().Base()); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.commit(t.Context()); err != nil {
@@ -203,9 +203,15 @@ func TestBootsSurviveTheClock(t *testing.T) {
 	m.set(56 * year)
 	converts("at once after it was set", 1, 5_000_000)
 	m.pass(time.Minute)
-	measure(2, 7_000_000) // opens a batch
+	measure(2, 7_000_000)                             // opens a batch
+	offset, base := now()-9_000_000, s.Clock().Base() // of a device whose HELLO waits for a slow disk meanwhile
 	converts("a minute later", 1, 65_000_000)
 	m.set(-10 * year)
+	now() // notices
+	if err := in.Boot(t.Context(), 3, offset, base); err != nil {
+		t.Fatal(err)
+	}
+	converts("set while it was handed in", 3, 9_000_000)
 	converts("ten years back", 2, 7_000_000)
 	converts("ten years back", 1, 65_000_000)
 	restart(func() { m.set(10 * year) })

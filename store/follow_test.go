@@ -42,7 +42,7 @@ func follow(t *testing.T, s *store.Store) <-chan string {
 	t.Cleanup(func() { cancel(); task.Wait() })
 	in := s.Ingest("starter", 1, func() {})
 	for began := false; !began; { // it begins at the end of the journal as that is then
-		if err := in.Boot(t.Context(), 1, 0); err != nil {
+		if err := in.Boot(t.Context(), 1, 0, s.Clock().Base()); err != nil {
 			t.Fatal(err)
 		}
 		select {
@@ -51,7 +51,7 @@ func follow(t *testing.T, s *store.Store) <-chan string {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	if err := in.Boot(t.Context(), 2, 0); err != nil {
+	if err := in.Boot(t.Context(), 2, 0, s.Clock().Base()); err != nil {
 		t.Fatal(err)
 	}
 	for next(t, told) != "boot starter 2" {
@@ -96,7 +96,7 @@ func TestFollow(t *testing.T) {
 	if err := c.Lost(t.Context(), &device.Lost{First: 4, Last: 9, Reason: device.LostOverwritten}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Boot(t.Context(), 12, 1); err != nil {
+	if err := c.Boot(t.Context(), 12, 1, h.Clock().Base()); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.RemoveDevice("a"); err != nil {

@@ -73,10 +73,11 @@ func (in *Ingest) Schema(message []byte, schema *device.Schema) {
 	in.store.schemas.put(in.hash, announced{schema, message})
 }
 
-// Boot records that hub time = time since boot + offset (µs) for one boot of the device.
-func (in *Ingest) Boot(ctx context.Context, boot uint64, offset int64) error {
+// Boot records that hub time = time since boot + offset (µs) for one boot of the device. The base is that of the hub's clock by
+// which it was measured: the clock may be set while Boot waits as Frame does.
+func (in *Ingest) Boot(ctx context.Context, boot uint64, offset, base int64) error {
 	return in.enter(ctx, func(b *batch) {
-		offset -= in.store.books.Behind().Microseconds()
+		offset += in.store.books.Base() - base
 		in.account.boot(boot, offset, in.store.clock.Machine())
 		b.scratch = appendBoot(b.scratch[:0], in.account.device, boot, offset)
 		b.append(b.scratch)

@@ -154,7 +154,7 @@ func TestBootOffsetsAreRemembered(t *testing.T) {
 	if _, ok := c.Offset(3); ok {
 		t.Error("an offset nobody measured")
 	}
-	if err := c.Boot(t.Context(), 3, -17); err != nil {
+	if err := c.Boot(t.Context(), 3, -17, h.Clock().Base()); err != nil {
 		t.Fatal(err)
 	}
 	c.send(1)

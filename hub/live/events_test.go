@@ -107,10 +107,10 @@ func TestRejectsAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := d.in.Boot(t.Context(), 4, 0); err != nil {
+	if err := d.in.Boot(t.Context(), 4, 0, r.store.Clock().Base()); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.in.Boot(t.Context(), 5, 0); err != nil {
+	if err := d.in.Boot(t.Context(), 5, 0, r.store.Clock().Base()); err != nil {
 		t.Fatal(err)
 	}
 	r.eventually("the second boot is known", func() bool { e := r.Events("a", 1); return len(e) == 1 && e[0].Kind == "boot" })

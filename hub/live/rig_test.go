@@ -96,7 +96,7 @@ func (r *rig) start() {
 	// Follow begins at the end of the journal as it is then: wait until it has begun.
 	in := s.Ingest("nobody", 1, func() {})
 	r.eventually("the feed follows", func() bool {
-		_ = in.Boot(context.Background(), 1, 0)
+		_ = in.Boot(context.Background(), 1, 0, s.Clock().Base())
 		select {
 		case <-began:
 			return true

@@ -38,7 +38,7 @@ func TestRun(t *testing.T) {
 	first := r.device("a")
 	r.eventually("the feed follows", func() bool {
 		first.seq++
-		if err := first.in.Boot(t.Context(), first.seq, 0); err != nil {
+		if err := first.in.Boot(t.Context(), first.seq, 0, s.Clock().Base()); err != nil {
 			t.Fatal(err)
 		}
 		return len(r.Events("a", 1)) > 0
