@@ -69,6 +69,11 @@ func (a *ages) moved(position uint64, m clockMove) *ages {
 	return next
 }
 
+// knows tells whether a counts a move of the clock at a position of the journal already: who reads the journal anew meets it again.
+func (a *ages) knows(position uint64) bool {
+	return len(a.shifts) > 0 && position <= a.shifts[len(a.shifts)-1].Position
+}
+
 // receivedAt is when what came at a position of the journal was received, by the clock as it is now. The clock has to be read
 // before: then it is counted, too, what has not got into the journal.
 func (s *Store) receivedAt(position uint64, received time.Time) time.Time {

@@ -1,10 +1,14 @@
 package store
 
 import (
+	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
@@ -229,5 +233,44 @@ func TestAgeOfANight(t *testing.T) {
 		a.holds("in the evening", 70*min(int(a.streams), 30))
 		a.restart(func() { a.machine.reboot(12 * time.Hour) })
 		a.alarmed("in the morning", "age limits", false)
+	}
+}
+
+// TestAgeSurvivesABadRecord: to make again what a damaged record of hub.db held, the journal is read from its beginning. What it says of
+// the clock counts once then, and is not forgotten if it was that record.
+func TestAgeSurvivesABadRecord(t *testing.T) {
+	for name, record := range map[string]struct{ bucket, key []byte }{
+		"account": {bucketBooks, []byte("a")}, "cursor": {bucketMeta, keyCursor}, "clock": {bucketMeta, keyClock},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAged(t, time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC))
+			if _, err := a.AddDevices([]NewDevice{{ID: "a"}}); err != nil {
+				t.Fatal(err)
+			}
+			a.send()
+			a.machine.set(-20 * day)
+			a.holds("set", 70)
+			a.send()
+			settle(t, a.Store)
+			a.restart(func() {
+				file, err := bbolt.Open(filepath.Join(a.dir, "hub.db"), 0o600, &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = file.Update(func(tx *bbolt.Tx) error { return tx.Bucket(record.bucket).Put(record.key, []byte("damaged")) })
+				if err := errors.Join(err, file.Close()); err != nil {
+					t.Fatal(err)
+				}
+			})
+			a.alarmed("restarted", "hub.db records", true)
+			first := a.journal.Segments()[0]
+			if got, want := a.receivedAt(1, first.Oldest), first.Oldest.Add(-20*day); !got.Equal(want) {
+				t.Errorf("received at %v, want %v", got, want)
+			}
+			a.machine.pass(15 * day)
+			a.holds("15 days later", 140)
+			a.machine.pass(16 * day)
+			a.holds("31 days later", 0)
+		})
 	}
 }

@@ -111,10 +111,11 @@ func (s *Store) uncounted() func(deviceID string) bool {
 const replayTries = 10
 
 // replay reads the journal from the segment in which the hindmost tail stands: the sources are defined there. It reads all of it
-// when accounts or sources in hub.db were damaged. It returns the time of the last block.
+// when accounts, sources or what says how far they go and by which clock in hub.db were damaged. It returns the time of the last
+// block.
 func (s *Store) replay() (before time.Time, err error) {
 	hindmost := min(s.cursor, s.history.Load().Cursor())
-	if s.recount != nil || s.bad.in(bucketSources) {
+	if s.recount != nil || s.bad.in(bucketSources) || s.bad.in(bucketMeta) {
 		hindmost = 0
 	}
 	from := s.journal.First()
@@ -166,8 +167,12 @@ func (s *Store) replay() (before time.Time, err error) {
 	}
 }
 
-// recounted says whether an entry before the cursor belongs to a device whose account is made again.
+// recounted says whether an entry before the cursor belongs to a device whose account is made again, or tells of the clock by which
+// that was, or hub.db may not know of that any more.
 func (s *Store) recounted(e *entry) bool {
+	if e.kind == entryClock {
+		return s.recount != nil || s.bad.in(bucketMeta)
+	}
 	if s.recount == nil {
 		return false
 	}
@@ -226,7 +231,9 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scrat
 	}
 	if e.kind == entryClock {
 		s.moveBooks(e.move)
-		s.ages.Store(s.ages.Load().moved(position, e.move))
+		if a := s.ages.Load(); !a.knows(position) {
+			s.ages.Store(a.moved(position, e.move))
+		}
 		return nil
 	}
 	a := s.account(string(e.device))
