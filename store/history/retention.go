@@ -35,17 +35,37 @@ func (h *History) SetRoom(bytes int64) {
 // edge is where the blocks begin.
 type edge struct {
 	number   uint64 // of the oldest block; of the next one if there is none
-	received int64  // when the newest of its frames came, ms since 1970
-	position uint64 // of that frame in the journal; 0: the block is damaged, and goes with the next age that is over
+	received int64  // when the newest of its frames came, ms since 1970; of a damaged block that is the one behind it which is sound
+	position uint64 // of that frame in the journal; 0: all blocks are damaged, and their age is not known
 }
 
 func (h *History) findEdge(tx *bolt.Tx, s state) (edge, error) {
-	k, v := tx.Bucket(bucketBlocks).Cursor().First()
+	c := tx.Bucket(bucketBlocks).Cursor()
+	k, _ := c.First()
 	if k == nil {
 		return edge{number: s.next}, nil
 	}
 	number, err := parseNumberKey(k)
-	return h.edgeOf(v, number), err
+	if err != nil {
+		return edge{}, err
+	}
+	at, err := h.soundFrom(c, number)
+	at.number = number
+	return at, err
+}
+
+// soundFrom returns the first block from a number on that is not damaged, as an edge; the zero edge if there is none.
+func (h *History) soundFrom(c *bolt.Cursor, number uint64) (edge, error) {
+	for k, v := c.Seek(numberKey(number)); k != nil; k, v = c.Next() {
+		number, err := parseNumberKey(k)
+		if err != nil {
+			return edge{}, err
+		}
+		if at := h.edgeOf(v, number); at.position != 0 {
+			return at, nil
+		}
+	}
+	return edge{}, nil
 }
 
 // edgeOf returns the block as an edge. Of its frames that one is the newest which is so by the clock as it is now.
@@ -70,14 +90,22 @@ func (h *History) expire(tx *bolt.Tx, s *state, added int64) error {
 	blocks := tx.Bucket(bucketBlocks)
 	excess := h.used + added - h.limit.Load()
 	var expired [][]byte
-	c := blocks.Cursor()
+	var sound edge
+	c, ahead := blocks.Cursor(), blocks.Cursor()
 	for k, v := c.First(); k != nil && len(expired) < maxExpire; k, v = c.Next() {
 		number, err := parseNumberKey(k)
 		if err != nil {
 			return err
 		}
-		if excess <= 0 && !h.tooOld(h.edgeOf(v, number)) {
-			break
+		if excess <= 0 {
+			if sound.position == 0 || sound.number < number {
+				if sound, err = h.soundFrom(ahead, number); err != nil {
+					return err
+				}
+			}
+			if !h.tooOld(sound) {
+				break
+			}
 		}
 		excess -= int64(len(v))
 		expired = append(expired, numberKey(number))
@@ -95,7 +123,7 @@ func (h *History) expire(tx *bolt.Tx, s *state, added int64) error {
 // tooOld tells whether a block is past its age. One that seems to have come before there was this program has an unknown age.
 func (h *History) tooOld(at edge) bool {
 	if h.opts.MaxAge <= 0 || at.position == 0 {
-		return h.opts.MaxAge > 0
+		return false
 	}
 	now := h.opts.Now() // before the receipt is looked at
 	received := h.receipt(at.position, at.received)
@@ -120,7 +148,7 @@ func (h *History) OldestPosition() uint64 {
 	return h.edge.position
 }
 
-// EachReceipt calls f with the newest frame of every block, the oldest first, as long as it wants more.
+// EachReceipt calls f with the newest frame of every block that is not damaged, the oldest first, as long as it wants more.
 func (h *History) EachReceipt(f func(position uint64, received time.Time) (more bool)) error {
 	return h.file.View(func(tx *bolt.Tx) error {
 		c := tx.Bucket(bucketBlocks).Cursor()
@@ -129,7 +157,7 @@ func (h *History) EachReceipt(f func(position uint64, received time.Time) (more 
 			if err != nil {
 				return err
 			}
-			if at := h.edgeOf(v, number); !f(at.position, time.UnixMilli(at.received)) {
+			if at := h.edgeOf(v, number); at.position != 0 && !f(at.position, time.UnixMilli(at.received)) {
 				return nil
 			}
 		}

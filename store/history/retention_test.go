@@ -403,3 +403,42 @@ func TestRoom(t *testing.T) {
 		t.Errorf("with room its limit is %d", h.limit.Load())
 	}
 }
+
+// TestAgeOfADamagedBlock: a damaged block is as old as the one behind it, and not deleted before what it held could be put back.
+func TestAgeOfADamagedBlock(t *testing.T) {
+	w := newWorld(14)
+	w.frames(300, damagedDevices...)
+	o := testOptions(t)
+	now := w.journal[0].frame.Received.Add(time.Minute)
+	o.MaxAge, o.Now = time.Hour, func() time.Time { return now }
+	h := mustOpen(t, o)
+	w.feed(t, h, 1, w.end())
+	if err := h.Flush(true); err != nil {
+		t.Fatal(err)
+	}
+	blocks := h.Stats().Blocks
+	for n := range 3 {
+		damageBlock(t, h, n, 100)
+	}
+	abandon(t, h)
+	h = mustOpen(t, o)
+	defer func() { h.Close() }()
+	if err := h.Flush(true); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(h.Damage()); n != 3 || h.Stats().Blocks != blocks {
+		t.Errorf("%d damaged blocks, want 3, of %d, want %d", n, h.Stats().Blocks, blocks)
+	}
+	seen := 0
+	err := h.EachReceipt(func(uint64, time.Time) bool { seen++; return true })
+	if err != nil || uint64(seen) != blocks-3 {
+		t.Errorf("receipts of %d blocks, %v", seen, err)
+	}
+	now = now.Add(2 * time.Hour)
+	if err := h.Flush(true); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.Stats().Blocks; n != 0 {
+		t.Errorf("%d blocks are left past their age", n)
+	}
+}
