@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/journal"
 )
 
 // repair has the history put back from the journal what its damaged blocks held, and says what is missing for good. It belongs to
@@ -43,6 +44,9 @@ func (t *historyTail) repair() {
 	}
 	damage = h.Damage()
 	t.damaged = len(damage)
+	if trimmed := (*journal.TrimmedError)(nil); errors.As(err, &trimmed) {
+		t.damaged = -1 // the journal has moved on meanwhile: the next turn begins where it does
+	}
 	switch {
 	case len(damage) > 0:
 		s.alarms.set("history damage", damageText(damage))
@@ -82,18 +86,16 @@ type beginning struct {
 	all      bool // the history has nothing of what was before
 }
 
-// begins finds the beginnings for devices: what came before one was removed is not to come back.
+// begins finds the beginnings for devices: what came before one was removed is not to come back. It reads all of the journal, so that
+// the books know of what is damaged in it.
 func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
-	first := t.store.journal.First()
-	t.store.mu.Lock()
-	whole := first <= 1 && len(t.store.gaps) == 0
-	t.store.mu.Unlock()
 	begins := make(map[string]beginning, len(ids))
-	for _, id := range ids {
-		begins[id] = beginning{first, whole}
-	}
 	if len(ids) == 0 {
 		return begins, nil
+	}
+	first := t.store.journal.First()
+	for _, id := range ids {
+		begins[id] = beginning{first, first <= 1}
 	}
 	for e, err := range t.entries(first, t.store.journal.Next()) {
 		if err != nil {
@@ -102,6 +104,12 @@ func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
 		if id := string(e.device); e.kind == entryForget && slices.Contains(ids, id) {
 			begins[id] = beginning{e.position + 1, true}
 		}
+	}
+	t.store.mu.Lock()
+	defer t.store.mu.Unlock()
+	for id, b := range begins {
+		b.all = b.all && !slices.ContainsFunc(t.store.gaps, func(g Gap) bool { return g.Last >= b.position })
+		begins[id] = b
 	}
 	return begins, nil
 }
@@ -113,11 +121,13 @@ type journalEntry struct {
 	received time.Time
 }
 
-// entries returns the entries of the journal from one position on and before another, as far as they can be read.
+// entries returns the entries of the journal from one position on and before another, as far as they can be read. What is damaged is a
+// gap.
 func (t *historyTail) entries(from, to uint64) iter.Seq2[journalEntry, error] {
 	return func(yield func(journalEntry, error) bool) {
 		r := t.store.journal.Reader(from)
 		defer r.Close()
+		var before time.Time
 		for {
 			block, err := r.Next()
 			if errors.Is(err, io.EOF) {
@@ -127,6 +137,10 @@ func (t *historyTail) entries(from, to uint64) iter.Seq2[journalEntry, error] {
 				yield(journalEntry{}, err)
 				return
 			}
+			if gap := block.Skipped; gap.First != 0 {
+				t.store.enterGap(t.store.damaged(gap).between(before, block.Time))
+			}
+			before = block.Time
 			for position, b := range block.Entries() {
 				var e entry
 				if position >= to {

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -15,7 +16,8 @@ import (
 // restoreWindow is how many journal positions Restore looks at at a time: two bytes of memory each.
 const restoreWindow = 1 << 20
 
-// Frames returns the frames of one device that the journal has from one position on and before another, in journal order.
+// Frames returns the frames of one device that the journal has from one position on and before another, in journal order. A frame is
+// good until the next one.
 type Frames func(from, to uint64) iter.Seq2[*Frame, error]
 
 // Restore puts back what the damaged blocks of a device held, as far as it stands in the journal from position from on. all says
@@ -226,7 +228,7 @@ func (r *restorer) frame(f *Frame) error {
 	}
 	m := mark{position: f.Position, received: f.Received.UnixMilli(), offset: f.Offset}
 	format := format{hash: f.SchemaHash, schema: f.Schema, message: f.SchemaBytes, quality: f.Quality}
-	if err := r.builder.add(m, &format, f.Data); err != nil {
+	if err := r.builder.add(m, &format, bytes.Clone(f.Data)); err != nil { // texts in the block alias it until that is written
 		return err
 	}
 	if r.size += len(f.Data); r.size >= targetMax {

@@ -15,14 +15,23 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
-// framesOf is the frames of a device as a journal has them that begins at position first.
+// framesOf is the frames of a device as a journal has them that begins at position first. Like there, what a frame points to is
+// overwritten when the next one is read.
 func (w *world) framesOf(id string, first uint64) Frames {
 	return func(from, to uint64) iter.Seq2[*Frame, error] {
 		return func(yield func(*Frame, error) bool) {
 			for i, e := range w.journal {
 				position := uint64(i + 1)
-				if e.frame != nil && e.frame.Device == id && position >= max(from, first) && position < to && !yield(e.frame, nil) {
+				if e.frame == nil || e.frame.Device != id || position < max(from, first) || position >= to {
+					continue
+				}
+				f := *e.frame
+				f.Data = bytes.Clone(f.Data)
+				if !yield(&f, nil) {
 					return
+				}
+				for i := range f.Data {
+					f.Data[i] = 0xff
 				}
 			}
 		}
