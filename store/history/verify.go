@@ -101,7 +101,7 @@ func (h *History) verify(strict bool) error {
 		v.unlisted(tx)
 		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, h.file.Release()); err != nil { // all of it has been read
 		return err
 	}
 	for number, id := range v.bad {
