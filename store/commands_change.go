@@ -250,7 +250,7 @@ func (ch *commandChange) publish() {
 	b := ch.book
 	b.kept, b.trail = ch.kept, ch.trail
 	if ch.moved != nil {
-		b.clock.Follow(*ch.moved)
+		b.moveNewest(b.clock.Follow(*ch.moved))
 		b.clockRecorded.Store(true)
 	}
 	ch.publishAnnounced()

@@ -32,12 +32,6 @@ func (ch *commandChange) follow(base int64) {
 	if by == 0 {
 		return
 	}
-	for _, known := range ch.book.newest {
-		for channel, r := range known {
-			r.Time = r.Time.Add(by)
-			known[channel] = r
-		}
-	}
 	for id := range ch.book.devices {
 		d := ch.touch(id)
 		for _, list := range [][]*Command{d.queued, d.sent} {
@@ -54,6 +48,16 @@ func (ch *commandChange) follow(base int64) {
 			next.ReportedAt, next.next = wallclock.Shift(next.ReportedAt, by), wallclock.Shift(next.next, by)
 			d.settings[channel], ch.set[id] = &next, true
 			ch.settings = append(ch.settings, next)
+		}
+	}
+}
+
+// moveNewest moves what is known of readings.
+func (b *commandBook) moveNewest(by time.Duration) {
+	for _, known := range b.newest {
+		for channel, r := range known {
+			r.Time = r.Time.Add(by)
+			known[channel] = r
 		}
 	}
 }
