@@ -83,6 +83,13 @@ func (j *Journal) noteHole(d Damage) {
 	j.damage = append(j.damage, d)
 }
 
+// forgetDamage forgets what was wrong with a segment that is gone.
+func (j *Journal) forgetDamage(s *segment) {
+	j.damageMu.Lock()
+	defer j.damageMu.Unlock()
+	j.damage = slices.DeleteFunc(j.damage, func(d Damage) bool { return d.Segment == segmentName(s.first) })
+}
+
 // noteMissing notes, once, that the segment is gone that held the positions
 // from first up to, not including, next.
 func (j *Journal) noteMissing(first, next uint64) {

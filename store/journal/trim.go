@@ -23,6 +23,7 @@ func (j *Journal) TrimBefore(pos uint64) (freed int64, err error) {
 			j.putBack(s)
 			return freed, fmt.Errorf("journal: trim: %w", err)
 		}
+		j.forgetDamage(s)
 		// One by one: a crash must not leave a hole between older and newer
 		// segments, which would look like a loss.
 		if err := j.dirFile.Sync(); err != nil {
@@ -43,9 +44,6 @@ func (j *Journal) takeOldest(pos uint64) *segment {
 	}
 	s := j.segments[0]
 	j.segments = slices.Delete(j.segments, 0, 1)
-	j.damageMu.Lock()
-	defer j.damageMu.Unlock()
-	j.damage = slices.DeleteFunc(j.damage, func(d Damage) bool { return d.Segment == segmentName(s.first) })
 	return s
 }
 
