@@ -210,6 +210,8 @@ func (v *verification) index(tx *bolt.Tx) {
 
 // pending looks at the blocks that are not in the index yet.
 func (v *verification) pending() {
+	v.h.mu.Lock()
+	defer v.h.mu.Unlock()
 	for id, b := range v.h.buffers {
 		kept := slices.DeleteFunc(slices.Clone(b.pending), func(e entry) bool { return !v.leads(id, e) })
 		v.h.pending -= len(b.pending) - len(kept)
@@ -282,5 +284,12 @@ func (h *History) Heal(lookup func(device.Hash) []byte) error {
 		}
 		return nil
 	})
-	return errors.Join(err, h.verify(true))
+	if err == nil {
+		err = h.verify(true)
+	}
+	if err != nil {
+		return err
+	}
+	h.missing = nil // what is not to be had is not looked for again before the next start
+	return nil
 }
