@@ -165,6 +165,26 @@ func TestPointsAreThinned(t *testing.T) {
 	}
 }
 
+// A sensor that says NaN now and then hides no peak beside it.
+func TestThinnedPointsKeepPeaks(t *testing.T) {
+	for _, nan := range []int{0, 500, 999} {
+		p := make(Points, 1000)
+		for i := range p {
+			v := 20.0
+			switch i {
+			case nan:
+				v = math.NaN()
+			case nan + 1, nan - 1:
+				v = 99
+			}
+			p[i] = Point{Millis(i), device.Value{Type: device.Float64, Bits: math.Float64bits(v)}}
+		}
+		if thinned := p.thin(2); !slices.ContainsFunc(thinned, func(p Point) bool { return p.number() == 99 }) {
+			t.Errorf("NaN at %d: %v", nan, thinned)
+		}
+	}
+}
+
 // Integers that no float can hold keep their digits.
 func TestPointsKeepDigits(t *testing.T) {
 	p := Points{

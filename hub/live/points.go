@@ -2,6 +2,7 @@ package live
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 
@@ -135,13 +136,13 @@ func (p Points) thin(most int) Points {
 	for i := range most / 2 {
 		part := p[i*len(p)/(most/2) : (i+1)*len(p)/(most/2)]
 		low, high := 0, 0
-		lowest, _ := part[0].Value.Float()
-		highest := lowest
+		lowest, highest := math.Inf(1), math.Inf(-1)
 		for j := range part {
-			switch v, _ := part[j].Value.Float(); {
-			case v < lowest:
+			v, _ := part[j].Value.Float() // NaN is neither
+			if v < lowest {
 				low, lowest = j, v
-			case v > highest:
+			}
+			if v > highest {
 				high, highest = j, v
 			}
 		}
