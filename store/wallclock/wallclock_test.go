@@ -58,6 +58,9 @@ func TestClock(t *testing.T) {
 		if now := time.UnixMicro(c.Base() + c.Elapsed()); now.Sub(f.wall).Abs() > time.Microsecond || v.Now().Sub(f.wall).Abs() > time.Microsecond {
 			t.Errorf("set by %v: the clock is %v, the view %v, the wall clock %v", by, now, v.Now(), f.wall)
 		}
+		if age := v.Now().Sub(moment); (age - time.Second).Abs() > time.Microsecond {
+			t.Errorf("set by %v: moved along, what was a second ago was %v ago", by, age)
+		}
 		moment = v.Now()
 		c.Now()
 		if noticed(c) {
