@@ -1,8 +1,6 @@
 package dashboard
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -336,73 +334,6 @@ func TestHubStopsDuringAHandshake(t *testing.T) {
 	eventually(t, "its place is given back", func() bool { return r.taken() == 0 })
 }
 
-func TestRoomIsBounded(t *testing.T) {
-	r := newLiveRig(t, rigOptions{room: roomLimits{viewers: 3, perAccount: 2, strangers: 2, strangersPerAddress: 1}})
-	other, err := r.store.AddAPIKey("other", store.RoleViewer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := func(k string) []string { return r.upgrade("Authorization: Bearer " + k) }
-	status := func(lines []string) int {
-		t.Helper()
-		res, _ := r.ask(lines...)
-		if after := res.Header.Get("Retry-After"); res.StatusCode >= 400 && after == "" {
-			t.Error("no Retry-After")
-		}
-		return res.StatusCode
-	}
-	a := r.dial(key(r.key)...)
-	_ = r.dial(key(r.key)...)
-	if got := status(key(r.key)); got != 429 {
-		t.Errorf("third of one account: %d", got)
-	}
-	stranger := r.dial(r.upgrade()...)
-	if got := status(r.upgrade()); got != 429 {
-		t.Errorf("second stranger of one address: %d", got)
-	}
-	stranger.send("CONNECT\naccept-version:1.2\npasscode:" + r.key + "\n\n\x00")
-	stranger.fails(1013, "of this account", "")
-	eventually(t, "the stranger is gone", func() bool { return r.taken() == 2 })
-	_ = r.dial(key(other)...)
-	if got := status(key(other)); got != 503 {
-		t.Errorf("fourth in all: %d", got)
-	}
-	stranger = r.dial(r.upgrade()...) // is let in, but not further
-	stranger.send("CONNECT\naccept-version:1.2\npasscode:" + other + "\n\n\x00")
-	stranger.fails(1013, "as many viewers", "")
-	a.closeTCP()
-	eventually(t, "there is room again", func() bool { return r.taken() == 2 })
-	stranger = r.dial(r.upgrade()...)
-	stranger.send("CONNECT\naccept-version:1.2\npasscode:" + other + "\n\n\x00")
-	stranger.expect(stomp.Connected)
-	if _, err := r.room.enterStranger("elsewhere"); err != nil {
-		t.Errorf("the stranger's place was not given back: %v", err)
-	}
-}
-
-// Strangers of one address do not keep those of others out: the oldest of the address with the most gives way.
-func TestStrangersMakeRoom(t *testing.T) {
-	r := newLiveRig(t, rigOptions{room: roomLimits{viewers: 9, perAccount: 9, strangers: 3, strangersPerAddress: 3}})
-	var greedy []*stompClient
-	for i := range 3 {
-		greedy = append(greedy, r.dial(r.upgrade()...))
-		eventually(t, "it is there", func() bool { return r.watching() == i+1 })
-	}
-	other, err := r.room.enterStranger("192.0.2.1/32")
-	if err != nil {
-		t.Fatal(err)
-	}
-	greedy[0].closed(1013)
-	if _, err := r.room.enterStranger("192.0.2.1/32"); !errors.Is(err, errRoomFull) {
-		t.Errorf("one each and one more of either: %v", err)
-	}
-	other.leave()
-	greedy[2].send("CONNECT\naccept-version:1.2\npasscode:" + r.key + "\n\n\x00")
-	greedy[2].expect(stomp.Connected)
-	greedy[1].closeTCP()
-	eventually(t, "no stranger is left", func() bool { return r.taken() == 1 && r.watching() == 1 })
-}
-
 func TestManyMessagesAreReadSlowly(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
 	for name, one := range map[string][]byte{
@@ -441,14 +372,4 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	good.send(subscribeFrame("1", "/topic/hub"))
 	good.message("1")
 	eventually(t, "the log tells", func() bool { return strings.Contains(r.logged.String(), "assignment to entry in nil map") })
-}
-
-func TestRunWaitsForViewers(t *testing.T) {
-	room := newRoom(defaultRoomLimits)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	room.run(ctx, time.Hour, func() {})
-	if _, err := room.enter("x"); !errors.Is(err, errRoomClosed) {
-		t.Error(err)
-	}
 }

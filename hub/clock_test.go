@@ -61,3 +61,87 @@ func TestSkew(t *testing.T) {
 		}
 	}
 }
+
+// A wall clock may be as wrong as it likes: its readings are marked, and stored.
+func TestAnyWallClockIsLetIn(t *testing.T) {
+	r := newRig(t, rigOptions{live: true}, "a")
+	seq := uint64(0)
+	for _, now := range []int64{math.MinInt64, math.MaxInt64, 0} {
+		d := r.connect("a")
+		hello := helloNow()
+		hello.Now, hello.Next = now, seq+1
+		d.greet(hello)
+		seq++
+		d.alive(seq)
+		r.leave(d)
+	}
+	for reading, err := range r.store.Readings(t.Context(), history.Query{Device: "a"}) {
+		if err != nil || reading.Quality != history.QualityDoubtful {
+			t.Errorf("%+v, %v", reading, err)
+		}
+	}
+}
+
+// What a reading's time is worth depends on what the hub knows of the device's clock.
+func TestTimesAndTheirQuality(t *testing.T) {
+	r := newRig(t, rigOptions{}, "wall", "boot", "wrong")
+	old := time.Date(2015, 1, 1, 0, 0, 0, 0, time.UTC)
+	wall := r.join("wall")
+	wall.write(2, frame(t, 1, old))
+	wall.write(2, frame(t, 2, time.Now().Add(time.Hour)))
+	wall.acked(1, 2)
+
+	boot := r.connect("boot")
+	hello := helloNow()
+	hello.Clock, hello.Boot, hello.Now = device.ClockBoot, 5, (100 * time.Second).Microseconds()
+	greeted := time.Now()
+	boot.greet(hello)
+	for seq, bootCount := range map[uint64]uint64{1: 5, 2: 4} {
+		m, err := device.AppendData(nil, &device.Data{Seq: seq, Clock: device.ClockBoot, Boot: bootCount, Times: []int64{40_000_000},
+			Columns: []device.Column{{ID: 2, Type: device.Int, Bits: []uint64{seq}}}}, testSchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		boot.write(2, m)
+	}
+	boot.acked(1, 2)
+
+	wrong := r.connect("wrong")
+	hello = helloNow()
+	hello.Now -= (6 * time.Second).Microseconds()
+	wrong.greet(hello)
+	wrong.alive(1)
+
+	readings := func(id string, n int) (list []history.Reading) {
+		t.Helper()
+		eventually(t, "readings of "+id, func() bool {
+			list = list[:0]
+			for reading, err := range r.store.Readings(t.Context(), history.Query{Device: id}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				list = append(list, reading)
+			}
+			return len(list) == n
+		})
+		return list
+	}
+	near := func(what string, got, want time.Time) {
+		t.Helper()
+		if got.Sub(want).Abs() > 30*time.Second {
+			t.Errorf("%s at %v, expected %v", what, got, want)
+		}
+	}
+	if l := readings("wall", 2); !l[0].Time.Equal(old) || l[0].Quality != history.QualityDevice || l[1].Quality != history.QualityDoubtful {
+		t.Errorf("%+v", l)
+	}
+	l := readings("boot", 2)
+	near("known boot", l[0].Time, greeted.Add(-60*time.Second))
+	near("unknown boot", l[1].Time, greeted)
+	if l[0].Quality != history.QualityConverted || l[1].Quality != history.QualityReceived {
+		t.Errorf("%+v", l)
+	}
+	if l := readings("wrong", 1); l[0].Quality != history.QualityDoubtful {
+		t.Errorf("%+v", l)
+	}
+}

@@ -2,8 +2,11 @@ package hub
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -225,4 +228,33 @@ func TestDeviceThatConnectsTooOften(t *testing.T) {
 	last.greet(helloNow())
 	last.alive(1)
 	r.join("b").alive(1)
+}
+
+// The hub stops between the handshake of a device and its session: the device is told so, too.
+func TestHubStopsDuringAHandshake(t *testing.T) {
+	r := newRig(t, rigOptions{}, "a")
+	network := addressOf("192.0.2.1:1")
+	ended := make(chan error, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if !r.hub.reserve(w, req, "a", network) {
+			t.Error("there is no room")
+			return
+		}
+		r.stop()
+		ended <- r.hub.upgrade(w, req, r.tokens["a"], "a", network)
+	}))
+	defer server.Close()
+	r.addr = server.Listener.Addr().String()
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, br := r.ask(conn, r.upgradeLines(r.tokens["a"])...)
+	d := &testDevice{t: t, id: "a", conn: conn, br: br}
+	d.closed(device.CloseGoingAway)
+	_ = conn.Close()
+	if err := <-ended; !errors.Is(err, errStopping) {
+		t.Error(err)
+	}
 }
