@@ -26,8 +26,9 @@ type historyTail struct {
 	read  time.Time     // receipt of the block read last; owned by run
 
 	// owned by repair
-	damaged int // blocks that are known to be damaged
-	rebuilt int // blocks that were made again
+	damaged int       // blocks that are known to be damaged
+	rebuilt int       // blocks that were made again
+	again   time.Time // when to try again to make blocks again; zero: what can be done has been done
 
 	mu      sync.Mutex
 	next    uint64        // the position it reads next

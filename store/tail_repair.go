@@ -11,18 +11,22 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
-	"github.com/telemetry-hub/telemetry-hub/store/journal"
 )
 
+// repairAgain is when what failed is tried again, because the disk was full or the journal was trimmed meanwhile: it reads all of the
+// journal.
+const repairAgain = 10 * time.Minute
+
 // repair has the history put back from the journal what its damaged blocks held, and says what is missing for good. It belongs to
-// the goroutine of the tail, or to whoever opens the store. It does nothing if it knows of all damage.
+// the goroutine of the tail, or to whoever opens the store. It does nothing if it knows of all damage and need
+// not try again.
 func (t *historyTail) repair() {
 	s, h := t.store, t.history()
 	if err := h.Heal(s.schemaMessage); err != nil {
 		s.log.Error("schemas of the history could not be restored", "error", err)
 	}
 	damage := h.Damage()
-	if len(damage) == t.damaged {
+	if len(damage) == t.damaged && (t.again.IsZero() || time.Now().Before(t.again)) {
 		return
 	}
 	var ids []string
@@ -39,15 +43,17 @@ func (t *historyTail) repair() {
 		}
 		t.rebuilt += n
 	}
+	t.again = time.Time{}
 	if err != nil {
-		s.log.Error("damaged blocks of the history could not be made again", "error", err)
+		s.log.Error("damaged blocks of the history could not be made again; it is tried again", "error", err)
+		t.again = time.Now().Add(repairAgain)
 	}
 	damage = h.Damage()
 	t.damaged = len(damage)
-	if trimmed := (*journal.TrimmedError)(nil); errors.As(err, &trimmed) {
-		t.damaged = -1 // the journal has moved on meanwhile: the next turn begins where it does
-	}
 	switch {
+	case len(damage) > 0 && err != nil:
+		s.alarms.set("history damage", fmt.Sprintf("%d blocks of history.db are damaged, and could not be made again from the journal: %v. The hub "+
+			"tries again in a while", len(damage), err))
 	case len(damage) > 0:
 		s.alarms.set("history damage", damageText(damage))
 	case t.rebuilt > 0:

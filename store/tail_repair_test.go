@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -21,6 +22,31 @@ func flipByte(t *testing.T, name string) {
 	}
 	b[len(b)/2] ^= 4
 	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flipBlocks damages all blocks of the history of a stopped store.
+func flipBlocks(t *testing.T, dir string) {
+	t.Helper()
+	file, err := bbolt.Open(filepath.Join(dir, "history.db"), 0o600, &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = file.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("blocks"))
+		blocks := map[string][]byte{}
+		err := b.ForEach(func(k, v []byte) error {
+			blocks[string(k)] = bytes.Clone(v)
+			return nil
+		})
+		for k, v := range blocks {
+			v[len(v)-1] ^= 4
+			err = errors.Join(err, b.Put([]byte(k), v))
+		}
+		return err
+	})
+	if err := errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -46,26 +72,7 @@ func TestDamagedHistoryAndJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	flipByte(t, names[0])
-	file, err := bbolt.Open(filepath.Join(s.Dir(), "history.db"), 0o600, &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = file.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket([]byte("blocks"))
-		blocks := map[string][]byte{}
-		err := b.ForEach(func(k, v []byte) error {
-			blocks[string(k)] = bytes.Clone(v)
-			return nil
-		})
-		for k, v := range blocks {
-			v[len(v)-1] ^= 4
-			err = errors.Join(err, b.Put([]byte(k), v))
-		}
-		return err
-	})
-	if err := errors.Join(err, file.Close()); err != nil {
-		t.Fatal(err)
-	}
+	flipBlocks(t, s.Dir())
 	s = open(t, Options{Dir: s.Dir()})
 	stop = run(t, s)
 	defer func() { stop() }()
@@ -80,5 +87,36 @@ func TestDamagedHistoryAndJournal(t *testing.T) {
 	}
 	if got < sent/2 || got == sent || incomplete == nil || len(s.Condition().Gaps) == 0 || len(s.Alarms()) == 0 {
 		t.Errorf("%d of %d readings, %v, gaps %+v, alarms %v", got, sent, incomplete, s.Condition().Gaps, s.Alarms())
+	}
+}
+
+// TestRepairIsTriedAgain: damaged blocks that could not be made again, for a full disk, are so later.
+func TestRepairIsTriedAgain(t *testing.T) {
+	s := open(t, Options{})
+	stop := run(t, s)
+	newWriter(t, s, 1).fill(40)
+	settle(t, s)
+	stop()
+	s = open(t, Options{Dir: s.Dir()})
+	defer func() { s.Close() }()
+	reopen := func(meanwhile func()) {
+		t.Helper()
+		err := s.history.Load().Close()
+		meanwhile()
+		if err := errors.Join(err, s.openHistory()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reopen(func() { flipBlocks(t, s.Dir()) })
+	damaged := len(s.history.Load().Damage())
+	reopen(s.tail.repair) // can't be written
+	s.tail.repair()
+	if n := len(s.history.Load().Damage()); damaged == 0 || n != damaged {
+		t.Fatalf("%d damaged blocks, and tried again at once: %d", damaged, n)
+	}
+	s.tail.again = time.Now()
+	s.tail.repair()
+	if n := len(s.history.Load().Damage()); n != 0 || !s.tail.again.IsZero() {
+		t.Errorf("%d blocks are damaged still", n)
 	}
 }
