@@ -88,9 +88,10 @@ func TestNewTarget(t *testing.T) {
 	if got, err := NewTarget("wss://gateway:8443", "", false); err != nil || got.TLS.InsecureSkipVerify {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for _, bad := range []string{"ws://gateway", "gateway:8443", "wss://", "http://gateway", "::"} {
-		if _, err := NewTarget(bad, "", false); err == nil {
-			t.Errorf("%q was accepted", bad)
+	for _, bad := range []string{"ws://gateway", "gateway:8443", "127.0.0.1:8443", "wss://", "http://gateway", "::"} {
+		var problem *Problem
+		if _, err := NewTarget(bad, "", false); !errors.As(err, &problem) || problem.Hint == "" {
+			t.Errorf("%q: %v, without a hint", bad, err)
 		}
 	}
 	if _, err := NewTarget("wss://gateway", "/nonexistent.pem", false); err == nil {

@@ -21,7 +21,7 @@ type Target struct {
 func NewTarget(hub, caFile string, insecure bool) (Target, error) {
 	u, err := url.Parse(hub)
 	if err != nil {
-		return Target{}, fmt.Errorf("hub address: %w", err)
+		return Target{}, problem("for example wss://gateway.local:8443", "hub address: %w", err)
 	}
 	switch u.Scheme {
 	case "wss":

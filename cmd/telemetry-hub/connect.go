@@ -89,13 +89,18 @@ func openFiles(dir string, m mode) (*control.Client, error) {
 		// The hub's own limits are not known here: nothing must go because of others.
 		JournalMaxBytes: math.MaxInt64, HistoryMaxBytes: math.MaxInt64,
 	})
+	return c, hintCannotWrite(err)
+}
+
+// hintCannotWrite adds to an error of opening the store what helps where it can't be written.
+func hintCannotWrite(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, withHint(err, "run the command as root or as the user the hub runs as")
+		return withHint(err, "run the command as root or as the user the hub runs as")
 	case errors.Is(err, syscall.EROFS):
-		return nil, withHint(err, "the file system is read-only: commands that change nothing work there")
+		return withHint(err, "the file system is read-only: commands that change nothing work there, and a hub does not")
 	}
-	return c, err
+	return err
 }
 
 // withHub runs use with a client of the hub on dir. Root acts as the owner of dir meanwhile.

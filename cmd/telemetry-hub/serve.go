@@ -203,7 +203,7 @@ func openStore(cfg *config, log *slog.Logger) (*store.Store, error) {
 			return st, nil
 		}
 		if !errors.Is(err, store.ErrLocked) {
-			return nil, fmt.Errorf("open the store: %w", err)
+			return nil, hintCannotWrite(fmt.Errorf("open the store: %w", err))
 		}
 		if c, dialErr := control.Dial(context.Background(), cfg.DataDir); dialErr == nil {
 			_ = c.Close()

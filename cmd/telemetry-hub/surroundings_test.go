@@ -161,6 +161,7 @@ func TestDataThatCanOnlyBeRead(t *testing.T) {
 		{[]string{"device", "list"}, 0, "pump-7"},
 		{[]string{"certificate", "show"}, 0, p.publicKey},
 		{[]string{"device", "rotate", "pump-7"}, exitFailure, "hint: "},
+		{[]string{"serve", "--listen", "127.0.0.1:0"}, exitFailure, "hint: "},
 	} {
 		cmd := exec.Command(program("telemetry-hub"), append(c.args, "--data-dir", dir)...)
 		cmd.Env = append(os.Environ(), "TMPDIR="+temporary)
