@@ -29,6 +29,21 @@ func (r *rig) events(id string, kinds ...string) (list []live.Event) {
 	return list
 }
 
+// Most devices give no reason, and some no code.
+func TestHowADeviceLeft(t *testing.T) {
+	r := newRig(t, rigOptions{live: true}, "a")
+	for _, c := range []struct{ payload, want string }{
+		{"\x03\xe8bye", `closed by the device with 1000 "bye"`},
+		{"\x03\xe8", "closed by the device with 1000"},
+		{"", "closed by the device"},
+	} {
+		r.join("a").write(8, []byte(c.payload))
+		if e := r.events("a", "disconnected", "connected"); e[0].Text != c.want {
+			t.Errorf("%q: %q", c.payload, e[0].Text)
+		}
+	}
+}
+
 func TestFeedFollowsADevice(t *testing.T) {
 	r := newRig(t, rigOptions{live: true}, "a")
 	v := r.feed.Viewer()

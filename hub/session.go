@@ -126,6 +126,18 @@ func (s *session) count(code device.CloseCode, reason string) {
 		"duration", (s.hub.elapsed() - s.opened).Round(time.Millisecond), "code", int(code), "reason", reason)
 }
 
+// leftBy says how a device closed the connection: the code and the reason may both be missing (RFC 6455 §5.5.1).
+func leftBy(c *socket.Closed) string {
+	text := "closed by the device"
+	if c.Code != 0 {
+		text += fmt.Sprintf(" with %d", c.Code)
+	}
+	if c.Reason != "" {
+		text += fmt.Sprintf(" %q", c.Reason)
+	}
+	return text
+}
+
 // verdict is why the session ended: the code the hub closed it with, or 0, and the reason. CloseSlow is never sent: there
 // is no way to send anything.
 func (s *session) verdict() (device.CloseCode, string) {
@@ -138,7 +150,7 @@ func (s *session) verdict() (device.CloseCode, string) {
 	case s.out.closing != nil:
 		return s.out.closing.code, s.out.closing.text
 	case errors.As(s.left, &byDevice):
-		return 0, fmt.Sprintf("closed by the device with %d %q", byDevice.Code, byDevice.Reason)
+		return 0, leftBy(byDevice)
 	case errors.As(s.left, &broken):
 		return broken.Code, broken.Text
 	case errors.As(s.left, &panicked):
