@@ -247,7 +247,7 @@ func TestServeRefuses(t *testing.T) {
 	p := start(t, dir, nil)
 	cli(t, "serve", "--data-dir", dir, "--listen", "127.0.0.1:0").wants(t, exitFailure, "error: a hub runs on "+dir+" already", "hint: telemetry-hub status")
 	cli(t, "serve", "--data-dir", t.TempDir(), "--listen", p.address).wants(t, exitFailure, "address already in use", "hint: ")
-	cli(t, "serve", "--data-dir", t.TempDir(), "--tls-cert", "x").wants(t, exitFailure, "key")
+	cli(t, "serve", "--data-dir", t.TempDir(), "--listen", "127.0.0.1:0", "--tls-cert", "x").wants(t, exitFailure, "key")
 	cli(t, "serve", "--data-dir", t.TempDir(), "--log-level", "loud").wants(t, exitUsage, "loud is not one of debug")
 	cli(t, "serve", "extra").wants(t, exitUsage, `unexpected argument "extra"`, "hint: telemetry-hub serve --help")
 
