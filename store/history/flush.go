@@ -77,8 +77,8 @@ func (h *History) tryFlush(all bool) error {
 			return err
 		}
 	}
-	if h.overLimit() {
-		// First, so that what follows finds free pages: the disk may have no room for more.
+	if h.overLimit() && (h.limit.Load() < h.opts.MaxBytes || h.Failing() != nil) {
+		// First, so that what follows finds free pages: the disk has no room for more. Where it has, that would only be one more write.
 		if err := h.commit(nil); err != nil {
 			return err
 		}
