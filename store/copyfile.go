@@ -12,7 +12,7 @@ import (
 )
 
 // copyFile is a file beside hub.db that holds some of its records a second time, so that a damaged hub.db does not lose them. It
-// is a JSON array with an element a line, each with its checksum: a damaged line costs one record. Its methods are not for
+// is a JSON array with an element a line, each with its checksum: a damaged byte costs one record at most. Its methods are not for
 // concurrent use.
 type copyFile struct {
 	path   string
@@ -26,6 +26,12 @@ type copyLine struct {
 	Checksum string          `json:"crc32c"` // of the bytes of Record, 8 hexadecimal digits
 	Record   json.RawMessage `json:"record"`
 }
+
+// recordBegins is what each copyLine begins with, and no string in one has in it: there, quotes are escaped.
+var recordBegins = []byte(`{"crc32c":"`)
+
+// maxBetween is the most bytes that stand before, between and behind the records.
+const maxBetween = len("\n]\n")
 
 func checksumText(b []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(b, castagnoli)) }
 
@@ -76,15 +82,29 @@ func (f *copyFile) read(use func(record []byte) error) (bad int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	for line := range bytes.Lines(content) {
-		line = bytes.TrimSuffix(bytes.TrimSpace(line), []byte(","))
-		if len(line) == 0 || len(line) == 1 && (line[0] == '[' || line[0] == ']') {
-			continue
+	for damaged := false; ; {
+		// What stands between the records does not matter, so that damage to it costs none.
+		at := bytes.Index(content, recordBegins)
+		between := content
+		if at >= 0 {
+			between = content[:at]
 		}
+		if len(between) > maxBetween && !damaged { // a record whose beginning can't be recognized
+			bad++
+		}
+		if at < 0 {
+			return bad, nil
+		}
+		content = content[at:]
+		decoder := json.NewDecoder(bytes.NewReader(content))
 		var l copyLine
-		if json.Unmarshal(line, &l) != nil || l.Checksum != checksumText(l.Record) || use(l.Record) != nil {
+		if err := decoder.Decode(&l); err == nil {
+			content, damaged = content[decoder.InputOffset():], false
+		} else {
+			content, damaged = content[len(recordBegins):], true
+		}
+		if damaged || l.Checksum != checksumText(l.Record) || use(l.Record) != nil {
 			bad++
 		}
 	}
-	return bad, nil
 }
