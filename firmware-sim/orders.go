@@ -3,7 +3,6 @@ package firmwaresim
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -57,10 +56,7 @@ type childRecruit struct {
 // VerifyCommands runs a hub and devices as child processes, sends commands to the devices, kills hub and devices again and again, and
 // then compares what the hub says became of each command with what the devices have noted themselves.
 func VerifyCommands(ctx context.Context, o VerifyOptions) (*OrdersReport, error) {
-	if o.Devices < 1 || o.Duration <= 0 || o.KillEvery <= 0 {
-		return nil, errors.New("the number of devices, the duration and the time between kills must be above 0")
-	}
-	dir, err := workDirectory(o.Keep)
+	dir, err := o.begin()
 	if err != nil {
 		return nil, err
 	}
@@ -76,15 +72,8 @@ func VerifyCommands(ctx context.Context, o VerifyOptions) (*OrdersReport, error)
 		v.dismiss()
 		v.hub.kill()
 	}
-	if o.Keep == "" && (ctx.Err() != nil || err == nil && v.report.Agrees()) {
-		v.report.Dir = ""
-		err = errors.Join(err, os.RemoveAll(dir))
-	}
-	switch {
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("stopped: %w", context.Cause(ctx))
-	case err != nil:
-		return nil, fmt.Errorf("%w\nits files are in %s", err, dir)
+	if v.report.Dir, err = o.end(ctx, dir, err == nil && v.report.Agrees(), err); err != nil {
+		return nil, err
 	}
 	return v.report, nil
 }

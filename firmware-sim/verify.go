@@ -46,10 +46,7 @@ type verification struct {
 // accounts for every frame: each is stored with exactly the values sent, or rejected because it was sent broken, or lost
 // because the device overwrote it and said so. The report tells; the error is about a verification that could not be made.
 func Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
-	if o.Devices < 1 || o.Duration <= 0 || o.KillEvery <= 0 {
-		return nil, errors.New("the number of devices, the duration and the time between kills must be above 0")
-	}
-	dir, err := workDirectory(o.Keep)
+	dir, err := o.begin()
 	if err != nil {
 		return nil, err
 	}
@@ -66,27 +63,41 @@ func Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	if v.influx != nil {
 		v.influx.kill()
 	}
-	if o.Keep == "" && (ctx.Err() != nil || err == nil && v.report.Agrees()) {
-		v.report.Dir = ""
-		err = errors.Join(err, os.RemoveAll(dir))
-	}
-	switch {
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("stopped: %w", context.Cause(ctx))
-	case err != nil:
-		return nil, fmt.Errorf("%w\nits files are in %s", err, dir)
+	if v.report.Dir, err = o.end(ctx, dir, err == nil && v.report.Agrees(), err); err != nil {
+		return nil, err
 	}
 	return v.report, nil
 }
 
-func workDirectory(keep string) (string, error) {
-	if keep == "" {
+// begin checks the options and makes the directory of the hub's files.
+func (o *VerifyOptions) begin() (dir string, err error) {
+	if o.Devices < 1 || o.Duration <= 0 || o.KillEvery <= 0 {
+		return "", errors.New("the number of devices, the duration and the time between kills must be above 0")
+	}
+	if o.Keep == "" {
 		return os.MkdirTemp("", "telemetry-verify-")
 	}
-	if entries, err := os.ReadDir(keep); err == nil && len(entries) > 0 {
-		return "", problem("name a directory that does not exist yet", "%s is not empty", keep)
+	if entries, err := os.ReadDir(o.Keep); err == nil && len(entries) > 0 {
+		return "", problem("name a directory that does not exist yet", "%s is not empty", o.Keep)
 	}
-	return keep, os.MkdirAll(keep, 0o700)
+	return o.Keep, os.MkdirAll(o.Keep, 0o700)
+}
+
+// end removes the directory unless it is to be kept or somebody has to look into it. It returns the directory that is left, ""
+// for none, and why there is no report: err, or that the verification was stopped.
+func (o *VerifyOptions) end(ctx context.Context, dir string, agrees bool, err error) (left string, _ error) {
+	left = dir
+	if o.Keep == "" && (ctx.Err() != nil || agrees) {
+		left = ""
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	switch {
+	case ctx.Err() != nil:
+		return left, fmt.Errorf("stopped: %w", context.Cause(ctx))
+	case err != nil:
+		return left, fmt.Errorf("%w\nits files are in %s", err, dir)
+	}
+	return left, nil
 }
 
 func (v *verification) run(ctx context.Context) error {

@@ -2,7 +2,6 @@ package firmwaresim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -41,10 +40,7 @@ type clockVerification struct {
 // is killed and devices with every kind of clock stream. Then nothing may be missing, although the hub keeps nothing for longer than
 // a month; every time has to be right by the clock that the hub had, or be marked; and nothing may look stale.
 func VerifyClock(ctx context.Context, o VerifyOptions) (*ClockReport, error) {
-	if o.Devices < 1 || o.Duration <= 0 || o.KillEvery <= 0 {
-		return nil, errors.New("the number of devices, the duration and the time between kills must be above 0")
-	}
-	dir, err := workDirectory(o.Keep)
+	dir, err := o.begin()
 	if err != nil {
 		return nil, err
 	}
@@ -56,15 +52,8 @@ func VerifyClock(ctx context.Context, o VerifyOptions) (*ClockReport, error) {
 		err = v.run(ctx)
 		v.hub.kill()
 	}
-	if o.Keep == "" && (ctx.Err() != nil || err == nil && v.report.Agrees()) {
-		v.report.Dir = ""
-		err = errors.Join(err, os.RemoveAll(dir))
-	}
-	switch {
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("stopped: %w", context.Cause(ctx))
-	case err != nil:
-		return nil, fmt.Errorf("%w\nits files are in %s", err, dir)
+	if v.report.Dir, err = o.end(ctx, dir, err == nil && v.report.Agrees(), err); err != nil {
+		return nil, err
 	}
 	return v.report, nil
 }
