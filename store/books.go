@@ -136,6 +136,7 @@ type Books struct {
 	Streams      int       `json:"streams"`                // device buffers seen
 	LastData     time.Time `json:"last_data,omitzero"`     // of the newest reading that is not in the future
 	LastReceived time.Time `json:"last_received,omitzero"` // when the newest frame came
+	Base         int64     `json:"-"`                      // of the clock that LastReceived is by, see wallclock.Clock
 }
 
 // Books returns a device's accounts; zero for a device that never sent anything.
@@ -143,7 +144,12 @@ func (s *Store) Books(deviceID string) Books {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a := s.accounts[deviceID]; a != nil {
-		return a.books()
+		b := a.books()
+		b.Base = s.books.Base()
+		if now := s.books.Now(); b.LastReceived.After(now) {
+			b.LastReceived = now.UTC() // it came in an earlier boot of the machine, whose clock was ahead
+		}
+		return b
 	}
 	return Books{}
 }

@@ -82,7 +82,14 @@ func (s *Store) moveBooks(m clockMove) {
 		return
 	}
 	run := s.serving()
+	booted := m.base - by.Microseconds() // by the clock of before
 	for _, a := range s.accounts {
+		for _, t := range []*tally{&a.tally, &a.writing, &a.durable} {
+			if t.lastReceived >= booted && t.lastReceived != 0 {
+				t.lastReceived += by.Microseconds()
+				a.dirty = true
+			}
+		}
 		for i := range a.boots {
 			if b := &a.boots[i]; b.machine == m.machine {
 				b.Offset += by.Microseconds()

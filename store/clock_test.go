@@ -241,6 +241,33 @@ func TestBootsSurviveTheClock(t *testing.T) {
 	}
 }
 
+// TestLastReceivedSurvivesTheClock: a device was last heard of as long ago as it was, whatever the clock shows, and never in the future.
+func TestLastReceivedSurvivesTheClock(t *testing.T) {
+	eachSetting(t, func(t *testing.T, set func(*setStore)) {
+		s := newSetStore(t)
+		s.start()
+		defer func() { s.stop() }()
+		heard := func(when string, ago time.Duration) {
+			t.Helper()
+			if b := s.Books("a"); s.now().Sub(b.LastReceived) != ago {
+				t.Errorf("%s: last heard of %v, at %v; want %v ago", when, b.LastReceived, s.now(), ago)
+			}
+		}
+		newMeter(t, s.Store, "a").send(1)
+		settle(t, s.Store)
+		s.machine.pass(time.Minute)
+		heard("before", time.Minute)
+		set(s)
+		eventually(t, "the books follow the clock", func() bool { return s.Books("a").Base == s.clock.Base() })
+		heard("set", time.Minute)
+		s.stop()
+		s.machine.reboot(-10 * year) // it starts with a wrong clock
+		s.start()
+		eventually(t, "the books follow the clock", func() bool { return s.Books("a").Base == s.clock.Base() })
+		heard("after a boot in the past", 0)
+	})
+}
+
 // TestClockSetIsAnAlarm: it says how far, for an hour; what lasts, lasts as long as it has.
 func TestClockSetIsAnAlarm(t *testing.T) {
 	m := newMachine(time.Unix(1000, 0))

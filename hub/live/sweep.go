@@ -110,7 +110,7 @@ func (f *Feed) enterBooks(b *entryBooks, now int64, tick uint64) {
 	} else if e.since.holes == 0 {
 		e.since.holes = now
 	}
-	if received := b.LastReceived.UnixMicro(); !b.LastReceived.IsZero() && e.seen < received {
+	if received := b.LastReceived.UnixMicro() + f.view.Base() - b.Base; !b.LastReceived.IsZero() && e.seen < received {
 		e.seen = received
 		e.next = now
 	}
