@@ -17,14 +17,16 @@ const module = "github.com/telemetry-hub/telemetry-hub/"
 // mayImport says which folders a folder may import. A folder that is not named has the rule of the one it lies in; each
 // may import itself and what lies in it.
 var mayImport = map[string][]string{
-	"device":        {},
-	"device/client": {"device"},
-	"store":         {"device"},
-	"hub":           {"device", "store"},
-	"dashboard":     {"device", "store", "hub"},
-	"firmware-sim":  {"device", "device/client"},
-	".ci":           {},
-	"cmd":           {"device", "device/client", "store", "hub", "dashboard", "firmware-sim"},
+	"device":           {},
+	"device/client":    {"device"},
+	"store":            {"device"},
+	"hub":              {"device", "store"},
+	"hub/control":      {"device", "store", "hub", "dashboard/render"},
+	"dashboard":        {"device", "store", "hub", "hub/control", "dashboard/render"},
+	"dashboard/render": {"device", "store"},
+	"firmware-sim":     {"device", "device/client"},
+	".ci":              {},
+	"cmd":              {"device", "device/client", "store", "hub", "hub/control", "dashboard", "dashboard/render", "firmware-sim"},
 }
 
 // testsMayImport is what only the tests of a folder may import besides: the reference device drives the hub,

@@ -127,8 +127,8 @@ func parseReadings(out io.Reader, id string, yield func(reading)) error {
 	if err != nil {
 		return err
 	}
-	if strings.Join(header, ",") != "time,device,channel,value" {
-		return fmt.Errorf("header %q, expected time,device,channel,value", header)
+	if !strings.HasPrefix(strings.Join(header, ",")+",", "time,device,channel,value,") {
+		return fmt.Errorf("header %q, expected time,device,channel,value first", header)
 	}
 	for {
 		record, line, err := rows.next()
