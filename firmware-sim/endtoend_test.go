@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -240,15 +241,27 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// Two hubs in turns: at a rate, and as fast as they go.
 func TestBench(t *testing.T) {
-	r, err := Bench(t.Context(), BenchOptions{HubBinary: hubBinary(t), Devices: 20, Rate: 10, Duration: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(r)
-	if r.Frames == 0 || r.FrameBytes < 15 || r.FrameBytes > 40 || r.AckP99 < r.AckP50 || r.AckP50 <= 0 || r.Resident == 0 ||
-		r.Totals.Acked != r.Totals.Created || r.Totals.Created < r.Frames {
-		t.Errorf("%+v", r)
+	hub := hubBinary(t)
+	for _, o := range []BenchOptions{
+		{HubBinary: hub, Devices: 20, Rate: 10, Rounds: 1, Duration: time.Second},
+		{HubBinary: hub, Against: hub, Devices: 20, Window: 16, Rounds: 2, Duration: time.Second},
+	} {
+		result, err := Bench(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Log(result)
+		if len(result.Rounds) != o.Rounds || o.Against != "" && len(result.Against) != o.Rounds {
+			t.Fatalf("%d and %d rounds", len(result.Rounds), len(result.Against))
+		}
+		for _, r := range slices.Concat(result.Rounds, result.Against) {
+			if r.Frames < 150 || r.FramesPerSecond < 100 || r.FrameBytes < 62 || r.FrameBytes > 68 || r.AckP99 < r.AckP50 || r.AckP50 <= 0 ||
+				r.Resident == 0 || r.CPUPerFrame <= 0 {
+				t.Errorf("%+v", r)
+			}
+		}
 	}
 }
 
