@@ -180,12 +180,16 @@ func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
 // waitForHistory lets the history catch up when the journal may have to drop what it has not read: who sends faster than that
 // waits for its acknowledgements. A history that can't go on holds nobody up.
 func (c *committer) waitForHistory(ctx context.Context) {
-	for c.tail.working() && lagBytes(c.journal.Segments(), c.tail.position()) > c.opts.JournalMaxBytes/4 {
+	for ctx.Err() == nil {
+		read, working := c.historyRead()
+		if !working || lagBytes(c.journal.Segments(), read) <= c.opts.JournalMaxBytes/4 {
+			return
+		}
+		c.heldBack.note(time.Now())
+		c.progress.Add(1)
 		select {
 		case <-ctx.Done():
-			return
 		case <-time.After(10 * time.Millisecond):
-			c.progress.Add(1)
 		}
 	}
 }

@@ -121,6 +121,9 @@ func (s *Store) Condition() Status {
 		})
 	}
 	status.Gaps = append([]Gap{}, s.gaps...)
+	if since := s.heldBack.since(time.Now()); !since.IsZero() {
+		status.Storage = Storage{State: "slow", Since: s.now().Add(-time.Since(since)), Error: heldBackText}
+	}
 	if since := s.pace.slowSince(time.Now()); !since.IsZero() {
 		status.Storage = Storage{State: "slow", Since: s.now().Add(-time.Since(since)), Error: slowText}
 	}

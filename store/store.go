@@ -98,6 +98,9 @@ type Store struct {
 	latencies latencies
 	numbering numbering
 	pace      pace
+	heldBack  heldBack
+
+	historyRead func() (next uint64, working bool) // how far the history has read the journal, and whether it goes on
 
 	progress      atomic.Uint64
 	work          chan struct{}   // capacity 1: the batch being filled is no longer empty
@@ -152,6 +155,7 @@ func Open(o Options) (*Store, error) {
 	s.alarms.clock, s.alarms.log = o.Clock, o.Logger
 	s.numbering = numbering{alarms: &s.alarms, problems: map[string]string{}}
 	s.tail = historyTail{store: s, news: make(chan struct{}, 1), moved: make(chan struct{})}
+	s.historyRead = s.tail.progress
 	export, err := newExportTail(s, o.Influx)
 	if err != nil {
 		return nil, err
