@@ -337,6 +337,6 @@ func (c *committer) settle(b *batch, first uint64) {
 	c.mu.Unlock()
 	c.latencies.note(c.clock.Moment(), b.began)
 	c.tail.wake()
-	c.export.wake()
+	c.Export.Wake()
 	c.followers.wake()
 }

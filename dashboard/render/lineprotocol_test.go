@@ -17,6 +17,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
@@ -69,7 +70,7 @@ func TestLineProtocolIsWhatIsExported(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer server.Close()
-	st, err := store.Open(store.Options{Dir: t.TempDir(), Influx: &store.InfluxOptions{
+	st, err := store.Open(store.Options{Dir: t.TempDir(), Influx: &export.Options{
 		Config: influx.Config{URL: server.URL, Bucket: "b"}, FlushInterval: time.Millisecond,
 	}})
 	if err != nil {
