@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 )
 
 // What changes the hub over REST is in the audit trail: who did it, from where, and what.
@@ -53,23 +55,23 @@ func TestAuditTrail(t *testing.T) {
 		[4]string{"dead letters dropped", "API key test-admin", rest, "1"},
 	)
 
-	var trail auditAnswer
+	var trail api.AuditEntries
 	a.call("admin", "GET", "/audit?device=b&limit=3", nil).wants(200, &trail)
 	if len(trail.Entries) != 3 || trail.Entries[0].Action != "device removed" || trail.Entries[0].Device != "b" || trail.Next != trail.Entries[2].Number {
 		t.Errorf("%+v", trail)
 	}
 	newest, next := trail.Entries[0], trail.Next
-	trail = auditAnswer{}
+	trail = api.AuditEntries{}
 	a.call("admin", "GET", fmt.Sprintf("/audit?device=b&limit=3&before=%d", next), nil).wants(200, &trail)
 	if len(trail.Entries) != 1 || trail.Entries[0].Action != "device added" || trail.Next != 0 {
 		t.Errorf("%+v", trail)
 	}
-	trail = auditAnswer{}
+	trail = api.AuditEntries{}
 	a.call("admin", "GET", fmt.Sprintf("/audit?after=%d", newest.Number), nil).wants(200, &trail)
 	if len(trail.Entries) != 1 || trail.Entries[0].Action != "dead letters dropped" {
 		t.Errorf("%+v", trail)
 	}
-	trail = auditAnswer{}
+	trail = api.AuditEntries{}
 	a.call("admin", "GET", fmt.Sprintf("/audit?since=%d", newest.At+1_000_000), nil).wants(200, &trail)
 	if len(trail.Entries) != 0 {
 		t.Errorf("%+v", trail)

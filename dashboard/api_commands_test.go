@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
@@ -80,11 +82,11 @@ func TestCommandsThatAreRefused(t *testing.T) {
 		{"/devices/d/commands?wait=soon", map[string]any{"id": id(), "name": "blink"}, 400, "wait"},
 		{"/devices/d/commands", "{", 400, "JSON"},
 	} {
-		a.commanders = newThrottle(a.now)
-		var p problem
+		a.api.Commanders = limit.NewThrottle(a.now)
+		var p api.Problem
 		a.call("operator", "POST", c.path, c.body).wants(c.status, &p)
-		if !strings.Contains(p.Error, c.text) {
-			t.Errorf("%v: %q, expected %q", c.body, p.Error, c.text)
+		if !strings.Contains(p.Detail, c.text) {
+			t.Errorf("%v: %q, expected %q", c.body, p.Detail, c.text)
 		}
 	}
 	for _, path := range []string{"/commands?state=dead", "/commands?limit=0", "/commands?limit=1001", "/commands?before=-1", "/commands?since=x", "/commands?x=1",
@@ -126,7 +128,7 @@ func TestWaitForACommand(t *testing.T) {
 		}()
 	}
 	wait()
-	eventually(t, "somebody waits", func() bool { return a.waits.inUse() == 1 })
+	eventually(t, "somebody waits", func() bool { return a.api.Waits.Taken() == 1 })
 	release()
 	if c := <-answered; c.State != "succeeded" {
 		t.Errorf("%+v", c)
@@ -135,19 +137,19 @@ func TestWaitForACommand(t *testing.T) {
 	release = d.stall()
 	defer release()
 	id = device.NewCommandID()
-	operator := party{"key test-operator", true}
-	for range maxWaitsOfOne {
-		if err := a.waits.enter(t.Context(), operator); err != nil {
+	operator := limit.Party{Name: "key test-operator", Known: true}
+	for range api.MaxWaitsOfOne {
+		if err := a.api.Waits.Enter(t.Context(), operator); err != nil {
 			t.Fatal(err)
 		}
 	}
 	a.call("operator", "POST", "/devices/d/commands?wait=60s", command(id, 1)).wants(200, &c)
-	for range maxWaitsOfOne {
-		a.waits.leave(operator)
+	for range api.MaxWaitsOfOne {
+		a.api.Waits.Leave(operator)
 	}
 	a.settled(id, store.CommandSent)
 	wait()
-	eventually(t, "somebody waits", func() bool { return a.waits.inUse() == 1 })
+	eventually(t, "somebody waits", func() bool { return a.api.Waits.Taken() == 1 })
 	a.stop()
 	if c := <-answered; c.State != "sent" {
 		t.Errorf("%+v", c)
@@ -203,7 +205,7 @@ func TestListCommands(t *testing.T) {
 		"?limit=1":                      {3},
 		"?since=" + fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()): {},
 	} {
-		var list commandsAnswer
+		var list api.Commands
 		a.get("/commands"+query, &list)
 		var got []string
 		for _, c := range list.Commands {
@@ -221,7 +223,7 @@ func TestListCommands(t *testing.T) {
 	var seen []string
 	next := uint64(0)
 	for {
-		var list commandsAnswer
+		var list api.Commands
 		a.get(fmt.Sprintf("/commands?limit=3&before=%d", next), &list)
 		for _, c := range list.Commands {
 			seen = append(seen, c.ID)
@@ -239,8 +241,8 @@ func TestCommandsTooFast(t *testing.T) {
 	now := time.Now()
 	a := newAPI(t, rigOptions{})
 	a.obeys("d")
-	a.commanders = newThrottle(func() time.Time { return now })
-	for range commandPace.burst {
+	a.api.Commanders = limit.NewThrottle(func() time.Time { return now })
+	for range api.CommandPace.Burst {
 		a.call("operator", "POST", "/devices/d/commands", command(device.NewCommandID(), 1)).wants(200, nil)
 	}
 	if r := a.call("operator", "POST", "/devices/d/commands", command(device.NewCommandID(), 1)).wants(429, nil); r.header.Get("Retry-After") != "1" {
@@ -277,7 +279,7 @@ func TestSettings(t *testing.T) {
 	for _, body := range []string{`{}`, `{"value":null}`, `{"value":{}}`, `{"value":1e999}`, `{"value":1,"x":2}`} {
 		a.call("operator", "PUT", "/devices/d/settings/setpoint", body).wants(400, nil)
 	}
-	a.commanders = newThrottle(a.now)
+	a.api.Commanders = limit.NewThrottle(a.now)
 	a.call("operator", "PUT", "/devices/d/settings/temperature", map[string]any{"value": 21}).wants(400, nil)
 	a.call("operator", "PUT", "/devices/none/settings/setpoint", map[string]any{"value": 21}).wants(404, nil)
 	a.call("viewer", "GET", "/devices/none/settings", nil).wants(404, nil)
@@ -316,7 +318,7 @@ func FuzzParseCommand(f *testing.F) {
 		if err != nil {
 			return
 		}
-		n := in.command("d", actor{"anna", "here"})
+		n := in.Command("d", api.Caller{By: "anna", From: "here"})
 		if n.ID == (device.CommandID{}) || n.ID != in.ID || n.Device != "d" || n.Name != in.Name || len(n.Args) != len(in.Args) {
 			t.Errorf("%+v", n)
 		}

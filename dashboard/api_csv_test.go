@@ -7,15 +7,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
 func TestDownload(t *testing.T) {
@@ -76,14 +74,14 @@ func TestDownloads(t *testing.T) {
 			_ = r.Close()
 		}
 	}()
-	for range maxDownloadsOfOne {
+	for range api.MaxDownloadsOfOne {
 		if resp := get(a.key); resp.StatusCode != http.StatusOK {
 			t.Fatal(resp.Status)
 		}
 	}
-	for range (maxDownloads - maxDownloadsOfOne) / maxDownloadsOfOne { // others find places all the same
+	for range (api.MaxDownloads - api.MaxDownloadsOfOne) / api.MaxDownloadsOfOne { // others find places all the same
 		key := a.keyOf(rand.Text(), store.RoleViewer)
-		for range maxDownloadsOfOne {
+		for range api.MaxDownloadsOfOne {
 			if resp := get(key); resp.StatusCode != http.StatusOK {
 				t.Fatal(resp.Status)
 			}
@@ -108,46 +106,8 @@ func TestDownloads(t *testing.T) {
 	}
 }
 
-// paced is a reader that takes so many bytes a second.
-type paced struct {
-	http.ResponseWriter
-	speed    int
-	deadline time.Time
-}
-
-func (p *paced) SetWriteDeadline(t time.Time) error {
-	p.deadline = t
-	return nil
-}
-
-func (p *paced) Write(b []byte) (int, error) {
-	end := time.Now().Add(time.Duration(len(b)) * time.Second / time.Duration(p.speed))
-	if end.After(p.deadline) {
-		time.Sleep(time.Until(p.deadline))
-		return 0, os.ErrDeadlineExceeded
-	}
-	time.Sleep(time.Until(end))
-	return len(b), nil
-}
-
-func TestSlowDownloadsEnd(t *testing.T) {
-	for speed, most := range map[int]time.Duration{1 << 10: answerTime, slowest - 1<<10: 20 * time.Minute, slowest: 0, 1 << 20: 0} {
-		synctest.Test(t, func(t *testing.T) {
-			began := time.Now()
-			w := &pieceWriter{to: &paced{ResponseWriter: httptest.NewRecorder(), speed: speed}, left: answerTime}
-			var err error
-			for piece := make([]byte, csvBuffer); err == nil && time.Since(began) < 24*time.Hour; {
-				_, err = w.Write(piece)
-			}
-			if took := time.Since(began); (err != nil) != (most > 0) || err != nil && took > most {
-				t.Errorf("%d bytes/s: %v after %v", speed, err, took)
-			}
-		})
-	}
-}
-
 // fillDownload makes a device with 25 MB of readings as CSV.
-func fillDownload(a *api) {
+func fillDownload(a *apiRig) {
 	s := newSensor(a, "s")
 	d := &device.Data{Times: make([]int64, 1024), Columns: []device.Column{{ID: 1, Type: device.Int, Bits: make([]uint64, 1024)}}}
 	for range 400 {
@@ -179,16 +139,21 @@ func (w *endingWriter) Write(b []byte) (int, error) {
 func TestDownloadBreaksOff(t *testing.T) {
 	a := newAPI(t, rigOptions{})
 	fillDownload(a)
+	mux := http.NewServeMux()
+	a.api.Register(mux, func(*http.Request) (api.Caller, error) {
+		return api.Caller{Identity: store.Identity{Role: store.RoleViewer}}, nil
+	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		end := func() { cancel(store.ErrClosed) }
-		if r.URL.Path == "/early" {
+		if r.URL.Query().Has("early") {
 			end()
 		}
-		a.download(&endingWriter{ResponseWriter: w, end: end}, r.WithContext(ctx), store.Identity{}, history.Query{Device: "s"}, nil)
+		r.URL.RawQuery = "format=csv"
+		mux.ServeHTTP(&endingWriter{ResponseWriter: w, end: end}, r.WithContext(ctx))
 	}))
 	defer server.Close()
-	resp, err := http.Get(server.URL + "/")
+	resp, err := http.Get(server.URL + "/api/v1/devices/s/readings")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +161,7 @@ func TestDownloadBreaksOff(t *testing.T) {
 	if b, err := io.ReadAll(resp.Body); err == nil || len(b) == 0 {
 		t.Errorf("%d bytes look like all", len(b))
 	}
-	early, err := http.Get(server.URL + "/early")
+	early, err := http.Get(server.URL + "/api/v1/devices/s/readings?early")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
 
@@ -33,7 +32,7 @@ func TestReplayAnswer(t *testing.T) {
 	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
 	st, err := store.Open(store.Options{
 		Dir: dir, CommitWindow: 5 * time.Millisecond, Logger: log,
-		Influx: &export.Options{Config: influx.Config{URL: server.URL, Bucket: "b"}, FlushInterval: 10 * time.Millisecond},
+		Influx: &store.InfluxOptions{Config: influx.Config{URL: server.URL, Bucket: "b"}, FlushInterval: 10 * time.Millisecond},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +71,7 @@ func TestReplayAnswer(t *testing.T) {
 			t.Errorf("replay: %d %s, want %d %s", w.Code, got, status, want)
 		}
 	}
-	a := &api{liveRig: &liveRig{t: t, Dashboard: d}}
+	a := &apiRig{liveRig: &liveRig{t: t, Dashboard: d}}
 	newSensor(a, "s").send(time.Now(), 2100)
 	eventually(t, "a dead letter", func() bool {
 		a.commit()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -33,7 +34,7 @@ type sensor struct {
 }
 
 // newSensor registers a device with all types of channels.
-func newSensor(a *api, id string) *sensor {
+func newSensor(a *apiRig, id string) *sensor {
 	a.t.Helper()
 	if _, err := a.store.AddDevices([]store.NewDevice{{ID: id}}); err != nil {
 		a.t.Fatal(err)
@@ -81,7 +82,7 @@ func (s *sensor) frame(d *device.Data) {
 }
 
 // commit waits until everything handed in is on disk.
-func (a *api) commit() {
+func (a *apiRig) commit() {
 	a.t.Helper()
 	if err := a.store.Checkpoint(); err != nil {
 		a.t.Fatal(err)
@@ -118,9 +119,9 @@ func TestReadings(t *testing.T) {
 	}
 	a.commit()
 	ms := func(s int) int64 { return noon.UnixMilli() + int64(s)*1000 }
-	ask := func(query string) readingsAnswer {
+	ask := func(query string) api.Summary {
 		t.Helper()
-		var got readingsAnswer
+		var got api.Summary
 		a.get("/devices/s/readings"+query, &got)
 		return got
 	}
@@ -200,7 +201,7 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 		s.send(time.UnixMicro(at), 2100+i)
 	}
 	a.commit()
-	var one deviceAnswer
+	var one api.Device
 	a.get("/devices/s", &one)
 	if one.Books.LastData != device.Moment(device.MinTime).UnixMilli() || one.Books.Frames != 4 {
 		t.Errorf("%+v", one.Books)
@@ -259,10 +260,12 @@ func TestReadingsGaps(t *testing.T) {
 	s.send(now(), 2100)
 	set(noon.Add(202 * time.Second))
 	a.commit()
-	var got readingsAnswer
+	var got api.Summary
 	a.get("/devices/s/readings?to="+fmt.Sprint(noon.Add(time.Hour).UnixMilli()), &got) // gaps end now
 	at := func(s int) int64 { return noon.UnixMilli() + int64(s)*1000 }
-	want := []gapAnswer{{at(9), at(100), store.CauseOffline, "the device was not connected"}, {at(100), at(200), store.CauseUnknown, ""}}
+	want := []api.Gap{
+		{From: at(9), To: at(100), Cause: store.CauseOffline, Text: "the device was not connected"}, {From: at(100), To: at(200), Cause: store.CauseUnknown},
+	}
 	if fmt.Sprint(got.Gaps) != fmt.Sprint(want) {
 		t.Errorf("gaps %+v, want %+v", got.Gaps, want)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -187,7 +188,7 @@ func TestNoRoute(t *testing.T) {
 // TestDeviceLife registers a device, connects it with what the answer says, and removes it.
 func TestDeviceLife(t *testing.T) {
 	a := newAPI(t, rigOptions{})
-	var made, again credentialsAnswer
+	var made, again api.Credentials
 	r := a.call("admin", "POST", "/devices", map[string]any{"id": "b.1", "kind": "meter", "labels": map[string]string{"site": "north"}}).wants(201, &made)
 	if made.ID != "b.1" || made.URL != "wss://"+a.addr+"/v1/device" || r.header.Get("Location") != "/api/v1/devices/b.1" {
 		t.Errorf("made %+v at %s", made, r.header.Get("Location"))
@@ -208,7 +209,7 @@ func TestDeviceLife(t *testing.T) {
 			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol: telemetry.v1", "Authorization: Bearer "+token)
 	}
 	connected := func() bool {
-		var d deviceAnswer
+		var d api.Device
 		a.get("/devices/b.1", &d)
 		if d.Kind != "meter" || d.Labels["site"] != "north" || d.Created == 0 || d.Revoked {
 			t.Fatalf("device %+v", d)
@@ -238,7 +239,7 @@ func TestDeviceLife(t *testing.T) {
 	if code := string(second.closes[:2]); code != string([]byte{byte(device.CloseRevoked >> 8), byte(device.CloseRevoked & 0xff)}) {
 		t.Errorf("closed with %q", second.closes)
 	}
-	var d deviceAnswer
+	var d api.Device
 	a.get("/devices/b.1", &d)
 	if !d.Revoked {
 		t.Errorf("not revoked: %+v", d)
@@ -276,7 +277,7 @@ func TestDeadLettersAnswer(t *testing.T) {
 	for range 3 {
 		a.reject("a")
 	}
-	var got lettersAnswer
+	var got api.DeadLetters
 	a.get("/dead-letters", &got)
 	if len(got.Letters) != 3 {
 		t.Fatalf("%d letters", len(got.Letters))
@@ -284,12 +285,12 @@ func TestDeadLettersAnswer(t *testing.T) {
 	if l := got.Letters[0]; l.Device != "a" || l.Text != "it is cut" || string(l.Message) != "\x01\x02\x03" || l.Code != 1 || l.Reason != device.RejectMalformed.String() {
 		t.Errorf("a letter: %+v", l)
 	}
-	var page lettersAnswer
+	var page api.DeadLetters
 	a.get(fmt.Sprintf("/dead-letters?after=%d&limit=1", got.Letters[0].Position), &page)
 	if len(page.Letters) != 1 || page.Letters[0].Position != got.Letters[1].Position {
 		t.Errorf("a page: %+v", page)
 	}
-	var dropped droppedAnswer
+	var dropped api.Dropped
 	a.call("admin", "DELETE", fmt.Sprintf("/dead-letters?position=%d&position=999", got.Letters[1].Position), nil).wants(200, &dropped)
 	a.get("/dead-letters", &page)
 	if dropped.Dropped != 1 || len(page.Letters) != 2 {

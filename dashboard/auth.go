@@ -1,9 +1,11 @@
 package dashboard
 
 import (
+	"net"
 	"net/http"
 	"strings"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -43,33 +45,42 @@ func sessionSecret(r *http.Request) string {
 	return ""
 }
 
-// require lets those pass to h who have at least this role. Others are answered 401 or 403.
-func (d *Dashboard) require(role store.Role, h func(http.ResponseWriter, *http.Request, store.Identity)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		id, err := d.identify(r)
-		switch {
-		case err != nil:
-			d.unauthenticated(w)
-		case !id.Role.Allows(role):
-			fail(w, http.StatusForbidden, "this needs the role "+string(role)+"; "+id.Name+" is "+string(id.Role),
-				"ask an admin to do it, or for the role")
-		default:
-			h(w, r, id)
-		}
-	}
+// identifyCaller is identify, with what the API has to know besides.
+func (d *Dashboard) identifyCaller(r *http.Request) (api.Caller, error) {
+	id, err := d.identify(r)
+	return callerOf(id, r), err
 }
 
-// unauthenticated answers who is not logged in.
-func (d *Dashboard) unauthenticated(w http.ResponseWriter) {
-	w.Header().Set("WWW-Authenticate", `Bearer realm="telemetry-hub"`)
-	body := struct {
-		problem
-		Setup bool `json:"setup"` // there are no users yet
-	}{problem{"not logged in", "log in, or send an API key: Authorization: Bearer KEY"}, !d.store.HasUsers()}
-	if body.Setup {
-		body.Hint = "there are no users yet: open the setup link that the hub printed when it started, or use telemetry-hub user add"
+// callerOf is who sends a request: a page, with a session, or a script, with an API key.
+func callerOf(id store.Identity, r *http.Request) api.Caller {
+	if id.Via == store.ViaKey {
+		return callerBy(id, r, "REST")
 	}
-	answer(w, http.StatusUnauthorized, body)
+	return callerBy(id, r, "page")
+}
+
+// callerBy is who sends a request by this way.
+func callerBy(id store.Identity, r *http.Request, way string) api.Caller {
+	c := api.Caller{Identity: id, By: actorName(id)}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	c.From = host + " (" + way + ")"
+	return c
+}
+
+// actorName tells an API key from a user of the same name: names have no spaces.
+func actorName(id store.Identity) string {
+	if id.Via == store.ViaKey {
+		return "API key " + id.Name
+	}
+	return id.Name
+}
+
+// audit enters what somebody did. It is done by then: if it can't be entered, the store raises an alarm.
+func (d *Dashboard) audit(by api.Caller, action, deviceID, text string) {
+	_ = d.store.Audit(store.AuditEntry{By: by.By, From: by.From, Action: action, Device: deviceID, Text: text})
 }
 
 // foreignOrigin tells whether a browser without Sec-Fetch-Site says that a page of another origin asks for a change. A page by
@@ -89,13 +100,13 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !d.allowedHost(r) {
 			d.strangers.Warn("request refused", "reason", "host", "host", r.Host, "address", r.RemoteAddr)
-			fail(w, http.StatusMisdirectedRequest, "this hub does not answer to this name",
+			api.Fail(w, http.StatusMisdirectedRequest, "unknown_host", "this hub does not answer to this name",
 				"use its IP address or a name in its certificate; for another name, set names in the hub's configuration, or give it a certificate for that name with --tls-cert")
 			return
 		}
 		if err := csrf.Check(r); err != nil || foreignOrigin(r) {
 			d.strangers.Warn("request refused", "reason", "origin", "origin", r.Header.Get("Origin"), "address", r.RemoteAddr)
-			fail(w, http.StatusForbidden, "this change was asked for by a page of another origin", "open the hub's own page, or use an API key from a script")
+			api.Fail(w, http.StatusForbidden, "foreign_origin", "this change was asked for by a page of another origin", "open the hub's own page, or use an API key from a script")
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -3,44 +3,19 @@ package dashboard
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
 func (d *Dashboard) accountRoutes() {
-	d.mux.HandleFunc("GET /api/v1/session", d.require(store.RoleViewer, d.serveSession))
 	d.mux.HandleFunc("POST /api/v1/session", d.login)
 	d.mux.HandleFunc("DELETE /api/v1/session", d.logout)
 	d.mux.HandleFunc("POST /api/v1/setup", d.setup)
-	d.mux.HandleFunc("POST /api/v1/password", d.require(store.RoleViewer, d.changePassword))
-	d.mux.HandleFunc("GET /api/v1/users", d.require(store.RoleAdmin, d.serveUsers))
-	d.mux.HandleFunc("POST /api/v1/users", d.require(store.RoleAdmin, d.addUser))
-	d.mux.HandleFunc("PATCH /api/v1/users/{name}", d.require(store.RoleAdmin, d.changeUser))
-	d.mux.HandleFunc("DELETE /api/v1/users/{name}", d.require(store.RoleAdmin, d.removeUser))
-	d.mux.HandleFunc("GET /api/v1/apikeys", d.require(store.RoleAdmin, d.serveAPIKeys))
-	d.mux.HandleFunc("POST /api/v1/apikeys", d.require(store.RoleAdmin, d.addAPIKey))
-	d.mux.HandleFunc("DELETE /api/v1/apikeys/{name}", d.require(store.RoleAdmin, d.removeAPIKey))
-}
-
-// sessionAnswer says who is logged in.
-type sessionAnswer struct {
-	User    string     `json:"user"` // or the API key's name
-	Role    store.Role `json:"role"`
-	Via     string     `json:"via"`               // session or key
-	Expires int64      `json:"expires,omitempty"` // ms since 1970; absent for an API key
-	Version string     `json:"version"`           // of the hub
-	Now     int64      `json:"now"`               // ms since 1970
-}
-
-func (d *Dashboard) serveSession(w http.ResponseWriter, _ *http.Request, id store.Identity) {
-	answer(w, http.StatusOK, sessionAnswer{
-		User: id.Name, Role: id.Role, Via: id.Via, Expires: millis(id.Expires), Version: d.version, Now: millis(d.now()),
-	})
+	d.mux.HandleFunc("POST /api/v1/password", d.api.Require(d.identifyCaller, store.RoleViewer, d.changePassword))
 }
 
 // login answers POST /api/v1/session.
@@ -50,13 +25,13 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 		Password string `json:"password"`
 		Link     string `json:"link"` // a one-time code instead
 	}
-	if !readJSON(w, r, &in) {
+	if !api.ReadJSON(w, r, &in) {
 		return
 	}
 	if in.Link != "" {
 		secret, id, err := d.store.LoginWithCode(in.Link)
 		if err != nil {
-			d.refuseLogin(w, r, "", err, "this login link is not valid any more", "log in with a user name and a password")
+			d.refuseLogin(w, r, "", err, "bad_link", "this login link is not valid any more", "log in with a user name and a password")
 			return
 		}
 		d.enter(w, r, secret, id)
@@ -71,7 +46,7 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, errAnswered):
 	case err != nil:
-		d.refuseLogin(w, r, in.User, err, "wrong user name or password", "an admin can set a new password, or telemetry-hub user passwd")
+		d.refuseLogin(w, r, in.User, err, "wrong_password", "wrong user name or password", "an admin can set a new password, or telemetry-hub user passwd")
 	default:
 		d.enter(w, r, secret, id)
 	}
@@ -83,49 +58,43 @@ var errAnswered = errors.New("answered already")
 // returns errAnswered.
 func (d *Dashboard) throttled(w http.ResponseWriter, r *http.Request, user string, check func(context.Context) error) error {
 	user = store.UserName(user)
-	suspects := []suspect{d.throttle.suspect(perAddress, network(r.RemoteAddr)), d.throttle.suspect(perUser, user)}
-	who := party{name: network(r.RemoteAddr)}
+	suspects := []limit.Suspect{d.throttle.Suspect(perAddress, network(r.RemoteAddr)), d.throttle.Suspect(perUser, user)}
+	who := limit.Party{Name: network(r.RemoteAddr)}
 	if secret := sessionSecret(r); d.store.Remembers(secret, user) {
-		suspects = []suspect{d.throttle.suspect(perSession, secret)}
-		who = party{name: user, known: true}
+		suspects = []limit.Suspect{d.throttle.Suspect(perSession, secret)}
+		who = limit.Party{Name: user, Known: true}
 	}
-	if wait := d.throttle.take(suspects); wait > 0 {
+	if wait := d.throttle.Take(suspects); wait > 0 {
 		d.strangers.Warn("login throttled", "address", r.RemoteAddr)
-		tryLater(w, http.StatusTooManyRequests, wait, "too many wrong passwords")
+		api.TryLater(w, http.StatusTooManyRequests, wait, "throttled", "too many wrong passwords")
 		return errAnswered
 	}
-	err := d.logins.enter(r.Context(), who)
+	err := d.logins.Enter(r.Context(), who)
 	if err == nil {
 		err = func() error {
-			defer d.logins.leave(who)
+			defer d.logins.Leave(who)
 			return check(r.Context())
 		}()
 	}
 	if !errors.Is(err, store.ErrUnauthenticated) {
-		d.throttle.giveBack(suspects)
+		d.throttle.GiveBack(suspects)
 	}
-	if errors.Is(err, store.ErrBusy) {
-		tryLater(w, http.StatusServiceUnavailable, time.Second, "too many people log in at this moment")
+	if errors.Is(err, store.ErrBusy) || errors.Is(err, limit.ErrBusy) {
+		api.TryLater(w, http.StatusServiceUnavailable, time.Second, "busy", "too many people log in at this moment")
 		return errAnswered
 	}
 	return err
 }
 
-func tryLater(w http.ResponseWriter, status int, wait time.Duration, text string) {
-	seconds := int(math.Ceil(wait.Seconds()))
-	w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	fail(w, status, text, fmt.Sprintf("try again in %d s", seconds))
-}
-
 // refuseLogin answers after a failed login. user is logged only if there is one: people type passwords there by mistake.
-func (d *Dashboard) refuseLogin(w http.ResponseWriter, r *http.Request, user string, err error, text, hint string) {
+func (d *Dashboard) refuseLogin(w http.ResponseWriter, r *http.Request, user string, err error, code, text, hint string) {
 	if !errors.Is(err, store.ErrUnauthenticated) {
-		d.failed(w, err)
+		d.api.Failed(w, err)
 		return
 	}
 	known, _ := d.store.User(user)
 	d.strangers.Warn("login failed", "user", known.Name, "address", r.RemoteAddr)
-	fail(w, http.StatusUnauthorized, text, hint)
+	api.Fail(w, http.StatusUnauthorized, code, text, hint)
 }
 
 // enter answers with a new session. One that the browser had before ends.
@@ -134,7 +103,7 @@ func (d *Dashboard) enter(w http.ResponseWriter, r *http.Request, secret string,
 	// Not in the audit trail: one viewer could push everything else out of it.
 	d.log.Info("logged in", "user", id.Name, "address", r.RemoteAddr)
 	setSessionCookie(w, secret, int((store.SessionLife + store.SessionMemory).Seconds()))
-	d.serveSession(w, r, id)
+	api.Answer(w, http.StatusOK, d.api.Session(callerOf(id, r)))
 }
 
 // logout answers DELETE /api/v1/session.
@@ -169,50 +138,50 @@ func (d *Dashboard) setup(w http.ResponseWriter, r *http.Request) {
 		User     string `json:"user"`
 		Password string `json:"password"`
 	}
-	if !readJSON(w, r, &in) {
+	if !api.ReadJSON(w, r, &in) {
 		return
 	}
 	secret, id, err := d.store.Setup(r.Context(), in.Link, in.User, in.Password)
 	if err != nil {
-		d.refuseLogin(w, r, "", err, "this setup link is not valid",
+		d.refuseLogin(w, r, "", err, "bad_link", "this setup link is not valid",
 			"take the one that the hub printed when it started last, or use telemetry-hub user add NAME --role admin")
 		return
 	}
-	d.audit(actorOf(id, r), "user added", "", id.Name+", "+string(id.Role)+", with the setup link")
+	d.audit(callerOf(id, r), "user added", "", id.Name+", "+string(id.Role)+", with the setup link")
 	d.enter(w, r, secret, id)
 }
 
 // changePassword answers POST /api/v1/password: of who is logged in. All sessions of the user end, and a new one begins.
-func (d *Dashboard) changePassword(w http.ResponseWriter, r *http.Request, id store.Identity) {
+func (d *Dashboard) changePassword(w http.ResponseWriter, r *http.Request, by api.Caller) {
 	var in struct {
 		Old string `json:"old"`
 		New string `json:"new"`
 	}
-	if !readJSON(w, r, &in) {
+	if !api.ReadJSON(w, r, &in) {
 		return
 	}
-	if id.Via != store.ViaSession {
-		fail(w, http.StatusForbidden, "an API key has no password", "remove the key and make another")
+	if by.Via != store.ViaSession {
+		api.Fail(w, http.StatusForbidden, "no_password", "an API key has no password", "remove the key and make another")
 		return
 	}
-	err := d.throttled(w, r, id.Name, func(ctx context.Context) error { return d.store.CheckPassword(ctx, id.Name, in.Old) })
+	err := d.throttled(w, r, by.Name, func(ctx context.Context) error { return d.store.CheckPassword(ctx, by.Name, in.Old) })
 	switch {
 	case errors.Is(err, errAnswered):
 		return
 	case errors.Is(err, store.ErrUnauthenticated): // not 401: the session is as good as before
-		fail(w, http.StatusForbidden, "the old password is wrong", "")
+		api.Fail(w, http.StatusForbidden, "wrong_password", "the old password is wrong", "")
 		return
 	case err == nil:
-		err = d.store.SetPassword(id.Name, in.New)
+		err = d.store.SetPassword(by.Name, in.New)
 	}
 	if err != nil {
-		d.failed(w, err)
+		d.api.Failed(w, err)
 		return
 	}
-	d.audit(actorOf(id, r), "user password set", "", id.Name)
-	secret, id, err := d.store.OpenSession(id.Name)
+	d.audit(by, "user password set", "", by.Name)
+	secret, id, err := d.store.OpenSession(by.Name)
 	if err != nil {
-		d.failed(w, err)
+		d.api.Failed(w, err)
 		return
 	}
 	d.enter(w, r, secret, id)

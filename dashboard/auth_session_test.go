@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -15,9 +16,9 @@ func TestLogin(t *testing.T) {
 	s := newSite(t)
 	c := s.caller()
 	c.do("GET", "/api/v1/session", nil).wants(http.StatusUnauthorized, nil)
-	var got sessionAnswer
+	var got api.Session
 	r := c.login("Operator", password).wants(http.StatusOK, &got)
-	want := sessionAnswer{
+	want := api.Session{
 		User: "operator", Role: store.RoleOperator, Via: "session", Version: "v1.2.3", Now: s.clock().UnixMilli(),
 		Expires: s.clock().Add(7 * 24 * time.Hour).UnixMilli(),
 	}
@@ -54,7 +55,7 @@ func TestLoginRefused(t *testing.T) {
 	for _, in := range []any{nil, "text", []int{1}, map[string]any{"user": 1}, map[string]string{"name": "viewer"}} {
 		c.do("POST", "/api/v1/session", in).wants(http.StatusBadRequest, nil)
 	}
-	c.do("POST", "/api/v1/session", map[string]string{"user": strings.Repeat("a", maxRequest)}).wants(http.StatusRequestEntityTooLarge, nil)
+	c.do("POST", "/api/v1/session", map[string]string{"user": strings.Repeat("a", 64<<10)}).wants(http.StatusRequestEntityTooLarge, nil)
 	c.do("PUT", "/api/v1/session", nil)
 	if log := s.logged.String(); strings.Contains(log, "nobody") || strings.Contains(log, "wrong") || !strings.Contains(log, "user=viewer") {
 		t.Errorf("the log has names that are no user's, passwords, or not whose login failed:\n%s", log)
@@ -102,7 +103,7 @@ func TestSecretsHaveTheirPlaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	browser := s.loggedIn("viewer")
-	var got sessionAnswer
+	var got api.Session
 	s.withKey(key).do("GET", "/api/v1/session", nil).wants(http.StatusOK, &got)
 	if got.User != "script" || got.Via != "key" || got.Expires != 0 {
 		t.Errorf("%+v", got)
@@ -133,7 +134,7 @@ func TestLoginLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := s.caller()
-	var got sessionAnswer
+	var got api.Session
 	c.do("POST", "/api/v1/session", map[string]string{"link": code}).wants(http.StatusOK, &got)
 	if got.User != "operator" || got.Role != store.RoleOperator {
 		t.Errorf("%+v", got)
@@ -170,7 +171,7 @@ func TestSetup(t *testing.T) {
 	if s.store.HasUsers() {
 		t.Fatal("a refused setup made a user")
 	}
-	var got sessionAnswer
+	var got api.Session
 	setup(code, "Kim", password).wants(http.StatusOK, &got)
 	if got.User != "kim" || got.Role != store.RoleAdmin {
 		t.Errorf("%+v", got)
@@ -210,7 +211,7 @@ func TestChangePassword(t *testing.T) {
 	}
 	change(s.withKey(key), "another horse", password).wants(http.StatusForbidden, nil)
 	// Whoever has only the session can't guess the password at will.
-	for range perSession.burst {
+	for range perSession.Burst {
 		change(c, "wrong", password)
 	}
 	change(c, "another horse", password).wants(http.StatusTooManyRequests, nil)
@@ -220,7 +221,7 @@ func TestChangePassword(t *testing.T) {
 func TestBusyLogin(t *testing.T) {
 	s := newSite(t)
 	r := httptest.NewRequest("POST", "/api/v1/session", nil)
-	for range 2 * perUser.burst {
+	for range 2 * perUser.Burst {
 		w := httptest.NewRecorder()
 		err := s.throttled(w, r, "viewer", func(context.Context) error { return store.ErrBusy })
 		if err != errAnswered || w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -113,15 +115,15 @@ func emptySite(t *testing.T) *site {
 // keepApart sees to it that those whom tests count wrong passwords of do not share a slot of the throttle by chance.
 func (s *site) keepApart() {
 	for apart := false; !apart; {
-		s.throttle = newThrottle(s.throttle.now)
+		s.throttle = limit.NewThrottle(s.store.Clock().View().Now)
 		slots := map[int]bool{}
-		count := func(a allowance, who string) { slots[s.throttle.suspect(a, who).slot] = true }
+		count := func(a limit.Allowance, who string) { slots[s.throttle.Suspect(a, who).Slot] = true }
 		names := []string{"viewer", "operator", "admin", "nobody"}
-		for i := range perAddress.burst {
+		for i := range perAddress.Burst {
 			names = append(names, fmt.Sprint("user-", i))
 		}
 		addresses := []string{"127.0.0.1/32", "127.0.2.1/32"}
-		for i := range perUser.burst {
+		for i := range perUser.Burst {
 			addresses = append(addresses, fmt.Sprintf("127.0.1.%d/32", i+1))
 		}
 		for _, name := range names {
@@ -238,8 +240,8 @@ func (r *response) wants(status int, v any) *response {
 		return r
 	}
 	if status >= 400 {
-		var p problem
-		if err := json.Unmarshal([]byte(r.body), &p); err != nil || p.Error == "" {
+		var p api.Problem
+		if err := json.Unmarshal([]byte(r.body), &p); err != nil || p.Detail == "" {
 			r.t.Errorf("%d without an error: %s", r.status, r.body)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 )
 
 // Who guesses at one user, even from many addresses, is slowed down. Whoever has been logged in before is not.
@@ -16,7 +18,7 @@ func TestGuessingAtOneUser(t *testing.T) {
 	s := newSite(t)
 	known := s.loggedIn("admin")
 	s.pass(8 * 24 * time.Hour) // the session has expired; the browser is known all the same
-	for i := range perUser.burst {
+	for i := range perUser.Burst {
 		name := []string{"admin", "Admin", " ADMIN "}[i%3]
 		s.callerFrom(fmt.Sprint("127.0.1.", i+1)).login(name, "wrong").wants(http.StatusUnauthorized, nil)
 	}
@@ -49,7 +51,7 @@ func TestGuessingAtOneUser(t *testing.T) {
 // A name that is no user's is throttled like one that is: the answers must not tell them apart.
 func TestGuessingAtNobody(t *testing.T) {
 	s := newSite(t)
-	for i := range perUser.burst {
+	for i := range perUser.Burst {
 		s.callerFrom(fmt.Sprint("127.0.1.", i+1)).login("nobody", "wrong").wants(http.StatusUnauthorized, nil)
 	}
 	s.callerFrom("127.0.2.1").login("nobody", "wrong").wants(http.StatusTooManyRequests, nil)
@@ -59,12 +61,12 @@ func TestGuessingFromOneAddress(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	guesser := s.callerFrom("127.0.1.1")
-	for i := range perAddress.burst {
+	for i := range perAddress.Burst {
 		guesser.login(fmt.Sprint("user-", i), "wrong").wants(http.StatusUnauthorized, nil)
 	}
 	guesser.login("admin", password).wants(http.StatusTooManyRequests, nil)
 	s.callerFrom("127.0.1.2").login("admin", password).wants(http.StatusOK, nil)
-	s.pass(perAddress.every)
+	s.pass(perAddress.Every)
 	guesser.login("admin", password).wants(http.StatusOK, nil)
 }
 
@@ -72,17 +74,13 @@ func TestGuessingFromOneAddress(t *testing.T) {
 func TestLoginsTakeTurns(t *testing.T) {
 	s := newSite(t)
 	known := s.loggedIn("admin")
-	held := party{name: "whose password is being checked"}
-	if err := s.logins.enter(t.Context(), held); err != nil {
+	held := limit.Party{Name: "whose password is being checked"}
+	if err := s.logins.Enter(t.Context(), held); err != nil {
 		t.Fatal(err)
 	}
 	waiting := func(n int) {
 		t.Helper()
-		eventually(t, fmt.Sprint(n, " wait"), func() bool {
-			s.logins.mu.Lock()
-			defer s.logins.mu.Unlock()
-			return len(s.logins.queue) == n
-		})
+		eventually(t, fmt.Sprint(n, " wait"), func() bool { return s.logins.Waiting() == n })
 	}
 	var tasks sync.WaitGroup
 	login := func(c *caller, user, password string, want int) {
@@ -100,48 +98,11 @@ func TestLoginsTakeTurns(t *testing.T) {
 	login(s.callerFrom("127.0.1.2"), "viewer", password, http.StatusOK) // one of the many makes room
 	eventually(t, "room is made", func() bool { return statuses[http.StatusServiceUnavailable].Load() == 1 })
 	waiting(maxLoginsWaiting + 1)
-	s.logins.leave(held)
+	s.logins.Leave(held)
 	tasks.Wait()
 	if n := statuses[http.StatusUnauthorized].Load(); n != maxLoginsWaiting-1 {
 		t.Errorf("%d wrong passwords", n)
 	}
-}
-
-func TestThrottle(t *testing.T) {
-	now := time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
-	throttle := newThrottle(func() time.Time { return now })
-	a := allowance{"test", 3, time.Minute}
-	one, two := throttle.suspect(a, "one"), throttle.suspect(a, "two")
-	for two.slot == one.slot {
-		throttle = newThrottle(throttle.now)
-		one, two = throttle.suspect(a, "one"), throttle.suspect(a, "two")
-	}
-	take := func(want time.Duration, suspects ...suspect) {
-		t.Helper()
-		if got := throttle.take(suspects); got != want {
-			t.Errorf("to wait %v, want %v", got, want)
-		}
-	}
-	take(0, one, two)
-	take(0, one)
-	take(0, one)
-	take(time.Minute, one)
-	take(time.Minute, one, two) // takes none of two
-	take(0, two)
-	take(0, two)
-	take(time.Minute, two)
-	throttle.giveBack([]suspect{one})
-	take(0, one)
-	now = now.Add(30 * time.Second)
-	take(30*time.Second, one)
-	now = now.Add(30 * time.Second)
-	take(0, one)
-	take(time.Minute, one)
-	now = now.Add(time.Hour)
-	for range a.burst { // no more than at first
-		take(0, one)
-	}
-	take(time.Minute, one)
 }
 
 func TestNetwork(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -64,9 +65,9 @@ func TestManageUsers(t *testing.T) {
 	s := newSite(t)
 	c := s.loggedIn("admin")
 	type fields = map[string]string
-	var made userAnswer
+	var made api.User
 	c.do("POST", "/api/v1/users", fields{"name": "Lee", "password": password, "role": "viewer"}).wants(http.StatusCreated, &made)
-	if want := (userAnswer{Name: "lee", Role: store.RoleViewer, Created: s.clock().UnixMilli()}); made != want {
+	if want := (api.User{Name: "lee", Role: store.RoleViewer, Created: s.clock().UnixMilli()}); made != want {
 		t.Errorf("made %+v, want %+v", made, want)
 	}
 	for _, in := range []fields{
@@ -75,7 +76,7 @@ func TestManageUsers(t *testing.T) {
 	} {
 		c.do("POST", "/api/v1/users", in).wants(http.StatusBadRequest, nil)
 	}
-	var list []userAnswer
+	var list []api.User
 	c.do("GET", "/api/v1/users", nil).wants(http.StatusOK, &list)
 	if len(list) != 4 || !slices.Contains(list, made) {
 		t.Errorf("users %+v", list)
@@ -86,7 +87,7 @@ func TestManageUsers(t *testing.T) {
 	if made.Role != store.RoleOperator {
 		t.Errorf("%+v", made)
 	}
-	var session sessionAnswer
+	var session api.Session
 	if lee.do("GET", "/api/v1/session", nil).wants(http.StatusOK, &session); session.Role != store.RoleOperator {
 		t.Errorf("an open session has the role %s", session.Role)
 	}
@@ -111,7 +112,7 @@ func TestManageAPIKeys(t *testing.T) {
 	s := newSite(t)
 	c := s.loggedIn("admin")
 	type fields = map[string]string
-	var made apiKeyAnswer
+	var made api.APIKey
 	c.do("POST", "/api/v1/apikeys", fields{"name": "reports", "role": "operator"}).wants(http.StatusCreated, &made)
 	if made.Name != "reports" || made.Role != store.RoleOperator || !strings.HasPrefix(made.Key, "thk_") {
 		t.Errorf("%+v", made)
@@ -121,10 +122,10 @@ func TestManageAPIKeys(t *testing.T) {
 	}
 	script := s.withKey(made.Key)
 	script.do("GET", "/api/v1/session", nil).wants(http.StatusOK, nil)
-	var list []apiKeyAnswer
+	var list []api.APIKey
 	r := c.do("GET", "/api/v1/apikeys", nil).wants(http.StatusOK, &list)
 	now := s.clock().UnixMilli()
-	if want := []apiKeyAnswer{{Name: "reports", Role: store.RoleOperator, Created: now, LastUsed: now}}; !slices.Equal(list, want) {
+	if want := []api.APIKey{{Name: "reports", Role: store.RoleOperator, Created: now, LastUsed: now}}; !slices.Equal(list, want) {
 		t.Errorf("keys %+v, want %+v", list, want)
 	}
 	if strings.Contains(r.body, made.Key) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -19,17 +20,17 @@ func BenchmarkCommand(b *testing.B) {
 	const tick = 250 * time.Millisecond
 	for _, way := range []struct {
 		name string
-		once func(*api, *stompClient, device.CommandID, int)
+		once func(*apiRig, *stompClient, device.CommandID, int)
 	}{
-		{"SEND-to-MESSAGE", func(_ *api, c *stompClient, id device.CommandID, n int) {
+		{"SEND-to-MESSAGE", func(_ *apiRig, c *stompClient, id device.CommandID, n int) {
 			c.order("d", countBody(id, n))
 			c.state("d", id, "succeeded")
 		}},
-		{"POST-to-MESSAGE", func(a *api, c *stompClient, id device.CommandID, n int) {
+		{"POST-to-MESSAGE", func(a *apiRig, c *stompClient, id device.CommandID, n int) {
 			a.call("operator", "POST", "/devices/d/commands", command(id, n)).wants(http.StatusOK, nil)
 			c.state("d", id, "succeeded")
 		}},
-		{"POST-and-wait", func(a *api, _ *stompClient, id device.CommandID, n int) {
+		{"POST-and-wait", func(a *apiRig, _ *stompClient, id device.CommandID, n int) {
 			a.call("operator", "POST", "/devices/d/commands?wait=20s", command(id, n)).wants(http.StatusOK, nil)
 		}},
 	} {
@@ -37,7 +38,7 @@ func BenchmarkCommand(b *testing.B) {
 			a := newAPI(b, rigOptions{tick: tick})
 			a.obeys("d")
 			var at time.Time
-			a.commanders = newThrottle(func() time.Time { at = at.Add(time.Second); return at }) // nobody sends too fast
+			a.api.Commanders = limit.NewThrottle(func() time.Time { at = at.Add(time.Second); return at }) // nobody sends too fast
 			c := a.connectUser("anna", store.RoleOperator)
 			if way.name != "POST-and-wait" {
 				c.send(subscribeFrame("d", "/topic/devices/d/commands"))

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
@@ -39,14 +41,9 @@ type Dashboard struct {
 	strangers   *hub.Strangers // for what anybody can provoke
 	now         func() time.Time
 	page        *page
-	throttle    *throttle
-	logins      *turns // passwords being checked
-	sums        *turns // requests that sum up readings
-	downloads   *turns // of raw readings
-	waits       *turns // for commands to be settled
-	commanders  *throttle
-	ending      context.Context // ends with Run
-	end         context.CancelFunc
+	api         *api.API
+	throttle    *limit.Throttle
+	logins      *limit.Turns // passwords being checked
 	mux         *http.ServeMux
 
 	// viewers
@@ -64,22 +61,22 @@ func New(c Config) (*Dashboard, error) {
 	if c.Now == nil {
 		c.Now = c.Store.Clock().Now
 	}
-	steady := c.Store.Clock().View().Now // never follows a clock that is set: whoever has to wait a minute, waits a minute
 	d := &Dashboard{
 		store: c.Store, hub: c.Hub, feed: c.Feed, certificate: c.Certificate, version: c.Version, log: c.Logger, now: c.Now,
-		names: ownNames(c.Names), throttle: newThrottle(steady), mux: http.NewServeMux(),
-		logins: newTurns(1, 1, maxLoginsWaiting), sums: newTurns(maxSums, maxSums, maxSumsWaiting),
-		downloads: newTurns(maxDownloads, maxDownloadsOfOne, 0), waits: newTurns(maxWaits, maxWaitsOfOne, 0), commanders: newThrottle(steady),
+		names: ownNames(c.Names), mux: http.NewServeMux(),
+		logins:   limit.NewTurns(1, 1, maxLoginsWaiting),
+		throttle: limit.NewThrottle(c.Store.Clock().View().Now), // never follows a clock that is set: whoever has to wait a minute, waits a minute
+		api: api.New(api.Config{
+			Store: c.Store, Hub: c.Hub, Feed: c.Feed, Certificate: c.Certificate, Version: c.Version, Logger: c.Logger, Now: c.Now,
+		}),
 	}
-	d.ending, d.end = context.WithCancel(context.Background())
 	var err error
 	if d.page, err = embedded(); err != nil {
 		return nil, err
 	}
 	d.pageRoutes()
 	d.accountRoutes()
-	d.apiRoutes()
-	d.commandRoutes()
+	d.api.Register(d.mux, d.identifyCaller)
 	d.socketRoutes()
 	return d, nil
 }
@@ -87,10 +84,13 @@ func New(c Config) (*Dashboard, error) {
 // Handler answers every request that is not a device's.
 func (d *Dashboard) Handler() http.Handler { return protect(d.guard(d.mux)) }
 
+// API is what the dashboard answers programs with.
+func (d *Dashboard) API() *api.API { return d.api }
+
 // Run serves the viewers' sockets until ctx ends; then all of them are closed.
 func (d *Dashboard) Run(ctx context.Context) error {
-	defer d.end() // which the line below may be too late for
-	defer context.AfterFunc(ctx, d.end)()
+	defer d.api.End() // which the line below may be too late for
+	defer context.AfterFunc(ctx, d.api.End)()
 	d.room.run(ctx, d.livePace.look, d.strangers.Settle)
 	return nil
 }

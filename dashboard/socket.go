@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub"
@@ -120,7 +121,7 @@ func (d *Dashboard) identifyViewer(w http.ResponseWriter, r *http.Request) (id *
 	own := sameOrigin(r)
 	if !own && (r.Header.Get("Origin") != "" || !hasKey && secret != "") {
 		d.strangers.Warn("request refused", "reason", "origin", "origin", r.Header.Get("Origin"), "address", r.RemoteAddr)
-		fail(w, http.StatusForbidden, "live data is not for pages of another origin",
+		api.Fail(w, http.StatusForbidden, "foreign_origin", "live data is not for pages of another origin",
 			"open the hub's own page; a script sends an API key and no Origin: Authorization: Bearer KEY")
 		return nil, false
 	}
@@ -133,11 +134,11 @@ func (d *Dashboard) identifyViewer(w http.ResponseWriter, r *http.Request) (id *
 	}
 	identity, err := d.identifyAs(via, key)
 	if err != nil {
-		d.unauthenticated(w)
+		d.api.Unauthenticated(w)
 		return nil, false
 	}
 	if !identity.Role.Allows(store.RoleViewer) {
-		fail(w, http.StatusForbidden, "this needs the role viewer", "ask an admin for the role")
+		api.Fail(w, http.StatusForbidden, "forbidden", "this needs the role viewer", "ask an admin for the role")
 		return nil, false
 	}
 	return &identity, true
@@ -150,5 +151,5 @@ func full(w http.ResponseWriter, err error) {
 		status = http.StatusTooManyRequests
 	}
 	w.Header().Set("Retry-After", strconv.Itoa(5+rand.IntN(25)))
-	fail(w, status, err.Error(), "close a page that is not looked at")
+	api.Fail(w, status, "too_many_viewers", err.Error(), "close a page that is not looked at")
 }

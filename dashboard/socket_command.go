@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
@@ -41,17 +42,18 @@ func (c *liveConn) takeCommand(by store.Identity, deviceID string, f *stomp.Fram
 		return wrong("the body must be a command like %s: %v", `{"id": UUID, "name": "blink", "args": {}, "ttl_ms": 30000}`, err)
 	}
 	refused := refusedCommand{ID: in.ID, Device: deviceID, Name: in.Name, State: "refused"}
-	if wait := c.d.paceCommands(by); wait > 0 {
+	caller := callerBy(by, c.request, "STOMP")
+	if wait := c.d.api.PaceCommands(caller); wait > 0 {
 		refused.Text, refused.Hint = "too many commands", "try again in "+wait.Round(100*time.Millisecond).String()
 		return c.refuseCommand(&refused)
 	}
-	_, err = c.d.store.SendCommand(in.command(deviceID, actor{actorName(by), origin(c.request, "STOMP")}))
+	_, err = c.d.store.SendCommand(in.Command(deviceID, caller))
 	if err == nil {
 		return nil
 	}
 	refused.Text = err.Error()
-	if status, hint := commandProblem(err); status != 0 {
-		refused.Hint = hint
+	if e, ok := errors.AsType[*store.CommandError](err); ok {
+		refused.Hint = e.Hint
 	} else if !errors.Is(err, store.ErrNoDevice) {
 		c.d.log.Error("a command was not accepted", "device", deviceID, "error", err)
 	}
@@ -61,7 +63,7 @@ func (c *liveConn) takeCommand(by store.Identity, deviceID string, f *stomp.Fram
 var errNoCommandID = errors.New("it needs an id, a UUID")
 
 // parseCommand reads the body of a SEND.
-func parseCommand(body []byte) (in commandRequest, err error) {
+func parseCommand(body []byte) (in api.NewCommand, err error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&in); err != nil {
@@ -79,7 +81,7 @@ func parseCommand(body []byte) (in commandRequest, err error) {
 // refuseCommand tells the client's subscriptions to /user/queue/commands. Without any it ends the connection: nobody must take a
 // command for sent that is not.
 func (c *liveConn) refuseCommand(r *refusedCommand) error {
-	body, err := json.Marshal(refusedCommands{Now: millis(c.d.now()), Kind: live.KindUpdate, Commands: []refusedCommand{*r}, Settings: []struct{}{}})
+	body, err := json.Marshal(refusedCommands{Now: api.Millis(c.d.now()), Kind: live.KindUpdate, Commands: []refusedCommand{*r}, Settings: []struct{}{}})
 	if err != nil {
 		return err
 	}

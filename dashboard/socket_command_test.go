@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
@@ -190,7 +192,7 @@ func TestRefusedSend(t *testing.T) {
 		c := r.connectAs(key)
 		c.order("d", body, "receipt:3")
 		c.fails(device.CloseBadState, text, "3")
-		r.commanders = newThrottle(r.now)
+		r.api.Commanders = limit.NewThrottle(r.now)
 	}
 	r.settled(used, store.CommandSucceeded)
 	if len(d.did) != 1 {
@@ -202,11 +204,11 @@ func TestSendTooFast(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
 	d := r.obeys("d")
 	now := time.Now()
-	r.commanders = newThrottle(func() time.Time { return now })
+	r.api.Commanders = limit.NewThrottle(func() time.Time { return now })
 	c := r.connectUser("anna", store.RoleOperator)
 	c.send(subscribeFrame("q", ownQueue))
 	c.message("q")
-	for range commandPace.burst {
+	for range api.CommandPace.Burst {
 		c.order("d", countBody(device.NewCommandID(), 1), "receipt:1")
 		c.expect(stomp.Receipt)
 	}
@@ -218,7 +220,7 @@ func TestSendTooFast(t *testing.T) {
 	other := r.connectUser("ben", store.RoleOperator)
 	other.order("d", countBody(device.NewCommandID(), 1), "receipt:1")
 	other.expect(stomp.Receipt)
-	eventually(t, "all are done", func() bool { d.mu.Lock(); defer d.mu.Unlock(); return len(d.did) == commandPace.burst+1 })
+	eventually(t, "all are done", func() bool { d.mu.Lock(); defer d.mu.Unlock(); return len(d.did) == api.CommandPace.Burst+1 })
 }
 
 // movedClock is a wall clock that can be set.

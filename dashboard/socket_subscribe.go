@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 )
@@ -49,8 +50,8 @@ func (c *liveConn) subscribe(f *stomp.Frame) error {
 	s := &subscription{id: id, destination: destination, ack: "auto", params: map[string]string{}}
 	for _, name := range []string{"q", "state", "label", "sort", "first", "count", "epoch", "offset"} { // others must not stay in memory
 		value, ok := f.Headers.Get(name)
-		if len(value) > maxParameter {
-			return wrong("%s may have at most %d bytes", name, maxParameter)
+		if len(value) > api.MaxParameter {
+			return wrong("%s may have at most %d bytes", name, api.MaxParameter)
 		}
 		if ok {
 			s.params[name] = value

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
@@ -20,7 +21,7 @@ import (
 func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet { // it would be streamed to HEAD without end
 		w.Header().Set("Allow", http.MethodGet)
-		fail(w, http.StatusMethodNotAllowed, "use GET", "")
+		api.Fail(w, http.StatusMethodNotAllowed, "method_not_allowed", "use GET", "")
 		return
 	}
 	id, ok := d.identifyViewer(w, r)
@@ -28,12 +29,12 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if id == nil {
-		d.unauthenticated(w)
+		d.api.Unauthenticated(w)
 		return
 	}
 	wanted, err := parseSubs(r)
 	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error(), "for example ?sub=1|/topic/hub, url-encoded")
+		api.Fail(w, http.StatusBadRequest, "bad_parameter", err.Error(), "for example ?sub=1|/topic/hub, url-encoded")
 		return
 	}
 	place, err := d.room.enter(accountOf(*id))
@@ -52,7 +53,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 		sub := &wanted[i]
 		s.subs[sub.id] = sub
 		if err := s.feed.Subscribe(sub.id, sub.destination, sub.params, sub.resume); err != nil {
-			fail(w, http.StatusBadRequest, sub.id+": "+subscribeText(err), "")
+			api.Fail(w, http.StatusBadRequest, "bad_parameter", sub.id+": "+subscribeText(err), "")
 			return
 		}
 	}

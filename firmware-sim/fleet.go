@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/telemetry-hub/telemetry-hub/device/client"
 )
 
 // connectRate is how many devices begin to connect each second: a TLS handshake costs about a millisecond on either side,
@@ -21,6 +23,7 @@ type fleetConfig struct {
 	profiles    []Profile // taken in turn
 	rate        float64   // frames per second and device; 0: what suits the profile
 	seed        uint64
+	trace       func() *client.Trace // watches one device; nil: none
 	logger      *slog.Logger
 }
 
@@ -39,6 +42,9 @@ func newFleet(c fleetConfig) (*fleet, error) {
 		which := i % len(c.profiles)
 		config := memberConfig{
 			target: c.target, credential: credential, profile: c.profiles[which], seed: c.seed, booted: booted, logger: c.logger,
+		}
+		if c.trace != nil {
+			config.trace = c.trace()
 		}
 		m, err := newMember(config)
 		if err != nil {

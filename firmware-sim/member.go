@@ -40,6 +40,7 @@ type memberConfig struct {
 	profile    Profile
 	seed       uint64
 	booted     time.Time
+	trace      *client.Trace
 	logger     *slog.Logger
 }
 
@@ -62,6 +63,7 @@ func newMember(c memberConfig) (*member, error) {
 		Clock:     c.profile.Clock,
 		OnCommand: m.obey,
 		OnSet:     m.set,
+		Trace:     c.trace,
 		Faults:    &client.Faults{Answers: answers},
 		Logger:    c.logger.With("device", c.credential.Device),
 	}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
@@ -195,7 +196,7 @@ func openStore(cfg *config, log *slog.Logger) (*store.Store, error) {
 		st, err := store.Open(options)
 		if err == nil {
 			if options.Influx == nil {
-				err = st.Export.Forget()
+				err = st.ForgetExport()
 			}
 			if err != nil {
 				return nil, errors.Join(err, st.Close())
@@ -221,7 +222,7 @@ func (s *server) run(ctx context.Context) error {
 	defer stopStore()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.store.Run(storeCtx) })
-	g.Go(func() error { return control.Serve(ctx, s.control, control.Handler(s.store, s.hub, s.cert)) })
+	g.Go(func() error { return control.Serve(ctx, s.control, s.socketHandler()) })
 	g.Go(func() error { return s.feed.Run(ctx) })
 	g.Go(func() error { return s.dashboard.Run(ctx) })
 	g.Go(func() error { return s.cert.Run(ctx) })
@@ -230,6 +231,14 @@ func (s *server) run(ctx context.Context) error {
 		return s.hub.Run(ctx, s.ln, s.cert.TLSConfig())
 	})
 	return g.Wait()
+}
+
+// socketHandler answers on the Unix socket.
+func (s *server) socketHandler() http.Handler {
+	mux := http.NewServeMux()
+	s.dashboard.API().Register(mux, api.OnSocket)
+	mux.Handle("/", control.Handler(s.store, s.hub, s.cert))
+	return mux
 }
 
 // close closes what run has not: it serves a server that was never run, too.

@@ -70,14 +70,14 @@ export async function request(method, path, body, options) {
   try {
     answer = text ? parse(text) : null
   } catch {
-    answer = { error: text.slice(0, 200) }
+    answer = { detail: text.slice(0, 200) }
   }
   if (response.ok) return answer
   if (response.status === 401 && !options.anonymous) {
     await expired()
     return request(method, path, body, options)
   }
-  throw new ApiError(response.status, answer?.error ?? response.statusText, answer?.hint, Number(response.headers.get('Retry-After')) || 0, answer)
+  throw new ApiError(response.status, answer?.detail ?? response.statusText, answer?.hint, Number(response.headers.get('Retry-After')) || 0, answer)
 }
 
 /**

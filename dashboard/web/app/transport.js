@@ -73,7 +73,7 @@ export function stream(events) {
     try {
       const response = await fetch('/v1/events?' + query, { signal: mine.signal, cache: 'no-store', headers: { Accept: 'text/event-stream' } })
       refused = response.status === 401
-      if (response.status === 400) culprit = /^(\d+):/.exec((await response.json()).error)?.[1]
+      if (response.status === 400) culprit = /^(\d+):/.exec((await response.json()).detail)?.[1]
       if (response.ok && response.body) await read(response.body, mine.signal)
     } catch {
       // Over it is, for whatever reason.

@@ -1,0 +1,147 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+// User is a user.
+type User struct {
+	Name    string     `json:"name"`
+	Role    store.Role `json:"role"`
+	Created int64      `json:"created"` // ms since 1970
+}
+
+func describeUser(u store.User) User {
+	return User{Name: u.Name, Role: u.Role, Created: Millis(u.Created)}
+}
+
+// APIKey is an API key; the key itself is there only when it has just been made.
+type APIKey struct {
+	Name     string     `json:"name"`
+	Role     store.Role `json:"role"`
+	Created  int64      `json:"created"`             // ms since 1970
+	LastUsed int64      `json:"last_used,omitempty"` // likewise, to the minute
+	Key      string     `json:"key,omitempty"`
+}
+
+func (a *API) serveUsers(w http.ResponseWriter, _ *http.Request, _ Caller) {
+	list := []User{}
+	for _, u := range a.store.Users() {
+		list = append(list, describeUser(u))
+	}
+	Answer(w, http.StatusOK, list)
+}
+
+func (a *API) addUser(w http.ResponseWriter, r *http.Request, by Caller) {
+	var in struct {
+		Name     string     `json:"name"`
+		Password string     `json:"password"`
+		Role     store.Role `json:"role"`
+	}
+	if !ReadJSON(w, r, &in) {
+		return
+	}
+	if err := a.store.AddUser(in.Name, in.Password, in.Role); err != nil {
+		a.Failed(w, err)
+		return
+	}
+	a.log.Info("user added", "user", store.UserName(in.Name), "role", in.Role, "by", by.Name)
+	a.audit(by, "user added", "", store.UserName(in.Name)+", "+string(in.Role))
+	a.answerUser(w, http.StatusCreated, in.Name)
+}
+
+func (a *API) answerUser(w http.ResponseWriter, status int, name string) {
+	u, err := a.store.User(name)
+	if err != nil {
+		a.Failed(w, err)
+		return
+	}
+	Answer(w, status, describeUser(u))
+}
+
+// changeUser answers PATCH /api/v1/users/{name}: another role, another password, or both.
+func (a *API) changeUser(w http.ResponseWriter, r *http.Request, by Caller) {
+	var in struct {
+		Role     store.Role `json:"role"`
+		Password string     `json:"password"`
+	}
+	if !ReadJSON(w, r, &in) {
+		return
+	}
+	name := store.UserName(r.PathValue("name"))
+	switch {
+	case in.Role == "" && in.Password == "":
+		Fail(w, http.StatusBadRequest, "bad_request", "nothing to change", "send a role, a password or both")
+		return
+	case in.Password != "" && by.Via == store.ViaSession && by.Name == name:
+		Fail(w, http.StatusBadRequest, "own_password", "this is your own password", "change it with POST /api/v1/password, which asks for the old one")
+		return
+	}
+	if in.Role != "" {
+		if err := a.store.SetRole(name, in.Role, false); err != nil {
+			a.Failed(w, err)
+			return
+		}
+		a.log.Info("role changed", "user", name, "role", in.Role, "by", by.Name)
+		a.audit(by, "user role changed", "", name+", "+string(in.Role))
+	}
+	if in.Password != "" {
+		if err := a.store.SetPassword(name, in.Password); err != nil {
+			a.Failed(w, err)
+			return
+		}
+		a.log.Info("password set", "user", name, "by", by.Name)
+		a.audit(by, "user password set", "", name)
+	}
+	a.answerUser(w, http.StatusOK, name)
+}
+
+func (a *API) removeUser(w http.ResponseWriter, r *http.Request, by Caller) {
+	name := r.PathValue("name")
+	if err := a.store.RemoveUser(name, false); err != nil {
+		a.Failed(w, err)
+		return
+	}
+	a.log.Info("user removed", "user", store.UserName(name), "by", by.Name)
+	a.audit(by, "user removed", "", store.UserName(name))
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (a *API) serveAPIKeys(w http.ResponseWriter, _ *http.Request, _ Caller) {
+	list := []APIKey{}
+	for _, k := range a.store.APIKeys() {
+		list = append(list, APIKey{Name: k.Name, Role: k.Role, Created: Millis(k.Created), LastUsed: Millis(k.LastUsed)})
+	}
+	Answer(w, http.StatusOK, list)
+}
+
+func (a *API) addAPIKey(w http.ResponseWriter, r *http.Request, by Caller) {
+	var in struct {
+		Name string     `json:"name"`
+		Role store.Role `json:"role"`
+	}
+	if !ReadJSON(w, r, &in) {
+		return
+	}
+	key, err := a.store.AddAPIKey(in.Name, in.Role)
+	if err != nil {
+		a.Failed(w, err)
+		return
+	}
+	a.log.Info("API key added", "key", in.Name, "role", in.Role, "by", by.Name)
+	a.audit(by, "API key added", "", in.Name+", "+string(in.Role))
+	Answer(w, http.StatusCreated, APIKey{Name: in.Name, Role: in.Role, Created: Millis(a.now()), Key: key})
+}
+
+func (a *API) removeAPIKey(w http.ResponseWriter, r *http.Request, by Caller) {
+	name := r.PathValue("name")
+	if err := a.store.RemoveAPIKey(name); err != nil {
+		a.Failed(w, err)
+		return
+	}
+	a.log.Info("API key removed", "key", name, "by", by.Name)
+	a.audit(by, "API key removed", "", name)
+	w.WriteHeader(http.StatusNoContent)
+}

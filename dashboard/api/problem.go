@@ -1,0 +1,175 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
+	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
+	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+)
+
+const maxRequest = 64 << 10 // bytes of a JSON request
+
+// Answer sends v as JSON. Nothing of it may be kept by the browser: it belongs to who is logged in.
+func Answer(w http.ResponseWriter, status int, v any) {
+	answerAs(w, status, "application/json", v)
+}
+
+func answerAs(w http.ResponseWriter, status int, mediaType string, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		Fail(w, http.StatusInternalServerError, "internal", "the answer has no JSON form: "+err.Error(), "")
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", mediaType)
+	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // a caller that has gone by now can't be told anything
+}
+
+// Problem is the body of every answer that is not 2xx (RFC 9457).
+type Problem struct {
+	Type   string `json:"type"`   // about:blank: the code says more
+	Title  string `json:"title"`  // of the status
+	Status int    `json:"status"` // HTTP status
+	Detail string `json:"detail"` // what is wrong, for people
+	Code   string `json:"code"`   // what is wrong, for programs: it stays when the words change
+	Hint   string `json:"hint,omitempty"`
+	Setup  bool   `json:"setup,omitempty"` // with 401: there are no users yet
+}
+
+func (p *Problem) Error() string { return p.Detail }
+
+// Fail answers with a problem.
+func Fail(w http.ResponseWriter, status int, code, detail, hint string) {
+	(&Problem{Status: status, Code: code, Detail: detail, Hint: hint}).answer(w)
+}
+
+func (p *Problem) answer(w http.ResponseWriter) {
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	answerAs(w, p.Status, "application/problem+json", p)
+}
+
+// TryLater answers with a problem that is over after a while.
+func TryLater(w http.ResponseWriter, status int, wait time.Duration, code, text string) {
+	seconds := int(math.Ceil(wait.Seconds()))
+	w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	Fail(w, status, code, text, fmt.Sprintf("try again in %d s", seconds))
+}
+
+// Unauthenticated answers who is not logged in.
+func (a *API) Unauthenticated(w http.ResponseWriter) {
+	w.Header().Set("WWW-Authenticate", `Bearer realm="telemetry-hub"`)
+	p := Problem{
+		Status: http.StatusUnauthorized, Code: "unauthenticated", Detail: "not logged in",
+		Hint: "log in, or send an API key: Authorization: Bearer KEY", Setup: !a.store.HasUsers(),
+	}
+	if p.Setup {
+		p.Hint = "there are no users yet: open the setup link that the hub printed when it started, or use telemetry-hub user add"
+	}
+	p.answer(w)
+}
+
+// ReadJSON reads the request's body into v. If it can't, it answers, and returns false.
+func ReadJSON(w http.ResponseWriter, r *http.Request, v any) bool {
+	return readJSON(w, r, maxRequest, v)
+}
+
+func readJSON(w http.ResponseWriter, r *http.Request, most int64, v any) bool {
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if err == nil {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return true
+		}
+		err = errors.New("there is more behind the first value")
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		Fail(w, http.StatusRequestEntityTooLarge, "too_large", "the request is too large", "")
+		return false
+	}
+	Fail(w, http.StatusBadRequest, "bad_json", "the request is not the JSON that is expected here: "+err.Error(), "/api/v1/openapi.json describes it")
+	return false
+}
+
+// Millis is t in ms since 1970, 0 for none.
+func Millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// problems says how errors are answered.
+var problems = []struct {
+	err    error
+	status int
+	code   string
+	hint   string
+}{
+	{store.ErrNoUser, http.StatusNotFound, "no_user", ""},
+	{store.ErrNoAPIKey, http.StatusNotFound, "no_api_key", ""},
+	{store.ErrUserExists, http.StatusConflict, "user_exists", "choose another name"},
+	{store.ErrAPIKeyExists, http.StatusConflict, "api_key_exists", "choose another name, or remove the key first"},
+	{store.ErrLastAdmin, http.StatusConflict, "last_admin", "make somebody else an admin first"},
+	{store.ErrSetupDone, http.StatusConflict, "setup_done", "log in"},
+	{store.ErrBadName, http.StatusBadRequest, "bad_name", ""},
+	{store.ErrBadRole, http.StatusBadRequest, "bad_role", ""},
+	{store.ErrBadPassword, http.StatusBadRequest, "bad_password", ""},
+	{store.ErrBusy, http.StatusServiceUnavailable, "busy", "try again in a moment"},
+	{limit.ErrBusy, http.StatusServiceUnavailable, "busy", "try again in a moment"},
+	{store.ErrClosed, http.StatusServiceUnavailable, "stopping", "the hub is stopping; try again in a moment"},
+	{store.ErrNoDevice, http.StatusNotFound, "no_device", "GET /api/v1/devices lists the devices there are"},
+	{store.ErrExists, http.StatusConflict, "device_exists", "choose another id, or give the device that has it a new token"},
+	{store.ErrNoExport, http.StatusConflict, "no_export", "run the hub with --influx-url"},
+	{certificate.ErrNone, http.StatusNotFound, "no_certificate", "a hub without --tls-cert makes it at its first start"},
+	{certificate.ErrGiven, http.StatusConflict, "certificate_given", "put a new one into the files of --tls-cert and --tls-key, then reload the hub: systemctl reload telemetry-hub"},
+	{history.ErrTooFine, http.StatusBadRequest, "too_fine", "ask for fewer points or fewer channels"},
+	{live.ErrBadList, http.StatusBadRequest, "bad_parameter", "/api/v1/openapi.json describes the parameters"},
+	{errQuery, http.StatusBadRequest, "bad_parameter", "/api/v1/openapi.json describes the parameters"},
+}
+
+// problemOf says how an error is answered.
+func problemOf(err error) *Problem {
+	p := &Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: err.Error(), Hint: "the hub's log says more"}
+	for _, e := range problems {
+		if errors.Is(err, e.err) {
+			p.Status, p.Code, p.Hint = e.status, e.code, e.hint
+			break
+		}
+	}
+	if e, ok := errors.AsType[*store.CommandError](err); ok {
+		p.Status, p.Code, p.Hint = http.StatusBadRequest, "bad_command", e.Hint
+		switch {
+		case errors.Is(err, store.ErrNoCommand):
+			p.Status, p.Code = http.StatusNotFound, "no_command"
+		case errors.Is(err, store.ErrCommandConflict):
+			p.Status, p.Code = http.StatusConflict, "command_conflict"
+		case errors.Is(err, store.ErrCommandTooLate):
+			p.Status, p.Code = http.StatusConflict, "command_too_late"
+		case errors.Is(err, store.ErrCommandsFull):
+			p.Status, p.Code = http.StatusTooManyRequests, "too_many_commands"
+		}
+	}
+	return p
+}
+
+// Failed answers with an error of the store.
+func (a *API) Failed(w http.ResponseWriter, err error) {
+	p := problemOf(err)
+	if p.Status == http.StatusInternalServerError {
+		a.log.Error("a request failed", "error", err)
+	}
+	p.answer(w)
+}

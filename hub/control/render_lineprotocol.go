@@ -1,0 +1,61 @@
+package control
+
+import (
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/influx"
+)
+
+// lineProtocol renders InfluxDB line protocol, one line for a sample, just as the export writes it: package influx says how
+// names and values are put.
+type lineProtocol struct {
+	device  *store.Device
+	series  *influx.Series
+	schema  *device.Schema // of the series
+	encoder influx.Encoder
+	lines   influx.Batch
+
+	// The sample that is held back until all its readings have come, which are without columns none.
+	sample device.Data
+	time   time.Time
+	bits   []uint64 // what the columns' slices are cut from
+	text   [][]byte
+}
+
+func newLineProtocol(d *store.Device) *lineProtocol {
+	return &lineProtocol{device: d, sample: device.Data{Times: make([]int64, 1)}}
+}
+
+func (l *lineProtocol) begin(dst []byte) []byte { return dst }
+
+func (l *lineProtocol) reading(dst []byte, r *history.Reading) []byte {
+	// The readings of one sample come with the same time and in the order of their channels' ids.
+	if n := len(l.sample.Columns); n > 0 && (!r.Time.Equal(l.time) || r.Schema != l.schema || r.Channel.ID <= l.sample.Columns[n-1].ID) {
+		dst = l.end(dst)
+	}
+	if r.Schema != l.schema {
+		l.schema = r.Schema
+		l.series = influx.NewSeries(l.device.Kind, l.device.ID, l.device.Labels, r.Schema)
+	}
+	l.time = r.Time
+	n := len(l.bits)
+	l.bits, l.text = append(l.bits, r.Value.Bits), append(l.text, []byte(r.Value.Text))
+	l.sample.Columns = append(l.sample.Columns, device.Column{ID: r.Channel.ID, Type: r.Channel.Type, Bits: l.bits[n:], Text: l.text[n:]})
+	return dst
+}
+
+func (l *lineProtocol) end(dst []byte) []byte {
+	l.sample.Times[0] = l.time.UnixMicro()
+	l.lines.Reset()
+	if len(l.sample.Columns) > 0 {
+		l.encoder.Append(&l.lines, l.series, &l.sample, 0)
+	}
+	for i := range l.lines.Lines() {
+		dst = append(dst, l.lines.Line(i)...)
+	}
+	l.sample.Columns, l.bits, l.text = l.sample.Columns[:0], l.bits[:0], l.text[:0]
+	return dst
+}

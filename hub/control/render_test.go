@@ -1,0 +1,128 @@
+package control
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/history"
+)
+
+// channels of the device that the tests render.
+var (
+	temperature = &device.Channel{ID: 1, Name: "temperature", Type: device.Int, Scale: -2, Unit: "Cel"}
+	humidity    = &device.Channel{ID: 2, Name: "rel, humidity=x", Type: device.Float32}
+	occupied    = &device.Channel{ID: 3, Name: "occupied", Type: device.Bool}
+	message     = &device.Channel{ID: 4, Name: "message", Type: device.String}
+	energy      = &device.Channel{ID: 5, Name: "energy", Type: device.Float64, Unit: "kW.h"}
+
+	office = schemaOf(temperature, humidity, occupied, message, energy)
+)
+
+func schemaOf(channels ...*device.Channel) *device.Schema {
+	s := &device.Schema{}
+	for _, ch := range channels {
+		s.Channels = append(s.Channels, *ch)
+	}
+	return s
+}
+
+func at(µs int64) time.Time { return time.UnixMicro(1423072260_000000 + µs) }
+
+func number(ch *device.Channel, µs int64, bits uint64) history.Reading {
+	return history.Reading{
+		Time: at(µs), Device: "office", Channel: ch, Schema: office,
+		Value: device.Value{Type: ch.Type, Scale: ch.Scale, Bits: bits},
+	}
+}
+
+func words(µs int64, s string) history.Reading {
+	return history.Reading{
+		Time: at(µs), Device: "office", Channel: message, Schema: office, Value: device.Value{Type: device.String, Text: s},
+	}
+}
+
+func render(r renderer, readings ...history.Reading) string {
+	out := r.begin(nil)
+	for i := range readings {
+		out = r.reading(out, &readings[i])
+	}
+	return string(r.end(out))
+}
+
+func diff(t *testing.T, got string, want ...string) {
+	t.Helper()
+	if d := cmp.Diff(want, strings.Split(strings.TrimSuffix(got, "\n"), "\n")); d != "" {
+		t.Errorf("want -, got +\n%s", d)
+	}
+}
+
+func TestCSV(t *testing.T) {
+	received := number(temperature, 0, 2318)
+	received.Quality = history.QualityReceived
+	diff(t, render(csv{},
+		received,
+		number(humidity, 1, math.Float64bits(float64(float32(27.272)))),
+		number(occupied, 999999, 1),
+		number(energy, 1000000, math.Float64bits(math.NaN())),
+		words(0, `plain`), words(0, `a,b "c"`), words(0, ""), number(temperature, 0, math.MaxUint64), words(0, "-1"), words(0, "a;=1\x1b[2J"), words(0, "＝1")),
+		"time,device,channel,value",
+		"2015-02-04T17:51:00.000000000Z,office,temperature,23.18",
+		`2015-02-04T17:51:00.000001000Z,office,"rel, humidity=x",27.272`,
+		"2015-02-04T17:51:00.999999000Z,office,occupied,true",
+		"2015-02-04T17:51:01.000000000Z,office,energy,NaN",
+		"2015-02-04T17:51:00.000000000Z,office,message,plain",
+		`2015-02-04T17:51:00.000000000Z,office,message,"a,b ""c"""`,
+		"2015-02-04T17:51:00.000000000Z,office,message,",
+		"2015-02-04T17:51:00.000000000Z,office,temperature,-0.01",
+		"2015-02-04T17:51:00.000000000Z,office,message,'-1",
+		`2015-02-04T17:51:00.000000000Z,office,message,"a;'=1\x1b[2J"`,
+		"2015-02-04T17:51:00.000000000Z,office,message,'＝1",
+	)
+}
+
+func TestNDJSON(t *testing.T) {
+	converted := number(occupied, 0, 0)
+	converted.Quality = history.QualityConverted
+	got := render(ndjson{},
+		number(temperature, 0, 2318),
+		number(humidity, 0, math.Float64bits(math.Inf(-1))),
+		converted,
+		words(0, "a \"b\"\n\x00"),
+		number(&device.Channel{ID: 9, Name: "n", Type: device.Int}, 0, math.MaxInt64))
+	diff(t, got,
+		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"temperature","value":23.18,"unit":"Cel"}`,
+		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"rel, humidity=x","value":"-Infinity"}`,
+		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"occupied","value":false,"time_quality":"converted"}`,
+		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"message","value":"a \"b\"\n\u0000"}`,
+		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"n","value":9223372036854775807}`,
+	)
+	for line := range strings.Lines(got) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("not JSON: %s", line)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	doubtful := number(temperature, 1, 2400)
+	doubtful.Quality = history.QualityDoubtful
+	diff(t, render(newTable(schemaOf(temperature, occupied)),
+		number(temperature, 0, 2318), number(occupied, 0, 1), doubtful, words(2, "\x1b[2J")),
+		"TIME (UTC)                  CHANNEL               VALUE  UNIT",
+		"2015-02-04 17:51:00.000000  temperature           23.18  Cel",
+		"2015-02-04 17:51:00.000000  occupied               true",
+		"2015-02-04 17:51:00.000001  temperature              24  Cel   (clock doubtful)",
+		`2015-02-04 17:51:00.000002  message           "\x1b[2J"`,
+	)
+	turned := &device.Channel{ID: 6, Name: "\u202eerut", Type: device.Int, Unit: "m\u2066"}
+	diff(t, render(newTable(schemaOf(turned)), number(turned, 0, 1)),
+		"TIME (UTC)                  CHANNEL              VALUE  UNIT",
+		`2015-02-04 17:51:00.000000  \u202eerut               1  m\u2066`,
+	)
+}
