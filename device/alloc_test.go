@@ -3,6 +3,7 @@ package device
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 )
@@ -87,19 +88,28 @@ func TestHostileControlIsBounded(t *testing.T) {
 }
 
 func BenchmarkParseData(b *testing.B) {
-	for _, samples := range []int{1, 10, 60} {
-		b.Run(fmt.Sprintf("%dx3", samples), func(b *testing.B) {
-			message := mustAppendData(b, sizedFrame(samples), climate)
+	parse := func(name string, frame *Data, schema *Schema) {
+		b.Run(name, func(b *testing.B) {
+			message := mustAppendData(b, frame, schema)
 			var d Data
 			b.ReportAllocs()
 			b.SetBytes(int64(len(message)))
 			for b.Loop() {
-				if err := ParseData(message, climate, &d); err != nil {
+				if err := ParseData(message, schema, &d); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
+	for _, samples := range []int{1, 10, 60} {
+		parse(fmt.Sprintf("%dx3", samples), sizedFrame(samples), climate)
+	}
+	wide, floats := &Schema{}, &Data{Seq: 100_000, Times: []int64{day}}
+	for id := range uint16(8) {
+		wide.Channels = append(wide.Channels, Channel{ID: id, Name: fmt.Sprint(id), Type: Float32})
+		floats.Columns = append(floats.Columns, Column{ID: id, Type: Float32, Bits: []uint64{math.Float64bits(21.5)}})
+	}
+	parse("1x8", floats, wide)
 }
 
 func BenchmarkAppendData(b *testing.B) {

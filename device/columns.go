@@ -17,6 +17,7 @@ const (
 // parseColumns reads the columns, which reach to the end of the message.
 func (d *Data) parseColumns(b []byte, s *Schema) *DataError {
 	next := uint64(0) // lowest id allowed now
+	at := 0           // of the channel that a column is most likely of: columns and channels are both by ascending id
 	for len(b) > 0 {
 		if (len(d.Columns)+1)*len(d.Times) > MaxReadings {
 			return dataErrorf(RejectLimit, "more than %d values", MaxReadings)
@@ -42,10 +43,14 @@ func (d *Data) parseColumns(b []byte, s *Schema) *DataError {
 		if length > uint64(len(b)) {
 			return dataErrorf(RejectMalformed, "channel %d: its values reach beyond the end", id)
 		}
-		ch, ok := s.Channel(uint16(id))
-		if !ok {
-			return dataErrorf(RejectUnknownChannel, "the schema has no channel %d", id)
+		if at >= len(s.Channels) || s.Channels[at].ID != uint16(id) {
+			var ok bool
+			if at, ok = s.search(uint16(id)); !ok {
+				return dataErrorf(RejectUnknownChannel, "the schema has no channel %d", id)
+			}
 		}
+		ch := &s.Channels[at]
+		at++
 		if err := d.parseColumn(ch, head&headPresence != 0, b[:length]); err != nil {
 			return err
 		}
@@ -59,18 +64,24 @@ func (d *Data) parseColumns(b []byte, s *Schema) *DataError {
 
 // parseColumn reads the body of one column.
 func (d *Data) parseColumn(ch *Channel, presence bool, body []byte) *DataError {
-	c := Column{ID: ch.ID, Type: ch.Type}
-	present := len(d.Times)
+	d.Columns = reserve(d.Columns, 1)
+	c := &d.Columns[len(d.Columns)-1]
+	c.ID, c.Type, c.Present, c.Bits, c.Text = ch.ID, ch.Type, nil, nil, nil
+	present, samples := len(d.Times), len(d.Times)
 	if presence {
 		var ok bool
 		if c.Present, present, body, ok = d.parsePresence(body); !ok {
 			return dataErrorf(RejectMalformed, "channel %d: its presence bitmap is cut or has unused bits", ch.ID)
 		}
 	}
-	if c.Type == String {
-		d.text, c.Text = cut(d.text, len(d.Times))
-	} else {
-		d.bits, c.Bits = cut(d.bits, len(d.Times))
+	switch start := len(d.bits); {
+	case c.Type == String:
+		d.text, c.Text = cut(d.text, samples)
+	case c.Type == Bool || c.Present != nil:
+		d.bits, c.Bits = cut(d.bits, samples)
+	default: // every value will be written
+		d.bits = reserve(d.bits, samples)
+		c.Bits = d.bits[start : start+samples : start+samples]
 	}
 	rest, err := c.parseValues(body, present)
 	if err != nil {
@@ -79,7 +90,6 @@ func (d *Data) parseColumn(ch *Channel, presence bool, body []byte) *DataError {
 	if len(rest) > 0 {
 		return dataErrorf(RejectMalformed, "channel %d: %d bytes behind its values", ch.ID, len(rest))
 	}
-	d.Columns = append(d.Columns, c)
 	return nil
 }
 
@@ -87,10 +97,18 @@ func (d *Data) parseColumn(ch *Channel, presence bool, body []byte) *DataError {
 // cuts keep the old memory.
 func cut[T any](arena []T, n int) (longer, piece []T) {
 	start := len(arena)
-	arena = slices.Grow(arena, n)[:start+n]
+	arena = reserve(arena, n)
 	piece = arena[start : start+n : start+n]
 	clear(piece)
 	return arena, piece
+}
+
+// reserve makes arena n elements longer. What is in them is left from earlier use.
+func reserve[T any](arena []T, n int) []T {
+	if n > cap(arena)-len(arena) {
+		arena = slices.Grow(arena, n)
+	}
+	return arena[:len(arena)+n]
 }
 
 // parsePresence reads the bitmap that says which samples have a value; nil stands for all of them.

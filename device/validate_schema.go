@@ -9,11 +9,17 @@ import (
 
 // Channel finds a channel by its id.
 func (s *Schema) Channel(id uint16) (*Channel, bool) {
-	i := sort.Search(len(s.Channels), func(i int) bool { return s.Channels[i].ID >= id })
-	if i == len(s.Channels) || s.Channels[i].ID != id {
+	i, ok := s.search(id)
+	if !ok {
 		return nil, false
 	}
 	return &s.Channels[i], true
+}
+
+// search returns the index of a channel.
+func (s *Schema) search(id uint16) (int, bool) {
+	i := sort.Search(len(s.Channels), func(i int) bool { return s.Channels[i].ID >= id })
+	return i, i < len(s.Channels) && s.Channels[i].ID == id
 }
 
 // Validate tells whether the schema can be sent: within the limits, channels by strictly ascending id, names unique, and the

@@ -32,17 +32,24 @@ func (p *pile) takes(f *format, d *device.Data) bool {
 
 // columnsWith is how many columns the pile has once it has those of d too.
 func (p *pile) columnsWith(d *device.Data) int {
-	n := len(p.data.Columns)
+	n, at := len(p.data.Columns), 0
 	for i := range d.Columns {
-		if _, ok := p.column(d.Columns[i].ID); !ok {
+		var ok bool
+		if at, ok = p.column(d.Columns[i].ID, at); ok {
+			at++
+		} else {
 			n++
 		}
 	}
 	return n
 }
 
-// column returns where the column of a channel is, or would be.
-func (p *pile) column(id uint16) (at int, ok bool) {
+// column returns where the column of a channel is, or would be. It is most likely at the index likely: the columns of a frame and
+// those of a block are mostly the same ones.
+func (p *pile) column(id uint16, likely int) (at int, ok bool) {
+	if likely < len(p.data.Columns) && p.data.Columns[likely].ID == id {
+		return likely, true
+	}
 	return slices.BinarySearchFunc(p.data.Columns, id, func(c device.Column, id uint16) int { return int(c.ID) - int(id) })
 }
 
@@ -50,21 +57,28 @@ func (p *pile) column(id uint16) (at int, ok bool) {
 func (p *pile) merge(d *device.Data) {
 	before, n := len(p.data.Times), len(d.Times)
 	p.data.Times = append(p.data.Times, d.Times...)
+	next := 0
 	for i := range d.Columns {
 		from := &d.Columns[i]
-		at, ok := p.column(from.ID)
+		at, ok := p.column(from.ID, next)
 		if !ok {
 			p.insert(at, from, before)
 		}
+		next = at + 1
 		c := &p.data.Columns[at]
-		c.Bits = append(c.Bits, from.Bits...)
-		c.Text = append(c.Text, from.Text...)
+		if from.Type == device.String {
+			c.Text = append(c.Text, from.Text...)
+		} else {
+			c.Bits = append(c.Bits, from.Bits...)
+		}
 		for j := range n {
 			c.Present = append(c.Present, from.Present == nil || from.Present[j])
 		}
 	}
-	for i := range p.data.Columns {
-		pad(&p.data.Columns[i], before+n)
+	if len(d.Columns) < len(p.data.Columns) {
+		for i := range p.data.Columns {
+			pad(&p.data.Columns[i], before+n)
+		}
 	}
 }
 
