@@ -14,6 +14,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
 
@@ -32,7 +33,7 @@ func TestReplayAnswer(t *testing.T) {
 	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
 	st, err := store.Open(store.Options{
 		Dir: dir, CommitWindow: 5 * time.Millisecond, Logger: log,
-		Influx: &store.InfluxOptions{Config: influx.Config{URL: server.URL, Bucket: "b"}, FlushInterval: 10 * time.Millisecond},
+		Influx: &export.Options{Config: influx.Config{URL: server.URL, Bucket: "b"}, FlushInterval: 10 * time.Millisecond},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,7 @@ type childHub struct {
 	address string   // HOST:PORT; before the first start the port is 0
 	export  string   // URL of InfluxDB; empty: none
 	env     []string // what its environment has besides ours
+	old     bool     // its program is from before --format
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when the process is gone and err is set

@@ -33,7 +33,11 @@ type hubBooks struct {
 // hubStatus is what is needed of `status --json`.
 type hubStatus struct {
 	DeadLetters uint64 `json:"dead_letters"`
-	Export      struct {
+	Tails       []struct {
+		Name   string `json:"name"`
+		Unread uint64 `json:"unread_entries"`
+	} `json:"tails"`
+	Export struct {
 		State   string `json:"state"`
 		Reason  string `json:"reason"`
 		Waiting struct {
@@ -66,8 +70,17 @@ func (h *childHub) command(ctx context.Context, read func(io.Reader) error, args
 	return nil
 }
 
+// json reads an answer in JSON. A hub from before --format has --json.
 func (h *childHub) json(ctx context.Context, into any, args ...string) error {
-	return h.command(ctx, func(r io.Reader) error { return json.NewDecoder(r).Decode(into) }, args...)
+	decode := func(r io.Reader) error { return json.NewDecoder(r).Decode(into) }
+	if !h.old {
+		err := h.command(ctx, decode, append(args, "--format", "json")...)
+		if err == nil || !strings.Contains(err.Error(), "unknown flag: --format") {
+			return err
+		}
+		h.old = true
+	}
+	return h.command(ctx, decode, append(args, "--json")...)
 }
 
 // addDevices registers count devices and returns their credentials.
@@ -88,7 +101,7 @@ func (h *childHub) addDevices(ctx context.Context, count int) ([]Credential, err
 // books returns what the hub has entered for each device.
 func (h *childHub) books(ctx context.Context) (map[string]hubBooks, error) {
 	var devices []hubDevice
-	if err := h.json(ctx, &devices, "device", "list", "--json"); err != nil {
+	if err := h.json(ctx, &devices, "device", "list"); err != nil {
 		return nil, err
 	}
 	books := make(map[string]hubBooks, len(devices))
@@ -99,7 +112,21 @@ func (h *childHub) books(ctx context.Context) (map[string]hubBooks, error) {
 }
 
 func (h *childHub) status(ctx context.Context) (s hubStatus, err error) {
-	return s, h.json(ctx, &s, "status", "--json")
+	return s, h.json(ctx, &s, "status")
+}
+
+// unread is how many entries of the journal the history has not read yet.
+func (h *childHub) unread(ctx context.Context) (uint64, error) {
+	s, err := h.status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, tail := range s.Tails {
+		if tail.Name == "history" {
+			return tail.Unread, nil
+		}
+	}
+	return 0, errors.New("the hub's status does not say how far the history is")
 }
 
 // reading is one line of `readings --format csv`.
@@ -127,8 +154,8 @@ func parseReadings(out io.Reader, id string, yield func(reading)) error {
 	if err != nil {
 		return err
 	}
-	if strings.Join(header, ",") != "time,device,channel,value" {
-		return fmt.Errorf("header %q, expected time,device,channel,value", header)
+	if !strings.HasPrefix(strings.Join(header, ",")+",", "time,device,channel,value,") {
+		return fmt.Errorf("header %q, expected time,device,channel,value first", header)
 	}
 	for {
 		record, line, err := rows.next()

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/telemetry-hub/telemetry-hub/device/client"
 )
 
 // connectRate is how many devices begin to connect each second: a TLS handshake costs about a millisecond on either side,
@@ -23,7 +21,6 @@ type fleetConfig struct {
 	profiles    []Profile // taken in turn
 	rate        float64   // frames per second and device; 0: what suits the profile
 	seed        uint64
-	trace       func() *client.Trace // watches one device; nil: none
 	logger      *slog.Logger
 }
 
@@ -42,9 +39,6 @@ func newFleet(c fleetConfig) (*fleet, error) {
 		which := i % len(c.profiles)
 		config := memberConfig{
 			target: c.target, credential: credential, profile: c.profiles[which], seed: c.seed, booted: booted, logger: c.logger,
-		}
-		if c.trace != nil {
-			config.trace = c.trace()
 		}
 		m, err := newMember(config)
 		if err != nil {

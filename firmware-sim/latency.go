@@ -4,9 +4,6 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
-
-	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/device/client"
 )
 
 const (
@@ -65,41 +62,4 @@ func (h *histogram) reset() {
 		h.buckets[b].Store(0)
 	}
 	h.count.Store(0)
-}
-
-// meter measures what goes over the wire of a whole fleet.
-type meter struct {
-	frames atomic.Uint64 // transmissions
-	bytes  atomic.Uint64 // of their DATA messages
-	ack    histogram     // from a frame's transmission to its acknowledgement
-}
-
-// watch returns the trace of one more device.
-func (m *meter) watch() *client.Trace {
-	// More frames in flight than this only go unmeasured.
-	type flight struct {
-		seq uint64
-		at  time.Time
-	}
-	var flights [64]flight
-	landed := func(f *flight) {
-		m.ack.add(time.Since(f.at))
-		f.seq = 0
-	}
-	return &client.Trace{
-		Sent: func(seq uint64, bytes int) {
-			m.frames.Add(1)
-			m.bytes.Add(uint64(bytes))
-			flights[seq%uint64(len(flights))] = flight{seq, time.Now()}
-		},
-		Settled: func(ranges device.Ranges) {
-			for _, r := range ranges {
-				for i := range flights {
-					if f := &flights[i]; f.seq != 0 && r.First <= f.seq && f.seq <= r.Last {
-						landed(f)
-					}
-				}
-			}
-		},
-	}
 }

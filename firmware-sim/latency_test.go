@@ -6,8 +6,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
 func TestHistogram(t *testing.T) {
@@ -47,19 +45,6 @@ func TestBuckets(t *testing.T) {
 	}
 	if b := bucketOf(1 << 63); b != histBuckets-1 {
 		t.Errorf("the longest time falls into bucket %d", b)
-	}
-}
-
-func TestMeter(t *testing.T) {
-	var m meter
-	trace := m.watch()
-	for seq := uint64(1); seq <= 3; seq++ {
-		trace.Sent(seq, 40)
-	}
-	trace.Settled(device.Ranges{{First: 1, Last: 2}})
-	trace.Settled(device.Ranges{{First: 1, Last: 2}}) // again, as WELCOME may say
-	if m.frames.Load() != 3 || m.bytes.Load() != 120 || m.ack.count.Load() != 2 {
-		t.Errorf("%d frames, %d bytes, %d acked", m.frames.Load(), m.bytes.Load(), m.ack.count.Load())
 	}
 }
 

@@ -40,7 +40,6 @@ type memberConfig struct {
 	profile    Profile
 	seed       uint64
 	booted     time.Time
-	trace      *client.Trace
 	logger     *slog.Logger
 }
 
@@ -63,7 +62,6 @@ func newMember(c memberConfig) (*member, error) {
 		Clock:     c.profile.Clock,
 		OnCommand: m.obey,
 		OnSet:     m.set,
-		Trace:     c.trace,
 		Faults:    &client.Faults{Answers: answers},
 		Logger:    c.logger.With("device", c.credential.Device),
 	}

@@ -39,7 +39,7 @@ func play(t *testing.T, p Profile, seed uint64) []byte {
 }
 
 func TestProfiles(t *testing.T) {
-	for _, p := range append(Profiles(), benchProfile()) {
+	for _, p := range Profiles() {
 		t.Run(p.Name, func(t *testing.T) {
 			if err := p.Schema.Validate(); err != nil {
 				t.Fatal(err)

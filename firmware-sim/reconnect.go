@@ -11,8 +11,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// reconnectRate is how many frames a second a device sends meanwhile.
-const reconnectRate = 0.2
+const (
+	reconnectRate = 0.2         // frames a second that a device sends meanwhile
+	connectLimit  = time.Minute // beyond the time that connectRate asks for
+	settleDown    = 3 * time.Second
+)
 
 // ReconnectOptions describe a measurement of a fleet's return.
 type ReconnectOptions struct {
@@ -65,7 +68,7 @@ func Reconnect(ctx context.Context, o ReconnectOptions) (*ReconnectResult, error
 		return nil, err
 	}
 	f, err := newFleet(fleetConfig{
-		target: target, credentials: credentials, profiles: []Profile{benchProfile()}, rate: reconnectRate, seed: 1,
+		target: target, credentials: credentials, profiles: []Profile{officeProfile()}, rate: reconnectRate, seed: 1,
 		logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -95,14 +98,14 @@ func (r *reconnect) run(ctx context.Context) (*ReconnectResult, error) {
 	g.Go(func() error { return r.fleet.run(connected) })
 	g.Go(func() error {
 		defer disconnect()
-		if _, err := r.back(ctx, 1, time.Now(), benchConnect+time.Duration(r.Devices)*time.Second/connectRate); err != nil {
+		if _, err := r.back(ctx, 1, time.Now(), connectLimit+time.Duration(r.Devices)*time.Second/connectRate); err != nil {
 			return err
 		}
 		measuring, enough := context.WithCancel(ctx)
 		defer enough()
 		ended := make(chan struct{})
 		g.Go(func() error { defer close(ended); return r.fleet.measure(measuring) })
-		if !sleep(ctx, benchWarmUp) {
+		if !sleep(ctx, settleDown) {
 			return ctx.Err()
 		}
 		var err error
@@ -129,7 +132,7 @@ func (r *reconnect) measure(ctx context.Context) (*ReconnectResult, error) {
 		return nil, err
 	}
 	ready := time.Now()
-	shares, err := r.back(ctx, 2, ready, max(5*r.Within, benchConnect))
+	shares, err := r.back(ctx, 2, ready, max(5*r.Within, connectLimit))
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func (c *committer) pass(cp *checkpoint) {
 	cp.askers, c.askers = c.askers, nil
 	cp.clock = c.ages.Load().record()
 	// Before the letters: the export shelves what was refused before it says that it has passed it.
-	cp.export, cp.exportFirst = c.export.record()
+	cp.export, cp.exportFirst = c.Export.Record()
 	c.mu.Lock()
 	cp.letters, cp.lettersEnd = c.shelf.snapshot()
 	for _, src := range c.sources.byNumber {
@@ -103,7 +103,7 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 		}
 		s.mu.Lock()
 		if err == nil {
-			s.export.recorded(cp.exportFirst)
+			s.Export.Recorded(cp.exportFirst)
 			s.cursor = cp.cursor
 			s.shelf.saved(cp.lettersEnd)
 		}

@@ -253,7 +253,7 @@ func TestLastReceivedSurvivesTheClock(t *testing.T) {
 				t.Errorf("%s: last heard of %v, at %v; want %v ago", when, b.LastReceived, s.now(), ago)
 			}
 		}
-		newMeter(t, s.Store, "a").send(1)
+		newWriter(t, s.Store, 1).send(1)
 		settle(t, s.Store)
 		s.machine.pass(time.Minute)
 		heard("before", time.Minute)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
@@ -28,7 +29,8 @@ type failure struct {
 // committer is the one goroutine that writes the journal.
 type committer struct {
 	*Store
-	spare          *batch
+	spares         chan *batch  // empty; one is being filled, one written, one acknowledged
+	written        chan *batch  // on disk, to be acknowledged
 	askers         []chan error // who waits for a checkpoint
 	lastCommit     time.Time
 	lastCheckpoint time.Time
@@ -40,9 +42,14 @@ type committer struct {
 }
 
 func newCommitter(s *Store) *committer {
-	return &committer{
-		Store: s, spare: &batch{}, lastCheckpoint: time.Now(), sinceBytes: lagBytes(s.journal.Segments(), s.cursor),
+	c := &committer{
+		Store: s, lastCheckpoint: time.Now(), sinceBytes: lagBytes(s.journal.Segments(), s.cursor),
+		spares: make(chan *batch, 2), written: make(chan *batch, 2),
 	}
+	for range cap(c.spares) {
+		c.spares <- &batch{}
+	}
+	return c
 }
 
 // commitLoop writes batches, at most one in each commit window, until ctx ends; then it writes what is left and a last
@@ -51,6 +58,10 @@ func (s *Store) commitLoop(ctx context.Context) error {
 	c := newCommitter(s)
 	defer close(s.checkpoints)
 	defer close(s.stopped)
+	var acknowledging sync.WaitGroup
+	acknowledging.Go(c.acknowledge)
+	defer acknowledging.Wait()
+	defer close(c.written)
 	heartbeat := time.NewTicker(time.Second)
 	defer heartbeat.Stop()
 	if c.lastBooks() {
@@ -84,6 +95,18 @@ func (s *Store) commitLoop(ctx context.Context) error {
 	}
 }
 
+// acknowledge tells the connections of every batch that is on disk, in the order in which they were written, that there is something
+// to acknowledge. The committer writes the next batch meanwhile.
+func (c *committer) acknowledge() {
+	for b := range c.written {
+		for _, in := range b.ingests {
+			in.committed()
+		}
+		b.reset()
+		c.spares <- b
+	}
+}
+
 // waitForWindow returns when the commit window is over, or enough is waiting.
 func (c *committer) waitForWindow(ctx context.Context) {
 	wait := c.opts.CommitWindow - time.Since(c.lastCommit)
@@ -99,7 +122,8 @@ func (c *committer) waitForWindow(ctx context.Context) {
 	}
 }
 
-// commit writes the batch being filled, settles it, and passes on a checkpoint of the state after it if one is due.
+// commit writes the batch being filled, settles it, passes on a checkpoint of the state after it if one is due, and leaves it to be
+// acknowledged.
 func (c *committer) commit(ctx context.Context) error {
 	c.lastCommit = time.Now()
 	b, cp := c.take(c.checkpointDue() || c.lastBooks())
@@ -118,17 +142,17 @@ func (c *committer) commit(ctx context.Context) error {
 	if cp != nil {
 		c.pass(cp)
 	}
-	b.reset()
-	c.spare = b
+	c.written <- b
 	return nil
 }
 
 // take takes the batch being filled away and puts the spare one in its place. With checkpoint it also records the state
 // of the books as they are with the batch, which no later frame has touched yet.
 func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
+	next := <-c.spares
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b, next := c.filling, c.spare
+	b := c.filling
 	for _, a := range b.repeats {
 		b.scratch = appendDuplicates(b.scratch[:0], a.device, a.repeats)
 		b.append(b.scratch)
@@ -156,12 +180,16 @@ func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
 // waitForHistory lets the history catch up when the journal may have to drop what it has not read: who sends faster than that
 // waits for its acknowledgements. A history that can't go on holds nobody up.
 func (c *committer) waitForHistory(ctx context.Context) {
-	for c.tail.working() && lagBytes(c.journal.Segments(), c.tail.position()) > c.opts.JournalMaxBytes/4 {
+	for ctx.Err() == nil {
+		read, working := c.historyRead()
+		if !working || lagBytes(c.journal.Segments(), read) <= c.opts.JournalMaxBytes/4 {
+			return
+		}
+		c.heldBack.note(time.Now())
+		c.progress.Add(1)
 		select {
 		case <-ctx.Done():
-			return
 		case <-time.After(10 * time.Millisecond):
-			c.progress.Add(1)
 		}
 	}
 }
@@ -307,11 +335,8 @@ func (c *committer) settle(b *batch, first uint64) {
 	}
 	c.shelf.add(b.letters)
 	c.mu.Unlock()
-	for _, in := range b.ingests {
-		in.committed()
-	}
 	c.latencies.note(c.clock.Moment(), b.began)
 	c.tail.wake()
-	c.export.wake()
+	c.Export.Wake()
 	c.followers.wake()
 }

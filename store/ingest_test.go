@@ -39,7 +39,7 @@ func TestBooksClose(t *testing.T) {
 		if got.LastReceived.IsZero() {
 			t.Error("no time of receipt")
 		}
-		got.LastReceived = time.Time{}
+		got.LastReceived, got.Base = time.Time{}, 0
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatal(diff)
 		}
@@ -195,4 +195,35 @@ func TestFrameAllocates(t *testing.T) {
 	if got := testing.AllocsPerRun(20_000, send); got >= 1 {
 		t.Errorf("%v allocations a frame", got)
 	}
+}
+
+// TestAcknowledgingHoldsUpNoCommit has the acknowledging of one batch wait for the commit of the next.
+func TestAcknowledgingHoldsUpNoCommit(t *testing.T) {
+	h := start(t, store.Options{})
+	began, durable := make(chan struct{}, 1), make(chan struct{})
+	first := true
+	in := h.Ingest("a", 1, func() {
+		if first {
+			first = false
+			began <- struct{}{}
+			<-durable
+		}
+	})
+	in.Schema(schemaMessage, schema)
+	send := func(seq uint64) {
+		message, d := data(seq)
+		if err := in.Frame(t.Context(), message, d, store.Timing{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(1)
+	<-began
+	send(2)
+	for deadline := time.Now().Add(10 * time.Second); len(in.Received(1)) == 0 || in.Received(1)[0].Last < 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Error("the next batch is not on disk")
+			break
+		}
+	}
+	close(durable)
 }

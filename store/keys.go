@@ -25,7 +25,7 @@ import "encoding/binary"
 //	              "clock" → clockRecord as CBOR: the clock that times in here and in the journal are of
 //	              "clock commands", "clock sessions", "clock tokens" → movedBy as CBOR: the clock that times in commands and settings,
 //	              in sessions, and of tokens are by
-//	              "export" → exportRecord as CBOR, what is still to be exported; none if nothing was ever exported
+//	              "export" → record of the export as CBOR, what is still to be exported; none if nothing was ever exported
 var (
 	bucketDevices     = []byte("devices")
 	bucketSchemas     = []byte("schemas")

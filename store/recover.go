@@ -48,7 +48,7 @@ func (s *Store) loadCheckpoint() error {
 			s.cursor = cursor
 			return nil
 		})
-		s.bad.one(tx, bucketMeta, keyExport, s.export.load)
+		s.bad.one(tx, bucketMeta, keyExport, s.Export.Load)
 		err := s.bad.each(tx, bucketBooks, func(k, v []byte) error {
 			a, err := parseAccount(string(k), v)
 			if err == nil {

@@ -25,7 +25,7 @@ type Replayed struct {
 // ReplayDeadLetters sends what InfluxDB refused once more: the letters at these positions, or all for nil. Letters of
 // frames the hub itself refused are passed over. On an error some may have been sent. Run must be running.
 func (s *Store) ReplayDeadLetters(ctx context.Context, at []uint64) (r Replayed, err error) {
-	if s.export.writer == nil {
+	if s.Export.Writer() == nil {
 		return r, ErrNoExport
 	}
 	for after := uint64(0); ; {
@@ -40,7 +40,7 @@ func (s *Store) ReplayDeadLetters(ctx context.Context, at []uint64) (r Replayed,
 		for len(letters) > 0 {
 			var b influx.Batch
 			n := 0
-			for n < len(letters) && b.Bytes() < min(replayBytes, s.export.writer.MaxBytes()) {
+			for n < len(letters) && b.Bytes() < min(replayBytes, s.Export.Writer().MaxBytes()) {
 				b.AppendText(letters[n].Message, letters[n].Lines)
 				n++
 			}
@@ -53,7 +53,7 @@ func (s *Store) ReplayDeadLetters(ctx context.Context, at []uint64) (r Replayed,
 }
 
 func (s *Store) replayLetters(ctx context.Context, letters []DeadLetter, b *influx.Batch, r *Replayed) error {
-	bad, err := s.export.writer.Deliver(ctx, b)
+	bad, err := s.Export.Writer().Deliver(ctx, b)
 	if err != nil {
 		return err
 	}

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 )
 
 const (
-	retainEvery = 5 * time.Second
+	retainEvery = export.SampleEvery
 	droppedFor  = time.Minute // how long an alarm stays after entries were dropped
 )
 
@@ -18,7 +20,7 @@ const (
 func (s *Store) retain(ctx context.Context) {
 	ticker := time.NewTicker(retainEvery)
 	defer ticker.Stop()
-	s.export.sample()
+	s.Export.Sample()
 	for {
 		select {
 		case <-ctx.Done():
@@ -28,7 +30,7 @@ func (s *Store) retain(ctx context.Context) {
 		case <-ticker.C:
 			s.noteExported()
 			s.trim()
-			s.export.sample()
+			s.Export.Sample()
 		}
 	}
 }
@@ -50,7 +52,7 @@ func (s *Store) trim() {
 	}
 	s.alarms.clear("journal trim")
 	first := s.journal.First()
-	s.export.drop(first)
+	s.Export.Drop(first)
 	s.mu.Lock()
 	s.sources.prune(first)
 	s.mu.Unlock()
@@ -78,7 +80,7 @@ func (s *Store) trimAtOnce() {
 func (s *Store) passed() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return min(s.cursor, s.history.Load().Cursor(), s.export.floor())
+	return min(s.cursor, s.history.Load().Cursor(), s.Export.Floor())
 }
 
 // noteExported has hub.db know how far the export is, when that lets a segment go at the next turn. It does not wait: on a
@@ -89,7 +91,7 @@ func (s *Store) noteExported() {
 		return
 	}
 	next := segments[0].Next
-	if s.export.floor() < next && next <= s.export.reached() && next <= s.history.Load().Cursor() {
+	if s.Export.Floor() < next && next <= s.Export.Reached() && next <= s.history.Load().Cursor() {
 		select {
 		case s.checkpointNow <- make(chan error, 1): // one that fails raises its own alarm
 		default: // the committer is at work
@@ -109,7 +111,7 @@ func (s *Store) saveExport() {
 	}
 	<-s.idle
 	defer func() { s.idle <- struct{}{} }()
-	record, first := s.export.record() // before the letters, as in a checkpoint
+	record, first := s.Export.Record() // before the letters, as in a checkpoint
 	if record == nil {
 		return
 	}
@@ -122,7 +124,7 @@ func (s *Store) saveExport() {
 	if err != nil {
 		return // the next turn tries again
 	}
-	s.export.recorded(first)
+	s.Export.Recorded(first)
 	s.mu.Lock()
 	s.shelf.saved(end)
 	s.mu.Unlock()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"math"
 	"strings"
@@ -150,23 +151,27 @@ func TestExportIsNotedWithoutTheJournal(t *testing.T) {
 	if err := c.commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	all := span{s.journal.First(), s.journal.Next()}
-	s.export.landed(all)
+	end := s.journal.Next()
+	running, stop := context.WithCancel(t.Context())
+	defer stop()
+	go s.Export.Run(running)
+	s.Export.Wake()
+	eventually(t, "the export", func() bool { return s.Export.Reached() == end }) // of a device that is not registered: without the server
 	s.saveExport()
-	if floor := s.export.floor(); floor >= all.next {
+	if floor := s.Export.Floor(); floor >= end {
 		t.Errorf("the export was noted up to %d beside a journal that can be written", floor)
 	}
 	s.failing = failure{err: errors.New("no room")}
 	s.saveExport()
-	if floor := s.export.floor(); floor != all.next {
-		t.Errorf("the journal keeps what follows %d, want %d", floor, all.next)
+	if floor := s.Export.Floor(); floor != end {
+		t.Errorf("the journal keeps what follows %d, want %d", floor, end)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = exporting(t, Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"})
 	defer s.Close()
-	if reached := s.export.reached(); reached != all.next {
-		t.Errorf("after a restart the export goes on at %d, want %d", reached, all.next)
+	if reached := s.Export.Reached(); reached != end {
+		t.Errorf("after a restart the export goes on at %d, want %d", reached, end)
 	}
 }

@@ -8,27 +8,28 @@ import (
 	"iter"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 )
 
 // Status is the state of the whole store.
 type Status struct {
-	Storage     Storage       `json:"storage"`
-	Devices     int           `json:"devices"`
-	Frames      uint64        `json:"frames"`
-	Readings    uint64        `json:"readings"`
-	Duplicates  uint64        `json:"duplicates"`
-	Rejected    uint64        `json:"rejected"`
-	Holes       uint64        `json:"holes"`
-	Lost        uint64        `json:"lost"`
-	DeadLetters int           `json:"dead_letters"` // on the shelf
-	Journal     JournalStatus `json:"journal"`
-	History     history.Stats `json:"history"`
-	Tails       []TailStatus  `json:"tails"`
-	Export      *ExportStatus `json:"export,omitempty"` // nil: nothing is exported
-	Gaps        []Gap         `json:"gaps"`
-	Alarms      []Alarm       `json:"alarms"`
+	Storage     Storage        `json:"storage"`
+	Devices     int            `json:"devices"`
+	Frames      uint64         `json:"frames"`
+	Readings    uint64         `json:"readings"`
+	Duplicates  uint64         `json:"duplicates"`
+	Rejected    uint64         `json:"rejected"`
+	Holes       uint64         `json:"holes"`
+	Lost        uint64         `json:"lost"`
+	DeadLetters int            `json:"dead_letters"` // on the shelf
+	Journal     JournalStatus  `json:"journal"`
+	History     history.Stats  `json:"history"`
+	Tails       []TailStatus   `json:"tails"`
+	Export      *export.Status `json:"export,omitempty"` // nil: nothing is exported
+	Gaps        []Gap          `json:"gaps"`
+	Alarms      []Alarm        `json:"alarms"`
 }
 
 // Storage says whether frames can be made durable.
@@ -92,7 +93,7 @@ func (s *Store) Condition() Status {
 	status := Status{
 		Storage: Storage{State: "ok"},
 		Journal: JournalStatus{Bytes: s.journal.Bytes(), Segments: len(segments), First: s.journal.First(), Next: next},
-		History: h.Stats(), DeadLetters: s.letters(), Export: s.export.status(), Alarms: s.alarms.list(),
+		History: h.Stats(), DeadLetters: s.letters(), Export: s.Export.Status(), Alarms: s.alarms.list(),
 	}
 	if len(segments) > 0 {
 		status.Journal.Oldest = segments[0].Oldest
@@ -116,11 +117,14 @@ func (s *Store) Condition() Status {
 	status.Tails = []TailStatus{tail("books", s.cursor), historyStatus}
 	if status.Export != nil {
 		status.Tails = append(status.Tails, TailStatus{
-			Name: exportName, Cursor: min(s.export.reached(), next), Unread: status.Export.Waiting.Entries,
+			Name: export.Name, Cursor: min(s.Export.Reached(), next), Unread: status.Export.Waiting.Entries,
 			LagEntries: status.Export.Waiting.Entries, LagBytes: status.Export.Waiting.Bytes, Error: status.Export.Reason,
 		})
 	}
 	status.Gaps = append([]Gap{}, s.gaps...)
+	if since := s.heldBack.since(time.Now()); !since.IsZero() {
+		status.Storage = Storage{State: "slow", Since: s.now().Add(-time.Since(since)), Error: heldBackText}
+	}
 	if since := s.pace.slowSince(time.Now()); !since.IsZero() {
 		status.Storage = Storage{State: "slow", Since: s.now().Add(-time.Since(since)), Error: slowText}
 	}

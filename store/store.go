@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
@@ -41,13 +42,13 @@ var (
 
 // Options says where a store lives and how much it may keep. Zero values stand for the defaults named here.
 type Options struct {
-	Dir             string         // data directory, made if missing
-	CommitWindow    time.Duration  // least time between two commits; 50 ms, from 5 ms to 1 s
-	JournalMaxBytes int64          // 0: see defaultLimits; above it the oldest segment goes, read by every tail or not
-	JournalMaxAge   time.Duration  // since receipt; 0: no limit
-	HistoryMaxBytes int64          // 0: see defaultLimits
-	HistoryMaxAge   time.Duration  // since receipt; 0: no limit
-	Influx          *InfluxOptions // nil: nothing is exported, and what still waits goes on waiting (see ForgetExport)
+	Dir             string          // data directory, made if missing
+	CommitWindow    time.Duration   // least time between two commits; 50 ms, from 5 ms to 1 s
+	JournalMaxBytes int64           // 0: see defaultLimits; above it the oldest segment goes, read by every tail or not
+	JournalMaxAge   time.Duration   // since receipt; 0: no limit
+	HistoryMaxBytes int64           // 0: see defaultLimits
+	HistoryMaxAge   time.Duration   // since receipt; 0: no limit
+	Influx          *export.Options // nil: nothing is exported, and what still waits goes on waiting (see export.Export.Forget)
 	Logger          *slog.Logger
 	Now             func() time.Time // nil: the system's clock; else it is the measure of all time, and never set
 	Clock           *wallclock.Clock // instead of Now: a clock that is set; nil: what Now says
@@ -88,7 +89,7 @@ type Store struct {
 	access   access
 	alarms   alarms
 	tail     historyTail
-	export   *exportTail
+	Export   *export.Export
 	commands commandBook
 
 	trimming sync.Mutex
@@ -98,6 +99,9 @@ type Store struct {
 	latencies latencies
 	numbering numbering
 	pace      pace
+	heldBack  heldBack
+
+	historyRead func() (next uint64, working bool) // how far the history has read the journal, and whether it goes on
 
 	progress      atomic.Uint64
 	work          chan struct{}   // capacity 1: the batch being filled is no longer empty
@@ -152,11 +156,12 @@ func Open(o Options) (*Store, error) {
 	s.alarms.clock, s.alarms.log = o.Clock, o.Logger
 	s.numbering = numbering{alarms: &s.alarms, problems: map[string]string{}}
 	s.tail = historyTail{store: s, news: make(chan struct{}, 1), moved: make(chan struct{})}
-	export, err := newExportTail(s, o.Influx)
+	s.historyRead = s.tail.progress
+	exporting, err := export.New(o.Influx, s.exportDeps())
 	if err != nil {
 		return nil, err
 	}
-	s.export = export
+	s.Export = exporting
 	if err := s.open(); err != nil {
 		_ = s.closeFiles()
 		return nil, err
@@ -200,7 +205,7 @@ func (s *Store) open() error {
 	}
 	s.checkClock()
 	s.moveTimes()
-	s.export.begin()
+	s.Export.Begin(s.journal, s.opts.JournalMaxBytes, s.opts.JournalMaxAge)
 	return nil
 }
 
@@ -294,7 +299,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() error { defer stop(); return s.commitLoop(ctx) })
 	g.Go(func() error { return s.keepBooks(end) })
 	g.Go(func() error { s.tail.run(tails); return nil })
-	g.Go(func() error { s.export.run(ctx); return nil }) // what it does not get done is still in the journal at the next start
+	g.Go(func() error { s.Export.Run(ctx); return nil }) // what it does not get done is still in the journal at the next start
 	g.Go(func() error { s.retain(tails); return nil })
 	g.Go(func() error { s.watch(tails); return nil })
 	g.Go(func() error { s.commands.run(tails); return nil })

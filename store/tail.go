@@ -190,11 +190,11 @@ func (t *historyTail) pause(ctx context.Context, err error) {
 	}
 }
 
-// working tells whether the tail goes on.
-func (t *historyTail) working() bool {
+// progress returns the position that the tail reads next, and whether it goes on.
+func (t *historyTail) progress() (next uint64, working bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.err == nil && !t.stopped
+	return t.next, t.err == nil && !t.stopped
 }
 
 func (t *historyTail) position() uint64 {

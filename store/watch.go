@@ -125,3 +125,33 @@ func (s *Store) watchPace(now time.Time) {
 		s.alarms.raise("slow disk", slowText+"; look for what else writes to it, and whether it is failing")
 	}
 }
+
+// heldBack is when commits had to wait for the history. Its times are monotonic.
+type heldBack struct {
+	mu          sync.Mutex
+	began, last time.Time // zero: never
+}
+
+const (
+	heldBackFor  = 5 * time.Second // after the last wait
+	heldBackText = "frames arrive faster than the local history takes them, and acknowledgements wait for it, so that nothing is lost"
+)
+
+func (h *heldBack) note(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now.Sub(h.last) >= heldBackFor {
+		h.began = now
+	}
+	h.last = now
+}
+
+// since returns since when commits have had to wait, zero if they do not.
+func (h *heldBack) since(now time.Time) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now.Sub(h.last) >= heldBackFor {
+		return time.Time{}
+	}
+	return h.began
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,43 +17,66 @@ import (
 func newBench() *cobra.Command {
 	var (
 		o      firmwaresim.BenchOptions
+		rate   string
 		asJSON bool
 	)
 	cmd := &cobra.Command{
 		Use:   "bench --hub-binary PATH",
 		Short: "Measure what a frame costs a hub: CPU, latency, memory, disk",
-		Long: `Run a hub as a child process in a temporary directory, connect the devices over
-TLS, and let each send frames of one sample of three channels at a steady rate,
-their phases spread evenly. When all are connected and have warmed up for 3 s,
-measure for the duration:
+		Long: `Run a hub as a child process in a temporary directory, on a processor of its
+own, connect the devices over TLS, and let each send frames of 64 bytes with 8
+readings: at a steady rate, their phases spread evenly, or, with --rate max, the
+next ones as soon as others are acknowledged, --window at a time. After 2 s of
+warming up, measure for the duration:
 
-  frames and readings per second
-  the hub's CPU time per frame, user and system, as the system counts it
+  the hub's CPU time per frame, user and system, as the system counts it, until
+  its history has read every frame
+  frames acknowledged per second
   the time from a frame's transmission to its acknowledgement, which includes
   the hub's commit window
   the hub's resident memory
   bytes written to disk per byte of frame, as the system counts them; for that
   TMPDIR has to be on a real disk
 
+Each round has a hub and a directory of its own; printed are the median of the
+rounds, the least and the most. With --against, rounds of another hub come in
+between, and the ratios are those of one round to the other's next to it. They
+are right on a machine that has other things to do, too, where the figures
+themselves are not.
+
 Exits with 1 unless every frame was acknowledged. Linux only: the figures come
 from /proc.`,
 		Example: `  firmware-sim bench --hub-binary ./telemetry-hub --devices 1000 --rate 2
-  firmware-sim bench --hub-binary ./telemetry-hub --devices 200 --rate 50 --json`,
+  firmware-sim bench --hub-binary ./telemetry-hub --against ./telemetry-hub.old \
+    --devices 1000 --rate max --window 16 --rounds 5 --duration 10s
+  firmware-sim bench --hub-binary ./telemetry-hub --devices 200 --rate 10 --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if rate != "max" {
+				if o.Rate, err = strconv.ParseFloat(rate, 64); err != nil || !(o.Rate > 0) {
+					return &firmwaresim.Problem{Err: fmt.Errorf("rate %q", rate), Hint: "frames per second and device, or max"}
+				}
+				if cmd.Flags().Changed("window") {
+					return &firmwaresim.Problem{Err: errors.New("--window is for --rate max"), Hint: "leave one of them out"}
+				}
+			}
 			o.Progress = firmwaresim.NewProgress(os.Stderr)
 			result, err := firmwaresim.Bench(cmd.Context(), o)
-			if result == nil {
+			if err != nil {
 				return err
 			}
-			return errors.Join(printResult(cmd.OutOrStdout(), result, asJSON), err)
+			return printResult(cmd.OutOrStdout(), result, asJSON)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.HubBinary, "hub-binary", "", "the telemetry-hub program to measure")
+	flags.StringVar(&o.Against, "against", "", "another telemetry-hub `PROGRAM` to compare it with")
 	flags.IntVar(&o.Devices, "devices", 1000, "how many devices")
-	flags.Float64Var(&o.Rate, "rate", 2, "frames per second and device")
-	flags.DurationVar(&o.Duration, "duration", 30*time.Second, "how long to measure")
+	flags.StringVar(&rate, "rate", "2", "frames per second and device, or max")
+	flags.IntVar(&o.Window, "window", 16, "frames in flight of each device, with --rate max")
+	flags.IntVar(&o.Rounds, "rounds", 1, "how often to measure")
+	flags.DurationVar(&o.Duration, "duration", 30*time.Second, "how long to measure in a round")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	_ = cmd.MarkFlagRequired("hub-binary")
 	cmd.AddCommand(newReconnect())

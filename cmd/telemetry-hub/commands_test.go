@@ -24,10 +24,10 @@ func TestCommands(t *testing.T) {
 	c := p.connect(t, token)
 	send(t, c, 100)
 
-	wantCSV := "time,device,channel,value\n"
+	wantCSV := "time,device,channel,value,unit,time_quality\n"
 	for i := range 100 {
-		at := fmt.Sprintf("2026-02-04T17:%02d:%02d.000000000Z,probe-1", 51+i/60, i%60)
-		wantCSV += fmt.Sprintf("%s,temperature,%v\n%s,open,%t\n", at, float64(2000+i)/100, at, i%2 == 1)
+		at := fmt.Sprintf("2026-02-04T17:%02d:%02d.000000Z,probe-1", 51+i/60, i%60)
+		wantCSV += fmt.Sprintf("%s,temperature,%v,Cel,\n%s,open,%t,,\n", at, float64(2000+i)/100, at, i%2 == 1)
 	}
 	readings := []string{"readings", "probe-1", "--format", "csv", "--data-dir", dir}
 	if got := must(t, readings...); got != wantCSV {

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/telemetry-hub/telemetry-hub/device/text"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
 
@@ -29,11 +29,11 @@ func influxFlags(f *pflag.FlagSet) {
 }
 
 // options returns what the store needs to export, nil if it does not.
-func (c *influxConfig) options(getenv func(string) string) (*store.InfluxOptions, error) {
+func (c *influxConfig) options(getenv func(string) string) (*export.Options, error) {
 	if c.URL == "" {
 		return nil, nil
 	}
-	o := &store.InfluxOptions{
+	o := &export.Options{
 		Config:     influx.Config{URL: c.URL, Org: c.Org, Bucket: c.Bucket, Timeout: c.Timeout, CA: c.TLSCA},
 		BatchLines: c.BatchLines, BatchBytes: int(c.BatchBytes), FlushInterval: c.FlushInterval,
 	}
@@ -127,7 +127,7 @@ them: the configuration file, the environment and the flags.`,
 }
 
 // printExport prints the state of the export, if there is one.
-func printExport(row func(name, format string, args ...any), text func(string), e *store.ExportStatus, now time.Time) {
+func printExport(row func(name, format string, args ...any), text func(string), e *export.Status, now time.Time) {
 	if e == nil {
 		return
 	}

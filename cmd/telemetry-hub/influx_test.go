@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
 )
 
@@ -110,9 +111,9 @@ func TestInfluxCheckCommand(t *testing.T) {
 
 func TestStatusOfTheExport(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	e := &store.ExportStatus{
+	e := &export.Status{
 		URL: "http://x", Bucket: "b", State: "backing off", Since: at, Reason: "no answer: connection refused", NextTry: at.Add(time.Minute),
-		Waiting: store.Waiting{Entries: 12345, Bytes: 1 << 20, Oldest: at}, Horizon: at.Add(48 * time.Hour), Oldest: at,
+		Waiting: export.Waiting{Entries: 12345, Bytes: 1 << 20, Oldest: at}, Horizon: at.Add(48 * time.Hour), Oldest: at,
 	}
 	e.Dropped, e.Refused, e.NotFinite = 7, 3, 2
 	var b strings.Builder

@@ -22,19 +22,19 @@ func newReadings() *cobra.Command {
 		Short: "Print the readings of a device",
 		Long: `readings prints the readings of a device in the order of their times, those with
 the same time in the order they came; without bounds, all there are. Times are
-UTC. It needs the same memory for a million readings as for ten, and exits with
-1 if it could not print all of them, or if some are known to be missing: because
-a file is damaged, or the journal has lost entries.
+in UTC, to the microsecond. It needs the same memory for a million readings as
+for ten, and exits with 1 if it could not print all of them, or if some are
+known to be missing: because a file is damaged, or the journal has lost entries.
 
 --from and --to take RFC 3339 times (2026-02-04T17:51:00Z) and dates
 (2026-02-04, its beginning in UTC); the reading at --to is not printed any more.
 
 Formats:
   table         for people
-  csv           time,device,channel,value with a header; RFC 3339 nanoseconds.
-                It is for spreadsheets: a text that would be a formula has a
-                ' before it, and a control character is written like \x1b
-  json          one object a line, with unit and time_quality besides
+  csv           time,device,channel,value,unit,time_quality, with a header. It
+                is for spreadsheets: a text that would be a formula has a '
+                before it, and a control character is written like \x1b
+  json          one object a line, with the same names
   lineprotocol  for InfluxDB, a line a sample, as the hub's export writes it:
                 measurement is the device's kind, tags device and labels,
                 numbers floats, times in ns; NaN and infinities are left out`,

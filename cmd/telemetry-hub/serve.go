@@ -196,7 +196,7 @@ func openStore(cfg *config, log *slog.Logger) (*store.Store, error) {
 		st, err := store.Open(options)
 		if err == nil {
 			if options.Influx == nil {
-				err = st.ForgetExport()
+				err = st.Export.Forget()
 			}
 			if err != nil {
 				return nil, errors.Join(err, st.Close())

@@ -156,7 +156,7 @@ func TestDataThatCanOnlyBeRead(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"readings", "pump-7", "--format", "csv"}, 0, "2026-02-04T17:51:04.000000000Z,pump-7,temperature"},
+		{[]string{"readings", "pump-7", "--format", "csv"}, 0, "2026-02-04T17:51:04.000000Z,pump-7,temperature"},
 		{[]string{"status"}, 0, "5 stored"},
 		{[]string{"device", "list"}, 0, "pump-7"},
 		{[]string{"certificate", "show"}, 0, p.publicKey},

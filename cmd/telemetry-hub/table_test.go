@@ -14,6 +14,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 )
 
 // hostile is what a name, a text or an address may be: it clears the screen, begins a line and a cell, and turns what follows.
@@ -30,7 +31,7 @@ func TestTables(t *testing.T) {
 			s := &control.Status{}
 			s.Storage.Error, s.Storage.State = hostile, hostile
 			s.Alarms = []store.Alarm{{Text: hostile}}
-			s.Export = &store.ExportStatus{URL: hostile, Bucket: hostile, State: hostile, Reason: hostile, Sample: hostile}
+			s.Export = &export.Status{URL: hostile, Bucket: hostile, State: hostile, Reason: hostile, Sample: hostile}
 			return printStatus(w, s, now)
 		},
 		"device show": func(w io.Writer) error {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -95,11 +96,16 @@ func TestDevices(t *testing.T) {
 	wantError(t, err, http.StatusNotFound, "a", "device list")
 }
 
+// climate is what the devices of these tests measure.
+var climate = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "temperature", Type: device.Int, Scale: -2, Unit: "Cel"}, {ID: 3, Name: "occupied", Type: device.Bool}}}
+
+func at(µs int64) time.Time { return time.UnixMicro(1423072260_000000 + µs) }
+
 // stream sends rows readings of temperature to the store as the device, a row a second from at(0) on, and waits until
 // they are committed.
 func stream(t *testing.T, st *store.Store, id string, rows int) {
 	t.Helper()
-	schema := schemaOf(temperature)
+	schema := climate
 	announced := device.AppendControl(nil, schema)
 	hash := device.HashSchema(announced)
 	st.NoteDevice(id, &device.Hello{Stream: 1, SchemaHash: hash})
@@ -111,7 +117,7 @@ func stream(t *testing.T, st *store.Store, id string, rows int) {
 	for first := 0; first < rows; first += perFrame {
 		seq++
 		n := min(perFrame, rows-first)
-		d := &device.Data{Seq: seq, Columns: []device.Column{{ID: temperature.ID, Type: device.Int}}}
+		d := &device.Data{Seq: seq, Columns: []device.Column{{ID: 1, Type: device.Int}}}
 		for i := first; i < first+n; i++ {
 			d.Times = append(d.Times, at(int64(i)*1_000_000).UnixMicro())
 			d.Columns[0].Bits = append(d.Columns[0].Bits, uint64(i))
@@ -160,7 +166,7 @@ func TestReadings(t *testing.T) {
 		t.Fatalf("%d lines", len(lines))
 	}
 	for i, line := range lines[1:] {
-		if want := fmt.Sprintf("%s,pump,temperature,%v", at(int64(i)*1_000_000).UTC().Format(nanoTime), float64(i)/100); line != want {
+		if want := fmt.Sprintf("%s,pump,temperature,%v,Cel,", at(int64(i)*1_000_000).UTC().Format(render.Time), float64(i)/100); line != want {
 			t.Fatalf("row %d: got %s, want %s", i, line, want)
 		}
 	}
@@ -221,7 +227,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	d, err := c.Device(ctx, "pump")
-	if err != nil || d.Books.Readings != 2500 || d.Schema == nil || len(d.Schema.Channels) != 1 {
+	if err != nil || d.Books.Readings != 2500 || d.Schema == nil || len(d.Schema.Channels) != 2 {
 		t.Fatalf("got %+v, %v", d, err)
 	}
 	if ch := d.Schema.Channels[0]; ch.Name != "temperature" || ch.Type != "int" || ch.Scale != -2 || ch.Unit != "Cel" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -24,10 +25,10 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 	}
 	in := st.Ingest("a", 1, func() {})
 	defer in.Close()
-	in.Schema(device.AppendControl(nil, office), office)
+	in.Schema(device.AppendControl(nil, climate), climate)
 	for i, at := range []int64{device.MinTime - 1, math.MinInt64 + 1, device.MaxTime + 1, math.MaxInt64} {
 		d := &device.Data{Seq: uint64(i + 1), Times: []int64{at}, Columns: []device.Column{{ID: 3, Type: device.Bool, Bits: []uint64{1}}}}
-		m, err := device.AppendData(nil, d, office)
+		m, err := device.AppendData(nil, d, climate)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,14 +52,14 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 		}
 		return slices.Collect(strings.Lines(out.String()))
 	}
-	const first, last = "0000-01-01T00:00:00.000000000Z", "9999-12-31T23:59:59.999999000Z"
+	const first, last = "0000-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
 	var times []string
 	for _, line := range read("json") {
 		var reading struct{ Time time.Time }
 		if err := json.Unmarshal([]byte(line), &reading); err != nil {
 			t.Error(err)
 		}
-		times = append(times, reading.Time.Format(nanoTime))
+		times = append(times, reading.Time.Format(render.Time))
 	}
 	if d := cmp.Diff([]string{first, first, last, last}, times); d != "" {
 		t.Error(d)
@@ -71,7 +72,7 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 	if d := cmp.Diff([]string{first, first, last, last}, times); d != "" {
 		t.Error(d)
 	}
-	if lines := read("table"); len(lines) != 5 || !strings.HasPrefix(lines[1], "0000-01-01 00:00:00") {
+	if lines := read("table"); len(lines) != 5 || !strings.HasPrefix(lines[1], "0000-01-01T00:00:00") {
 		t.Errorf("%q", lines)
 	}
 	if lines := read("lineprotocol"); len(lines) != 0 { // which has no form for them

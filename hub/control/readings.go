@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
@@ -23,24 +24,16 @@ const (
 // Formats are the formats readings can be had in.
 func Formats() []string { return []string{"table", "csv", "json", "lineprotocol"} }
 
-// renderer appends readings to a buffer in one format. It may hold readings back until it has seen the next; end appends
-// what it holds.
-type renderer interface {
-	begin(dst []byte) []byte
-	reading(dst []byte, r *history.Reading) []byte
-	end(dst []byte) []byte
-}
-
-func newRenderer(format string, d *store.Device, s *device.Schema) (r renderer, contentType string, err error) {
+func newRenderer(format string, d *store.Device, s *device.Schema) (r render.Readings, contentType string, err error) {
 	switch format {
 	case "table", "":
-		return newTable(s), "text/plain; charset=utf-8", nil
+		return render.NewReadingsTable(d.ID, s), "text/plain; charset=utf-8", nil
 	case "csv":
-		return csv{}, "text/csv; charset=utf-8", nil
+		return render.CSV{}, "text/csv; charset=utf-8", nil
 	case "json":
-		return ndjson{}, "application/x-ndjson", nil
+		return render.NDJSON{}, "application/x-ndjson", nil
 	case "lineprotocol":
-		return newLineProtocol(d), "text/plain; charset=utf-8", nil
+		return render.NewLineProtocol(d.Kind, d.Labels), "text/plain; charset=utf-8", nil
 	}
 	return nil, "", &Error{
 		Status: http.StatusBadRequest, Text: fmt.Sprintf("unknown format %q", format),
@@ -64,14 +57,14 @@ func (c *handler) readings(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		schema = &device.Schema{}
 	}
-	render, contentType, err := newRenderer(r.URL.Query().Get("format"), &d, schema)
+	rows, contentType, err := newRenderer(r.URL.Query().Get("format"), &d, schema)
 	if err != nil {
 		fail(w, err)
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Trailer", errorTrailer)
-	if err := c.stream(w, r, q, render, schema); err != nil {
+	if err := c.stream(w, r, q, rows, schema); err != nil {
 		sayError(w, err)
 	}
 }
@@ -82,10 +75,10 @@ func sayError(w http.ResponseWriter, err error) {
 	w.Header().Set(errorTrailer, string(text))
 }
 
-func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query, render renderer, schema *device.Schema) error {
+func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query, rows render.Readings, schema *device.Schema) error {
 	without := slices.Clone(q.Channels) // channels wanted of which there are no readings
 	var incomplete error
-	buf := render.begin(make([]byte, 0, 2*renderBuffer))
+	buf := rows.Begin(make([]byte, 0, 2*renderBuffer))
 	for reading, err := range c.store.Readings(r.Context(), q) {
 		if _, some := errors.AsType[*history.IncompleteError](err); some {
 			incomplete = &Error{Status: http.StatusOK, Text: err.Error(), Hint: "what could be read stands above; telemetry-hub status says more"}
@@ -99,7 +92,7 @@ func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query
 		if len(without) > 0 {
 			without = slices.DeleteFunc(without, func(name string) bool { return name == reading.Channel.Name })
 		}
-		buf = render.reading(buf, &reading)
+		buf = rows.Append(buf, &reading)
 		if len(buf) >= renderBuffer {
 			if _, err := w.Write(buf); err != nil {
 				return err
@@ -107,7 +100,7 @@ func (c *handler) stream(w http.ResponseWriter, r *http.Request, q history.Query
 			buf = buf[:0]
 		}
 	}
-	if _, err := w.Write(render.end(buf)); err != nil {
+	if _, err := w.Write(rows.End(buf)); err != nil {
 		return err
 	}
 	if incomplete != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
 
@@ -28,7 +29,7 @@ func TestReplay(t *testing.T) {
 	}))
 	defer server.Close()
 	dir := t.TempDir()
-	st, err := store.Open(store.Options{Dir: dir, Influx: &store.InfluxOptions{Config: influx.Config{URL: server.URL, Bucket: "b"}}})
+	st, err := store.Open(store.Options{Dir: dir, Influx: &export.Options{Config: influx.Config{URL: server.URL, Bucket: "b"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ async function bench(watched) {
     const measuring = run(programs.sim, ['bench', '--hub-binary', await marked(dir, port), '--devices', String(devices), '--rate', String(rate),
       '--duration', seconds + 's', '--json'])
     if (watched) crowd = await gather(dir, port, seen)
-    const result = JSON.parse((await measuring).stdout)
+    const result = JSON.parse((await measuring).stdout).rounds[0]
     if (!watched) return { result }
     // The hub ended a moment ago; what came after is not to count.
     const last = seen.at(-3)

@@ -1,4 +1,4 @@
-package store
+package export
 
 import (
 	"context"
@@ -14,94 +14,94 @@ const (
 )
 
 // runLive exports what is committed, until ctx ends.
-func (t *exportTail) runLive(ctx context.Context) {
-	r := exportReader{tail: t}
+func (e *Export) runLive(ctx context.Context) {
+	r := reader{export: e}
 	defer r.close()
-	var b exportBatch
+	var b batch
 	for {
 		select {
-		case <-t.news:
+		case <-e.news:
 		case <-ctx.Done():
 			return
 		}
 		sent := time.Now()
 		for more := true; more; {
-			more = t.stepLive(ctx, &r, &b)
+			more = e.stepLive(ctx, &r, &b)
 			if ctx.Err() != nil {
 				return
 			}
 		}
 		// What comes meanwhile goes together.
-		if !sleep(ctx, t.options.FlushInterval-time.Since(sent)) {
+		if !sleep(ctx, e.options.FlushInterval-time.Since(sent)) {
 			return
 		}
 	}
 }
 
 // stepLive exports one batch and returns whether there may be more.
-func (t *exportTail) stepLive(ctx context.Context, r *exportReader, b *exportBatch) (more bool) {
-	t.mu.Lock()
-	at := t.live
-	t.mu.Unlock()
+func (e *Export) stepLive(ctx context.Context, r *reader, b *batch) (more bool) {
+	e.mu.Lock()
+	at := e.live
+	e.mu.Unlock()
 	err := r.fill(b, span{at, endless})
-	end := t.store.journal.Next()
+	end := e.journal.Next()
 	switch {
 	case b.first == b.next && err != nil:
-		t.unreadable(ctx, err)
-		t.leap(end) // what follows may be readable
+		e.unreadable(ctx, err)
+		e.leap(end) // what follows may be readable
 		return true
 	case b.first == b.next:
 		return false
-	case b.next < end && t.store.now().Sub(t.store.receivedAt(b.next-1, b.newest)) > leapAfter:
-		t.leap(end)
+	case b.next < end && e.Clock.Now().Sub(e.Received(b.next-1, b.newest)) > leapAfter:
+		e.leap(end)
 		return true
-	case !t.fly(b.span):
-		t.leap(b.next)
+	case !e.claim(b.span):
+		e.leap(b.next)
 		return true
 	}
-	t.moveLive(b.next)
-	return t.deliver(ctx, b)
+	e.moveLive(b.next)
+	return e.deliver(ctx, b)
 }
 
-func (t *exportTail) moveLive(next uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.live = next
+func (e *Export) moveLive(next uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.live = next
 }
 
 // leap leaves everything before end to the backlog lane.
-func (t *exportTail) leap(end uint64) {
-	t.moveLive(end)
-	signal(t.backlog)
+func (e *Export) leap(end uint64) {
+	e.moveLive(end)
+	signal(e.backlog)
 }
 
 // runBacklog exports what is pending before the live lane, until ctx ends.
-func (t *exportTail) runBacklog(ctx context.Context) {
-	free, full := make(chan *exportBatch, backlogBatches), make(chan *exportBatch)
+func (e *Export) runBacklog(ctx context.Context) {
+	free, full := make(chan *batch, backlogBatches), make(chan *batch)
 	for range backlogBatches {
-		free <- &exportBatch{}
+		free <- &batch{}
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for b := range full {
-			t.deliver(ctx, b)
+			e.deliver(ctx, b)
 			free <- b
 		}
 	}()
-	t.fillBacklog(ctx, free, full)
+	e.fillBacklog(ctx, free, full)
 	close(full)
 	<-done
 }
 
 // fillBacklog takes free batches, fills them and passes them on.
-func (t *exportTail) fillBacklog(ctx context.Context, free <-chan *exportBatch, full chan<- *exportBatch) {
-	r := exportReader{tail: t}
+func (e *Export) fillBacklog(ctx context.Context, free <-chan *batch, full chan<- *batch) {
+	r := reader{export: e}
 	defer r.close()
 	for {
 		select {
 		case b := <-free:
-			if !t.nextBacklog(ctx, &r, b) {
+			if !e.nextBacklog(ctx, &r, b) {
 				return
 			}
 			select {
@@ -116,14 +116,14 @@ func (t *exportTail) fillBacklog(ctx context.Context, free <-chan *exportBatch, 
 }
 
 // nextBacklog fills b with the oldest of the backlog as soon as there is some, and returns false when ctx ends.
-func (t *exportTail) nextBacklog(ctx context.Context, r *exportReader, b *exportBatch) bool {
+func (e *Export) nextBacklog(ctx context.Context, r *reader, b *batch) bool {
 	for ctx.Err() == nil {
-		s, ok := t.oldestBacklog()
+		s, ok := e.oldestBacklog()
 		if !ok {
 			r.close()
-			*b = exportBatch{} // its memory may not be needed for long
+			*b = batch{} // its memory may not be needed for long
 			select {
-			case <-t.backlog:
+			case <-e.backlog:
 			case <-ctx.Done():
 			}
 			continue
@@ -131,31 +131,31 @@ func (t *exportTail) nextBacklog(ctx context.Context, r *exportReader, b *export
 		err := r.fill(b, s)
 		switch {
 		case b.first < b.next:
-			if t.fly(b.span) {
+			if e.claim(b.span) {
 				return true
 			}
 		case err != nil:
-			t.unreadable(ctx, err)
+			e.unreadable(ctx, err)
 		}
 	}
 	return false
 }
 
 // oldestBacklog returns the oldest positions that neither are on their way nor belong to the live lane.
-func (t *exportTail) oldestBacklog() (span, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	todo := t.pending
-	for _, f := range t.flying {
+func (e *Export) oldestBacklog() (span, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	todo := e.pending
+	for _, f := range e.inFlight {
 		todo = todo.remove(f)
 	}
-	return todo.within(span{0, t.live})
+	return todo.within(span{0, e.live})
 }
 
 // unreadable waits a little when the journal can't be read.
-func (t *exportTail) unreadable(ctx context.Context, err error) {
-	t.store.log.Error("the journal can't be read for the export", "error", err)
-	sleep(ctx, retryTail)
+func (e *Export) unreadable(ctx context.Context, err error) {
+	e.Log.Error("the journal can't be read for the export", "error", err)
+	sleep(ctx, retryRead)
 }
 
 // sleep waits for d, and returns false if ctx ends first.

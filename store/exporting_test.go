@@ -1,15 +1,59 @@
 package store
 
 import (
+	"encoding/json"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
 )
+
+// exporting opens a store that exports.
+func exporting(t testing.TB, o Options, c influx.Config) *Store {
+	t.Helper()
+	c.Bucket = influxtest.Database
+	o.Influx = &export.Options{Config: c, FlushInterval: 20 * time.Millisecond}
+	return open(t, o)
+}
+
+func register(t testing.TB, s *Store, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		if _, err := s.AddDevices([]NewDevice{{ID: id, Kind: "meter"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// eventually waits until ok returns true.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within a minute", what)
+		}
+	}
+}
+
+// drain waits until everything that was handed in is exported.
+func drain(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the export", func() bool { return s.Export.Reached() >= s.journal.Next() })
+}
+
+// arrived counts the frames of writers in InfluxDB.
+func arrived(db *influxtest.Server) uint64 {
+	n, _ := db.Exec(`SELECT count(text) FROM meter`)[0].Values[0][1].(json.Number).Int64()
+	return uint64(n)
+}
 
 // TestJournalLimitDropsOldest fills the journal during an outage: what has to go is in the books, and the rest arrives.
 func TestJournalLimitDropsOldest(t *testing.T) {
@@ -29,9 +73,9 @@ func TestJournalLimitDropsOldest(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.trim()
-	s.export.sample()
+	s.Export.Sample()
 	status := s.Status()
-	if len(status.Gaps) != 1 || status.Gaps[0].Tail != exportName || status.Gaps[0].Last != status.Journal.First-1 || !strings.Contains(status.Gaps[0].Cause, "before they were exported") {
+	if len(status.Gaps) != 1 || status.Gaps[0].Tail != export.Name || status.Gaps[0].Last != status.Journal.First-1 || !strings.Contains(status.Gaps[0].Cause, "before they were exported") {
 		t.Fatalf("gaps %+v, the journal begins at %d", status.Gaps, status.Journal.First)
 	}
 	e := status.Export
@@ -51,51 +95,10 @@ func TestJournalLimitDropsOldest(t *testing.T) {
 	db.Exec("CREATE DATABASE " + influxtest.Database)
 	drain(t, s)
 	dropped := s.Status().Export.Dropped
-	series := db.Exec(`SELECT count(text) FROM meter`)
 	// Besides frames, the dropped entries were the definition of the source in each dropped segment.
-	lines := number(series[0].Values[0][1])
+	lines := arrived(db)
 	if segments := uint64(901/60 + 1); lines+dropped < 901 || lines+dropped > 901+segments {
 		t.Errorf("%d lines arrived, %d entries were dropped, 901 frames were sent", lines, dropped)
-	}
-}
-
-// TestDroppedWhileFilled gives positions up while a batch is made of them: what the books call dropped is not sent.
-func TestDroppedWhileFilled(t *testing.T) {
-	dir := t.TempDir()
-	s := exporting(t, Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"})
-	register(t, s, "a")
-	stop := run(t, s)
-	newMeter(t, s, "a").send(100)
-	stop()
-
-	s = exporting(t, Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"})
-	defer s.Close()
-	r := exportReader{tail: s.export}
-	defer r.close()
-	var b exportBatch
-	whole, ok := s.export.oldestBacklog()
-	if err := r.fill(&b, whole); !ok || err != nil || b.lines.Lines() != 100 {
-		t.Fatalf("%d lines, %v", b.lines.Lines(), err)
-	}
-	const dropped = 40
-	s.export.drop(whole.first + dropped)
-	if s.export.fly(b.span) {
-		t.Error("a batch flies although a part of it was dropped")
-	}
-	rest, _ := s.export.oldestBacklog()
-	if n := s.Status().Export.Dropped; n != dropped || rest != (span{whole.first + dropped, whole.next}) {
-		t.Errorf("%d dropped, %v is left of %v", n, rest, whole)
-	}
-	if err := r.fill(&b, rest); err != nil || !s.export.fly(b.span) {
-		t.Errorf("the rest does not fly: %v", err)
-	}
-	s.export.drop(whole.next)
-	if n := s.Status().Export.Dropped; n != dropped {
-		t.Errorf("%d dropped with those on their way", n)
-	}
-	s.export.landed(b.span)
-	if rest, ok := s.export.oldestBacklog(); ok {
-		t.Errorf("%v is left", rest)
 	}
 }
 
@@ -119,7 +122,7 @@ func TestWhatWaitsIsKept(t *testing.T) {
 		stop := run(t, s)
 		defer stop()
 		if forget {
-			if err := s.ForgetExport(); err != nil {
+			if err := s.Export.Forget(); err != nil {
 				t.Error(err)
 			}
 		}
@@ -148,40 +151,14 @@ func TestWhatWaitsIsKept(t *testing.T) {
 	}
 	eventually(t, "hub.db to know it", func() bool {
 		s.noteExported()
-		return s.export.floor() >= s.journal.Segments()[0].Next
+		return s.Export.Floor() >= s.journal.Segments()[0].Next
 	})
 	stop()
-	if series := db.Exec(`SELECT count(text) FROM meter`); number(series[0].Values[0][1]) != 300 {
-		t.Errorf("arrived: %v", series)
+	if n := arrived(db); n != 300 {
+		t.Errorf("%d lines arrived", n)
 	}
 	if first := trimmed(true); first == 1 {
 		t.Error("the journal keeps what nobody waits for")
-	}
-}
-
-func TestHorizon(t *testing.T) {
-	s := exporting(t, Options{JournalMaxBytes: 1 << 30}, influx.Config{URL: "http://127.0.0.1:1"})
-	defer s.Close()
-	now := time.Now()
-	for _, test := range []struct {
-		waiting Waiting
-		rate    float64
-		age     time.Duration
-		want    time.Duration // from now; 0: never
-	}{
-		{Waiting{}, 0, 0, 0},
-		{Waiting{}, 1 << 20, 0, 1024 * time.Second},
-		{Waiting{Bytes: 1 << 29}, 1 << 20, 0, 512 * time.Second},
-		{Waiting{Bytes: 2 << 30}, 1, 0, time.Nanosecond}, // now
-		{Waiting{}, 1e-9, 0, 0},
-		{Waiting{Oldest: now.Add(-time.Minute)}, 1 << 20, 10 * time.Minute, 9 * time.Minute},
-		{Waiting{}, 0, 10 * time.Minute, 10 * time.Minute},
-	} {
-		s.opts.JournalMaxAge = test.age
-		at := s.export.horizon(now, test.waiting, test.rate)
-		if test.want == 0 != at.IsZero() || !at.IsZero() && at.Sub(now).Round(time.Second) != test.want.Round(time.Second) {
-			t.Errorf("%+v at %v bytes/s: %v from now, want %v", test.waiting, test.rate, at.Sub(now), test.want)
-		}
 	}
 }
 
@@ -197,12 +174,12 @@ func TestHorizonComesTrue(t *testing.T) {
 	defer func() { stop() }()
 	w := newWriter(t, s, 1)
 	const framesPerStep = 10
-	step := func() *ExportStatus {
+	step := func() *export.Status {
 		w.send(framesPerStep)
 		settle(t, s)
 		elapsed.Add(int64(retainEvery))
 		s.trim()
-		s.export.sample()
+		s.Export.Sample()
 		return s.Status().Export
 	}
 	for range 23 {

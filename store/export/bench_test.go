@@ -1,4 +1,4 @@
-package store
+package export_test
 
 import (
 	"encoding/json"
@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
 )
 
 // The bar is 0.8 of the bare loop at 10,000,000 readings:
 //
-//	go test ./store -run '^$' -bench Drain -benchtime 1x -drain-readings 10000000
+//	go test ./store/export -run '^$' -bench Drain -benchtime 1x -drain-readings 10000000
 var drainReadings = flag.Int("drain-readings", 500_000, "how many readings BenchmarkDrain exports")
 
 // BenchmarkDrain compares two ways for the same lines into a real InfluxDB: a bare loop that posts batches encoded before,
@@ -27,15 +28,13 @@ func BenchmarkDrain(b *testing.B) {
 	db.Exec("CREATE DATABASE bare")
 	for b.Loop() {
 		dir := b.TempDir()
-		s := exporting(b, Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: "http://127.0.0.1:1"})
-		s.segmentBytes = 16 << 20
+		s := exporting(b, store.Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: "http://127.0.0.1:1"})
 		stop := run(b, s)
 		fillBacklog(b, s, *drainReadings, devices, samples, channels)
 		stop()
 
 		c := influx.Config{URL: db.URL, Bucket: "bare"}
-		s = exporting(b, Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: db.URL})
-		s.segmentBytes = 16 << 20
+		s = exporting(b, store.Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: db.URL})
 		bare := bareLoop(b, s, c)
 
 		began := time.Now()
@@ -55,14 +54,14 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
-func fillBacklog(b *testing.B, s *Store, readings, devices, samples, channels int) {
+func fillBacklog(b *testing.B, s *store.Store, readings, devices, samples, channels int) {
 	schema := &device.Schema{}
 	d := &device.Data{Times: make([]int64, samples)}
 	for c := range channels {
 		schema.Channels = append(schema.Channels, device.Channel{ID: uint16(c), Name: fmt.Sprintf("c%d", c), Type: device.Int, Scale: -2})
 		d.Columns = append(d.Columns, device.Column{ID: uint16(c), Type: device.Int, Bits: make([]uint64, samples)})
 	}
-	var ingests []*Ingest
+	var ingests []*store.Ingest
 	for i := range devices {
 		id := fmt.Sprintf("d%02d", i)
 		register(b, s, id)
@@ -83,7 +82,7 @@ func fillBacklog(b *testing.B, s *Store, readings, devices, samples, channels in
 		if message, err = device.AppendData(message[:0], d, schema); err != nil {
 			b.Fatal(err)
 		}
-		if err := ingests[n%devices].Frame(b.Context(), message, d, Timing{}); err != nil {
+		if err := ingests[n%devices].Frame(b.Context(), message, d, store.Timing{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -93,26 +92,13 @@ func fillBacklog(b *testing.B, s *Store, readings, devices, samples, channels in
 }
 
 // bareLoop encodes the backlog into the batches the export will send, and returns how long it takes to post them.
-func bareLoop(b *testing.B, s *Store, c influx.Config) time.Duration {
+func bareLoop(b *testing.B, s *store.Store, c influx.Config) time.Duration {
 	w, err := influx.NewWriter(c)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer w.Close()
-	var bodies [][]byte
-	r := exportReader{tail: s.export}
-	defer r.close()
-	var batch exportBatch
-	for at, end := s.journal.First(), s.journal.Next(); at < end; at = batch.next {
-		if err := r.fill(&batch, span{at, end}); err != nil {
-			b.Fatal(err)
-		}
-		var body []byte
-		for i := range batch.lines.Lines() {
-			body = append(body, batch.lines.Line(i)...)
-		}
-		bodies = append(bodies, body)
-	}
+	bodies := s.Export.Bodies(b)
 	began := time.Now()
 	for _, body := range bodies {
 		if err := w.Write(b.Context(), body); err != nil {
@@ -125,22 +111,21 @@ func bareLoop(b *testing.B, s *Store, c influx.Config) time.Duration {
 // BenchmarkNewestWhileDraining measures how old a frame is when a query finds it in a real InfluxDB, while a backlog of
 // drain-readings, but at least 1,000,000, drains behind. The promise is 5 s:
 //
-//	go test ./store -run '^$' -bench NewestWhileDraining -benchtime 1x -drain-readings 10000000
+//	go test ./store/export -run '^$' -bench NewestWhileDraining -benchtime 1x -drain-readings 10000000
 func BenchmarkNewestWhileDraining(b *testing.B) {
 	const samples, channels, devices = 60, 8, 20
 	readings := max(*drainReadings, 1_000_000)
 	db := influxtest.Start(b)
 	for b.Loop() {
 		dir := b.TempDir()
-		s := exporting(b, Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: "http://127.0.0.1:1"})
-		s.segmentBytes = 16 << 20
+		s := exporting(b, store.Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: "http://127.0.0.1:1"})
 		stop := run(b, s)
 		fillBacklog(b, s, readings, devices, samples, channels)
 		register(b, s, "live")
 		stop()
 
-		s = exporting(b, Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: db.URL})
-		s.segmentBytes, s.export.options.FlushInterval = 16<<20, defaultFlushInterval
+		s = exporting(b, store.Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: db.URL})
+		s.Export.FlushEvery(time.Second)
 		stop = run(b, s)
 		ages := watchNewest(b, s, db)
 		drain(b, s)
@@ -159,7 +144,7 @@ func BenchmarkNewestWhileDraining(b *testing.B) {
 
 // watchNewest sends a frame every 50 ms as long as there is a backlog, and returns how old each was when a query first found
 // it, sorted.
-func watchNewest(b *testing.B, s *Store, db *influxtest.Server) []time.Duration {
+func watchNewest(b *testing.B, s *store.Store, db *influxtest.Server) []time.Duration {
 	in := s.Ingest("live", 1, func() {})
 	in.Schema(device.AppendControl(nil, numberSchema), numberSchema)
 	var ages []time.Duration
@@ -175,7 +160,7 @@ func watchNewest(b *testing.B, s *Store, db *influxtest.Server) []time.Duration 
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for ; ; <-ticker.C {
-		if _, behind := s.export.oldestBacklog(); !behind && sent > 0 {
+		if !s.Export.Behind() && sent > 0 {
 			break
 		}
 		sent++
@@ -184,7 +169,7 @@ func watchNewest(b *testing.B, s *Store, db *influxtest.Server) []time.Duration 
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := in.Frame(b.Context(), message, d, Timing{}); err != nil {
+		if err := in.Frame(b.Context(), message, d, store.Timing{}); err != nil {
 			b.Fatal(err)
 		}
 		find()

@@ -1,4 +1,4 @@
-package store
+package export_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
 )
@@ -21,7 +22,7 @@ import (
 // TestOneBadDevice has one device of many change a field from number to text.
 func TestOneBadDevice(t *testing.T) {
 	db := influxtest.Start(t)
-	s := exporting(t, Options{}, influx.Config{URL: db.URL})
+	s := exporting(t, store.Options{}, influx.Config{URL: db.URL})
 	stop := run(t, s)
 	defer func() { stop() }()
 	var meters []*meter
@@ -43,7 +44,7 @@ func TestOneBadDevice(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := bad.Frame(t.Context(), message, d, Timing{}); err != nil {
+			if err := bad.Frame(t.Context(), message, d, store.Timing{}); err != nil {
 				t.Fatal(err)
 			}
 			for _, m := range meters[:50] {
@@ -68,14 +69,14 @@ func TestOneBadDevice(t *testing.T) {
 	}
 
 	// Sent again too early, they stay; after the cause is mended, they go.
-	if r, err := s.ReplayDeadLetters(t.Context(), nil); err != nil || r != (Replayed{Refused: 100}) {
+	if r, err := s.ReplayDeadLetters(t.Context(), nil); err != nil || r != (store.Replayed{Refused: 100}) {
 		t.Errorf("replayed %+v, %v", r, err)
 	}
 	db.Exec("DROP MEASUREMENT meter")
-	if r, err := s.ReplayDeadLetters(t.Context(), []uint64{letters[3].Position}); err != nil || r != (Replayed{Accepted: 1}) {
+	if r, err := s.ReplayDeadLetters(t.Context(), []uint64{letters[3].Position}); err != nil || r != (store.Replayed{Accepted: 1}) {
 		t.Errorf("replayed %+v, %v", r, err)
 	}
-	if r, err := s.ReplayDeadLetters(t.Context(), nil); err != nil || r != (Replayed{Accepted: 99}) {
+	if r, err := s.ReplayDeadLetters(t.Context(), nil); err != nil || r != (store.Replayed{Accepted: 99}) {
 		t.Errorf("replayed %+v, %v", r, err)
 	}
 	if n := s.Status().DeadLetters; n != 0 {
@@ -117,7 +118,7 @@ func answersLike20(t *testing.T, db *influxtest.Server) string {
 // that a retention policy that is not there: neither stops the readings of another device.
 func TestPointsBeyondRetention(t *testing.T) {
 	db := influxtest.Start(t)
-	s := exporting(t, Options{}, influx.Config{URL: answersLike20(t, db), Bucket: influxtest.Database + "/hour"})
+	s := exporting(t, store.Options{}, influx.Config{URL: answersLike20(t, db), Bucket: influxtest.Database + "/hour"})
 	register(t, s, "old", "new")
 	stop := run(t, s)
 	defer func() { stop() }()
@@ -128,7 +129,7 @@ func TestPointsBeyondRetention(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Frame(t.Context(), message, d, Timing{}); err != nil {
+		if err := m.Frame(t.Context(), message, d, store.Timing{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package control
+package render
 
 import (
 	"context"
@@ -17,13 +17,16 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
 
 func TestLineProtocol(t *testing.T) {
-	d := &store.Device{ID: "office", Kind: "room climate", Labels: map[string]string{"site": "north, 1", "a": "b"}}
-	got := render(newLineProtocol(d),
+	office := func() Readings {
+		return NewLineProtocol("room climate", map[string]string{"site": "north, 1", "a": "b"})
+	}
+	got := rendered(office(),
 		// A sample of three channels.
 		number(temperature, 0, 2318), number(humidity, 0, math.Float64bits(float64(float32(27.272)))), number(occupied, 0, 1),
 		// Another with the same time: its first channel does not follow the last one's.
@@ -36,7 +39,7 @@ func TestLineProtocol(t *testing.T) {
 		`room\ climate,a=b,device=office,site=north\,\ 1 temperature=24,message="a \"b\" \\ c" 1423072260000000000`,
 		`room\ climate,a=b,device=office,site=north\,\ 1 temperature=1 1423072260000006000`,
 	)
-	if got := render(newLineProtocol(d)); got != "" {
+	if got := rendered(office()); got != "" {
 		t.Errorf("without readings: %q", got)
 	}
 }
@@ -45,9 +48,9 @@ func TestLineProtocol(t *testing.T) {
 func TestLineProtocolOfTwoSchemas(t *testing.T) {
 	later := schemaOf(&device.Channel{ID: 1, Name: `ends in \`, Type: device.Bool}, &device.Channel{ID: 2, Name: "time", Type: device.Bool})
 	reading := func(i int) history.Reading {
-		return history.Reading{Time: at(0), Channel: &later.Channels[i], Schema: later, Value: device.Value{Type: device.Bool, Bits: 1}}
+		return history.Reading{Time: at(0), Device: "office", Channel: &later.Channels[i], Schema: later, Value: device.Value{Type: device.Bool, Bits: 1}}
 	}
-	diff(t, render(newLineProtocol(&store.Device{ID: "office", Kind: "k"}),
+	diff(t, rendered(NewLineProtocol("k", nil),
 		number(temperature, 0, 1), reading(0), reading(1), number(energy, 0, 0)),
 		`k,device=office temperature=0.01 1423072260000000000`,
 		`k,device=office ends\ in\ \_=true,time_=true 1423072260000000000`,
@@ -55,7 +58,7 @@ func TestLineProtocolOfTwoSchemas(t *testing.T) {
 	)
 }
 
-// TestLineProtocolIsWhatIsExported compares what readings prints with what an InfluxDB is sent.
+// TestLineProtocolIsWhatIsExported compares what is rendered with what an InfluxDB is sent.
 func TestLineProtocolIsWhatIsExported(t *testing.T) {
 	var mu sync.Mutex
 	var exported []string
@@ -67,8 +70,7 @@ func TestLineProtocolIsWhatIsExported(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer server.Close()
-	dir := t.TempDir()
-	st, err := store.Open(store.Options{Dir: dir, Influx: &store.InfluxOptions{
+	st, err := store.Open(store.Options{Dir: t.TempDir(), Influx: &export.Options{
 		Config: influx.Config{URL: server.URL, Bucket: "b"}, FlushInterval: time.Millisecond,
 	}})
 	if err != nil {
@@ -83,30 +85,34 @@ func TestLineProtocolIsWhatIsExported(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	serveTest(t, dir, Handler(st, nil, nil))
-	c := dialTest(t, dir)
-	if _, err := c.AddDevices(ctx, []store.NewDevice{{ID: "office", Kind: "climate", Labels: map[string]string{"device": `a\`, "b": "c d"}}}); err != nil {
+	labels := map[string]string{"device": `a\`, "b": "c d"}
+	if _, err := st.AddDevices([]store.NewDevice{{ID: "office", Kind: "climate", Labels: labels}}); err != nil {
 		t.Fatal(err)
 	}
 	in := st.Ingest("office", 1, func() {})
 	defer in.Close()
 	sendAwkward(t, in)
 	var want []string
-	waitFor(t, "the export", func() bool {
+	for deadline := time.Now().Add(20 * time.Second); len(want) < 5; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the export did not come")
+		}
 		mu.Lock()
-		defer mu.Unlock()
 		want = slices.Clone(exported)
-		return len(want) >= 5
-	})
-	var out strings.Builder
-	if err := c.Readings(ctx, ReadingsQuery{Device: "office", Format: "lineprotocol"}, &out); err != nil {
-		t.Fatal(err)
+		mu.Unlock()
 	}
-	got := slices.Collect(strings.Lines(out.String()))
+	lines, out := NewLineProtocol("climate", labels), []byte(nil)
+	for r, err := range st.Readings(ctx, history.Query{Device: "office"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = lines.Append(out, &r)
+	}
+	got := slices.Collect(strings.Lines(string(lines.End(out))))
 	slices.Sort(got)
 	slices.Sort(want)
 	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("exported -, printed +\n%s", d)
+		t.Errorf("exported -, rendered +\n%s", d)
 	}
 }
 

@@ -1,18 +1,18 @@
-package control
+package render
 
 import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
 
-// lineProtocol renders InfluxDB line protocol, one line for a sample, just as the export writes it: package influx says how
-// names and values are put.
-type lineProtocol struct {
-	device  *store.Device
+// LineProtocol renders the readings of one device as InfluxDB line protocol, one line for a sample, just as the export writes
+// it: package influx says how names and values are put.
+type LineProtocol struct {
+	kind    string
+	labels  map[string]string
 	series  *influx.Series
 	schema  *device.Schema // of the series
 	encoder influx.Encoder
@@ -25,20 +25,23 @@ type lineProtocol struct {
 	text   [][]byte
 }
 
-func newLineProtocol(d *store.Device) *lineProtocol {
-	return &lineProtocol{device: d, sample: device.Data{Times: make([]int64, 1)}}
+// NewLineProtocol renders readings of a device of this kind with these labels.
+func NewLineProtocol(kind string, labels map[string]string) *LineProtocol {
+	return &LineProtocol{kind: kind, labels: labels, sample: device.Data{Times: make([]int64, 1)}}
 }
 
-func (l *lineProtocol) begin(dst []byte) []byte { return dst }
+// Begin appends nothing.
+func (l *LineProtocol) Begin(dst []byte) []byte { return dst }
 
-func (l *lineProtocol) reading(dst []byte, r *history.Reading) []byte {
+// Append holds the reading back until its sample is complete, and appends the sample before it.
+func (l *LineProtocol) Append(dst []byte, r *history.Reading) []byte {
 	// The readings of one sample come with the same time and in the order of their channels' ids.
 	if n := len(l.sample.Columns); n > 0 && (!r.Time.Equal(l.time) || r.Schema != l.schema || r.Channel.ID <= l.sample.Columns[n-1].ID) {
-		dst = l.end(dst)
+		dst = l.End(dst)
 	}
 	if r.Schema != l.schema {
 		l.schema = r.Schema
-		l.series = influx.NewSeries(l.device.Kind, l.device.ID, l.device.Labels, r.Schema)
+		l.series = influx.NewSeries(l.kind, r.Device, l.labels, r.Schema)
 	}
 	l.time = r.Time
 	n := len(l.bits)
@@ -47,7 +50,8 @@ func (l *lineProtocol) reading(dst []byte, r *history.Reading) []byte {
 	return dst
 }
 
-func (l *lineProtocol) end(dst []byte) []byte {
+// End appends the last sample.
+func (l *LineProtocol) End(dst []byte) []byte {
 	l.sample.Times[0] = l.time.UnixMicro()
 	l.lines.Reset()
 	if len(l.sample.Columns) > 0 {

@@ -1,11 +1,10 @@
-package store
+package export_test
 
 import (
 	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -13,12 +12,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
-	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // TestStates has a server refuse in every way, and then mend: each time the status says what is wrong, nothing is lost, and
@@ -47,7 +46,7 @@ func TestStates(t *testing.T) {
 		}
 	}
 	answer.Store(&good)
-	s := exporting(t, Options{}, influx.Config{URL: server.URL, Timeout: 100 * time.Millisecond})
+	s := exporting(t, store.Options{}, influx.Config{URL: server.URL, Timeout: 100 * time.Millisecond})
 	register(t, s, "a")
 	stop := run(t, s)
 	defer func() { stop() }()
@@ -128,7 +127,7 @@ func TestServerAsksForAPause(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer server.Close()
-	s := exporting(t, Options{}, influx.Config{URL: server.URL})
+	s := exporting(t, store.Options{}, influx.Config{URL: server.URL})
 	register(t, s, "a")
 	stop := run(t, s)
 	defer func() { stop() }()
@@ -170,7 +169,7 @@ func TestRealServerIsMended(t *testing.T) {
 			"CREATE DATABASE later"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := exporting(t, Options{}, influx.Config{URL: db.URL, Token: test.token, Bucket: test.bucket})
+			s := exporting(t, store.Options{}, influx.Config{URL: db.URL, Token: test.token, Bucket: test.bucket})
 			register(t, s, "a")
 			stop := run(t, s)
 			defer func() { stop() }()
@@ -217,10 +216,9 @@ func TestLoggedOncePerState(t *testing.T) {
 		w.WriteHeader(script[n])
 	}))
 	defer server.Close()
-	s := exporting(t, Options{}, influx.Config{URL: server.URL})
-	s.export.gate.retryDenied = 5 * time.Millisecond
 	var out bytes.Buffer // read when nobody writes any more
-	s.alarms.log = slog.New(slog.NewTextHandler(&out, nil))
+	s := exporting(t, store.Options{Logger: slog.New(slog.NewTextHandler(&out, nil))}, influx.Config{URL: server.URL})
+	s.Export.RetryDenied(5 * time.Millisecond)
 	register(t, s, "a")
 	stop := run(t, s)
 	a := newMeter(t, s, "a")
@@ -234,66 +232,13 @@ func TestLoggedOncePerState(t *testing.T) {
 	}
 	var got []string
 	for line := range strings.Lines(out.String()) {
+		if !strings.Contains(line, "about="+export.Name) {
+			continue
+		}
 		_, attempt, _ := strings.Cut(strings.TrimRight(line, "\"\n"), "attempt ")
 		got = append(got, strings.Fields(line)[1]+attempt)
 	}
 	if want := []string{"level=ERROR0", "level=INFO", "level=ERROR6", "level=ERROR9", "level=INFO"}; !slices.Equal(got, want) {
 		t.Errorf("logged %q, want %q\n%s", got, want, &out)
 	}
-}
-
-// TestRetryAfterIsObeyed asks the gate.
-func TestRetryAfterIsObeyed(t *testing.T) {
-	g := gate{retryMin: time.Second, retryTry: 2 * time.Second, retryMax: 4 * time.Second, retryDenied: time.Hour}
-	for i, want := range []time.Duration{1, 2, 2, 4, 4} {
-		if d := g.pause(&influx.Refusal{Verdict: influx.Retry}, i == 2); d < want*time.Second/2 || d > want*time.Second {
-			t.Errorf("pause %d is %v, want up to %v s", i, d, int(want))
-		}
-	}
-	if d := g.pause(&influx.Refusal{Verdict: influx.Retry, RetryAfter: time.Minute}, true); d != time.Minute {
-		t.Errorf("pause %v, want a minute", d)
-	}
-	if d := g.pause(&influx.Refusal{Verdict: influx.Retry, RetryAfter: math.MaxInt64}, true); d != retryAfterMax {
-		t.Errorf("pause %v, want %v", d, retryAfterMax)
-	}
-	if d := g.pause(&influx.Refusal{Verdict: influx.Pause, Status: http.StatusForbidden}, true); d != time.Hour {
-		t.Errorf("pause %v, want an hour", d)
-	}
-}
-
-// TestReturnIsNoticedSoon has the server away for six hours.
-func TestReturnIsNoticedSoon(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := gate{
-			alarms: &alarms{log: slog.New(slog.DiscardHandler), clock: wallclock.System()}, changed: make(chan struct{}),
-			retryMin: retryExportMin, retryTry: retryExportTry, retryMax: retryExportMax, retryDenied: retryExportDenied,
-		}
-		back := time.Now().Add(6 * time.Hour)
-		for _, down := range []error{
-			&influx.Refusal{Verdict: influx.Retry, Text: "connection refused"},
-			&influx.Refusal{Verdict: influx.Retry, Status: 503, Text: "starting"},
-			&influx.Refusal{Verdict: influx.Pause, Status: 404, Text: "404 page not found"}, // of a proxy whose server is gone
-		} {
-			batches, lines := 0, 0
-			for time.Now().Before(back) {
-				try, _ := g.enter(t.Context())
-				if try {
-					lines++
-				} else {
-					batches++
-				}
-				if time.Now().Before(back) {
-					g.report(down, try)
-				}
-			}
-			if late := time.Since(back); late > 5*time.Second {
-				t.Errorf("%v: noticed after %v", down, late)
-			}
-			if most := int(6 * time.Hour / (retryExportTry / 2)); batches != 1 || lines > most+5 {
-				t.Errorf("%v: %d batches and %d lines went out in vain", down, batches, lines)
-			}
-			g.report(nil, false)
-			back = back.Add(6 * time.Hour)
-		}
-	})
 }

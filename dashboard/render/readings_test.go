@@ -1,4 +1,4 @@
-package control
+package render
 
 import (
 	"encoding/json"
@@ -47,12 +47,12 @@ func words(µs int64, s string) history.Reading {
 	}
 }
 
-func render(r renderer, readings ...history.Reading) string {
-	out := r.begin(nil)
+func rendered(r Readings, readings ...history.Reading) string {
+	out := r.Begin(nil)
 	for i := range readings {
-		out = r.reading(out, &readings[i])
+		out = r.Append(out, &readings[i])
 	}
-	return string(r.end(out))
+	return string(r.End(out))
 }
 
 func diff(t *testing.T, got string, want ...string) {
@@ -65,42 +65,42 @@ func diff(t *testing.T, got string, want ...string) {
 func TestCSV(t *testing.T) {
 	received := number(temperature, 0, 2318)
 	received.Quality = history.QualityReceived
-	diff(t, render(csv{},
+	diff(t, rendered(CSV{},
 		received,
 		number(humidity, 1, math.Float64bits(float64(float32(27.272)))),
 		number(occupied, 999999, 1),
 		number(energy, 1000000, math.Float64bits(math.NaN())),
 		words(0, `plain`), words(0, `a,b "c"`), words(0, ""), number(temperature, 0, math.MaxUint64), words(0, "-1"), words(0, "a;=1\x1b[2J"), words(0, "＝1")),
-		"time,device,channel,value",
-		"2015-02-04T17:51:00.000000000Z,office,temperature,23.18",
-		`2015-02-04T17:51:00.000001000Z,office,"rel, humidity=x",27.272`,
-		"2015-02-04T17:51:00.999999000Z,office,occupied,true",
-		"2015-02-04T17:51:01.000000000Z,office,energy,NaN",
-		"2015-02-04T17:51:00.000000000Z,office,message,plain",
-		`2015-02-04T17:51:00.000000000Z,office,message,"a,b ""c"""`,
-		"2015-02-04T17:51:00.000000000Z,office,message,",
-		"2015-02-04T17:51:00.000000000Z,office,temperature,-0.01",
-		"2015-02-04T17:51:00.000000000Z,office,message,'-1",
-		`2015-02-04T17:51:00.000000000Z,office,message,"a;'=1\x1b[2J"`,
-		"2015-02-04T17:51:00.000000000Z,office,message,'＝1",
+		"time,device,channel,value,unit,time_quality",
+		"2015-02-04T17:51:00.000000Z,office,temperature,23.18,Cel,received",
+		`2015-02-04T17:51:00.000001Z,office,"rel, humidity=x",27.272,,`,
+		"2015-02-04T17:51:00.999999Z,office,occupied,true,,",
+		"2015-02-04T17:51:01.000000Z,office,energy,NaN,kW.h,",
+		"2015-02-04T17:51:00.000000Z,office,message,plain,,",
+		`2015-02-04T17:51:00.000000Z,office,message,"a,b ""c""",,`,
+		"2015-02-04T17:51:00.000000Z,office,message,,,",
+		"2015-02-04T17:51:00.000000Z,office,temperature,-0.01,Cel,",
+		"2015-02-04T17:51:00.000000Z,office,message,'-1,,",
+		`2015-02-04T17:51:00.000000Z,office,message,"a;'=1\x1b[2J",,`,
+		"2015-02-04T17:51:00.000000Z,office,message,'＝1,,",
 	)
 }
 
 func TestNDJSON(t *testing.T) {
 	converted := number(occupied, 0, 0)
 	converted.Quality = history.QualityConverted
-	got := render(ndjson{},
+	got := rendered(NDJSON{},
 		number(temperature, 0, 2318),
 		number(humidity, 0, math.Float64bits(math.Inf(-1))),
 		converted,
 		words(0, "a \"b\"\n\x00"),
 		number(&device.Channel{ID: 9, Name: "n", Type: device.Int}, 0, math.MaxInt64))
 	diff(t, got,
-		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"temperature","value":23.18,"unit":"Cel"}`,
-		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"rel, humidity=x","value":"-Infinity"}`,
-		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"occupied","value":false,"time_quality":"converted"}`,
-		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"message","value":"a \"b\"\n\u0000"}`,
-		`{"time":"2015-02-04T17:51:00.000000000Z","device":"office","channel":"n","value":9223372036854775807}`,
+		`{"time":"2015-02-04T17:51:00.000000Z","device":"office","channel":"temperature","value":23.18,"unit":"Cel"}`,
+		`{"time":"2015-02-04T17:51:00.000000Z","device":"office","channel":"rel, humidity=x","value":"-Infinity"}`,
+		`{"time":"2015-02-04T17:51:00.000000Z","device":"office","channel":"occupied","value":false,"time_quality":"converted"}`,
+		`{"time":"2015-02-04T17:51:00.000000Z","device":"office","channel":"message","value":"a \"b\"\n\u0000"}`,
+		`{"time":"2015-02-04T17:51:00.000000Z","device":"office","channel":"n","value":9223372036854775807}`,
 	)
 	for line := range strings.Lines(got) {
 		if !json.Valid([]byte(line)) {
@@ -112,17 +112,17 @@ func TestNDJSON(t *testing.T) {
 func TestTable(t *testing.T) {
 	doubtful := number(temperature, 1, 2400)
 	doubtful.Quality = history.QualityDoubtful
-	diff(t, render(newTable(schemaOf(temperature, occupied)),
+	diff(t, rendered(NewReadingsTable("office", schemaOf(temperature, occupied)),
 		number(temperature, 0, 2318), number(occupied, 0, 1), doubtful, words(2, "\x1b[2J")),
-		"TIME (UTC)                  CHANNEL               VALUE  UNIT",
-		"2015-02-04 17:51:00.000000  temperature           23.18  Cel",
-		"2015-02-04 17:51:00.000000  occupied               true",
-		"2015-02-04 17:51:00.000001  temperature              24  Cel   (clock doubtful)",
-		`2015-02-04 17:51:00.000002  message           "\x1b[2J"`,
+		"TIME                         DEVICE  CHANNEL               VALUE  UNIT",
+		"2015-02-04T17:51:00.000000Z  office  temperature           23.18  Cel",
+		"2015-02-04T17:51:00.000000Z  office  occupied               true",
+		"2015-02-04T17:51:00.000001Z  office  temperature              24  Cel   (clock doubtful)",
+		`2015-02-04T17:51:00.000002Z  office  message           "\x1b[2J"`,
 	)
 	turned := &device.Channel{ID: 6, Name: "\u202eerut", Type: device.Int, Unit: "m\u2066"}
-	diff(t, render(newTable(schemaOf(turned)), number(turned, 0, 1)),
-		"TIME (UTC)                  CHANNEL              VALUE  UNIT",
-		`2015-02-04 17:51:00.000000  \u202eerut               1  m\u2066`,
+	diff(t, rendered(NewReadingsTable("office", schemaOf(turned)), number(turned, 0, 1)),
+		"TIME                         DEVICE  CHANNEL              VALUE  UNIT",
+		`2015-02-04T17:51:00.000000Z  office  \u202eerut               1  m\u2066`,
 	)
 }

@@ -1,4 +1,4 @@
-package store
+package export_test
 
 import (
 	"io"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
 )
@@ -20,7 +21,7 @@ import (
 func TestNewestFirst(t *testing.T) {
 	db := influxtest.Start(t)
 	dir := t.TempDir()
-	s := exporting(t, Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"}) // nobody is there
+	s := exporting(t, store.Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"}) // nobody is there
 	register(t, s, "a", "b")
 	stop := run(t, s)
 	newMeter(t, s, "a").send(2000)
@@ -45,7 +46,7 @@ func TestNewestFirst(t *testing.T) {
 	}))
 	defer proxy.Close()
 	defer release()
-	s = exporting(t, Options{Dir: dir}, influx.Config{URL: proxy.URL})
+	s = exporting(t, store.Options{Dir: dir}, influx.Config{URL: proxy.URL})
 	stop = run(t, s)
 	defer func() { stop() }()
 	b := newMeter(t, s, "b")
@@ -83,7 +84,7 @@ func TestLeap(t *testing.T) {
 	defer server.Close()
 	var now atomic.Int64
 	now.Store(time.Now().UnixNano())
-	s := exporting(t, Options{Now: func() time.Time { return time.Unix(0, now.Load()) }}, influx.Config{URL: server.URL})
+	s := exporting(t, store.Options{Now: func() time.Time { return time.Unix(0, now.Load()) }}, influx.Config{URL: server.URL})
 	register(t, s, "a")
 	stop := run(t, s)
 	defer func() { stop() }()
@@ -91,14 +92,11 @@ func TestLeap(t *testing.T) {
 	a.send(1)
 	eventually(t, "the outage", func() bool { return s.Status().Export.State == "backing off" })
 	a.send(1000)
-	eventually(t, "a commit", func() bool { return s.journal.Next() > 1000 })
+	eventually(t, "a commit", func() bool { return end(s) > 1000 })
 	now.Add(int64(time.Hour))
 	down.Store(false)
 	drain(t, s)
-	s.export.mu.Lock()
-	live, next := s.export.live, s.journal.Next()
-	s.export.mu.Unlock()
-	if live != next {
+	if live, next := s.Export.Live(), end(s); live != next {
 		t.Errorf("the live lane is at %d, the journal at %d", live, next)
 	}
 	mu.Lock()

@@ -1,4 +1,4 @@
-package store
+package export
 
 import (
 	"math"
@@ -8,8 +8,8 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
-// ExportStatus is the state of the export to InfluxDB.
-type ExportStatus struct {
+// Status is the state of the export to InfluxDB.
+type Status struct {
 	URL     string    `json:"url"`
 	Bucket  string    `json:"bucket"`
 	State   string    `json:"state"` // "reachable", "dropping lines", "backing off" or "paused"
@@ -22,7 +22,7 @@ type ExportStatus struct {
 	Done    time.Time `json:"done,omitzero"`       // when nothing will wait, at the present rates
 	Horizon time.Time `json:"horizon,omitzero"`    // when the journal drops what waits, if nothing is exported from now on
 	Oldest  time.Time `json:"drops_from,omitzero"` // what it drops first: the frames received from then on
-	ExportCounts
+	Counts
 }
 
 // Waiting is what a tail has not read yet.
@@ -32,40 +32,40 @@ type Waiting struct {
 	Oldest  time.Time `json:"oldest,omitzero"`
 }
 
-// status returns the state of the export, nil if there is none.
-func (t *exportTail) status() *ExportStatus {
-	if t.writer == nil {
+// Status returns the state of the export, nil if there is none.
+func (e *Export) Status() *Status {
+	if e.writer == nil {
 		return nil
 	}
-	j := t.store.journal
+	j := e.journal
 	segments, next := j.Segments(), j.Next()
-	s := &ExportStatus{URL: t.options.URL, Bucket: t.options.Bucket}
+	s := &Status{URL: e.options.URL, Bucket: e.options.Bucket}
 	// By the clock as it is now: it may have been set since.
-	now, at := t.store.now(), time.Now()
-	t.gate.mu.Lock()
-	s.State, s.Reason = t.gate.state(), t.gate.reason
-	if !t.gate.since.IsZero() {
-		s.Since = now.Add(t.gate.since.Sub(at)).UTC()
+	now, at := e.Clock.Now(), time.Now()
+	e.gate.mu.Lock()
+	s.State, s.Reason = e.gate.state(), e.gate.reason
+	if !e.gate.since.IsZero() {
+		s.Since = now.Add(e.gate.since.Sub(at)).UTC()
 	}
-	if t.gate.verdict != 0 {
-		s.NextTry = now.Add(t.gate.next.Sub(at)).UTC()
+	if e.gate.verdict != 0 {
+		s.NextTry = now.Add(e.gate.next.Sub(at)).UTC()
 	}
-	reachable := t.gate.verdict == 0
-	t.gate.mu.Unlock()
+	reachable := e.gate.verdict == 0
+	e.gate.mu.Unlock()
 
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if clock := t.store.clock; reachable && t.refusal.at != 0 && clock.Since(t.refusal.at) <= refusalFresh {
-		s.State, s.Since, s.Reason, s.Sample = "dropping lines", clock.Time(t.refusal.at), t.refusal.text, t.refusal.line
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if clock := e.Clock; reachable && e.refusal.at != 0 && clock.Since(e.refusal.at) <= refusalFresh {
+		s.State, s.Since, s.Reason, s.Sample = "dropping lines", clock.Time(e.refusal.at), e.refusal.text, e.refusal.line
 	}
-	s.ExportCounts = t.counts
-	s.Waiting = waiting(t.pending, segments, next)
-	in, out := t.rates.perSecond()
+	s.Counts = e.counts
+	s.Waiting = waiting(e.pending, segments, next)
+	in, out := e.rates.perSecond()
 	s.Rate = out
 	if net := out - in; s.Waiting.Entries > 0 && net > 0 && reachable {
 		s.Done = after(now, float64(s.Waiting.Entries)/net)
 	}
-	s.Horizon = t.horizon(now, s.Waiting, in*entryBytes(segments))
+	s.Horizon = e.horizon(now, s.Waiting, in*entryBytes(segments))
 	if !s.Horizon.IsZero() {
 		s.Oldest = s.Waiting.Oldest
 		if s.Oldest.IsZero() {
@@ -76,11 +76,11 @@ func (t *exportTail) status() *ExportStatus {
 }
 
 // horizon is when the journal reaches its limit if nothing is exported any more, and grows by rate bytes a second.
-func (t *exportTail) horizon(now time.Time, w Waiting, rate float64) (at time.Time) {
+func (e *Export) horizon(now time.Time, w Waiting, rate float64) (at time.Time) {
 	if rate > 0 {
-		at = after(now, max(float64(t.store.opts.JournalMaxBytes-w.Bytes), 0)/rate)
+		at = after(now, max(float64(e.maxBytes-w.Bytes), 0)/rate)
 	}
-	if age := t.store.opts.JournalMaxAge; age > 0 {
+	if age := e.maxAge; age > 0 {
 		oldest := now
 		if !w.Oldest.IsZero() {
 			oldest = w.Oldest
@@ -131,9 +131,12 @@ func entryBytes(segments []journal.Segment) float64 {
 	return bytes / max(entries, 1)
 }
 
+// SampleEvery is how often Sample is to be called.
+const SampleEvery = 5 * time.Second
+
 // rates are samples of how far the journal and the export were, a ring of the last two minutes.
 type rates struct {
-	samples [2*time.Minute/retainEvery + 1]rateSample
+	samples [2*time.Minute/SampleEvery + 1]rateSample
 	n       int // taken so far
 }
 
@@ -143,13 +146,13 @@ type rateSample struct {
 	exported uint64 // entries before it that are
 }
 
-// sample notes how far the journal and the export are.
-func (t *exportTail) sample() {
-	next := t.store.journal.Next()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	r := &t.rates
-	r.samples[r.n%len(r.samples)] = rateSample{t.store.clock.Moment(), next, next - t.pending.count(next)}
+// Sample notes how far the journal and the export are.
+func (e *Export) Sample() {
+	next := e.journal.Next()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := &e.rates
+	r.samples[r.n%len(r.samples)] = rateSample{e.Clock.Moment(), next, next - e.pending.count(next)}
 	r.n++
 }
 

@@ -1,4 +1,4 @@
-package store
+package export
 
 import (
 	"context"
@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	retryExportMin    = 500 * time.Millisecond // after the first failure; doubled with each one that follows
-	retryExportTry    = 4 * time.Second        // with one line: a server that is back is noticed within 5 s
-	retryExportMax    = 30 * time.Second       // with a batch, to a server that takes single lines only
-	retryExportDenied = 30 * time.Second       // some servers lock out who shows a wrong token too often
-	retryAfterMax     = 10 * time.Minute       // what a server may ask for
+	retryMin      = 500 * time.Millisecond // after the first failure; doubled with each one that follows
+	retryTry      = 4 * time.Second        // with one line: a server that is back is noticed within 5 s
+	retryMax      = 30 * time.Second       // with a batch, to a server that takes single lines only
+	retryDenied   = 30 * time.Second       // some servers lock out who shows a wrong token too often
+	retryAfterMax = 10 * time.Minute       // what a server may ask for
 )
 
 // gate lets requests through while the server answers. While it does not, one batch at a time tries, after a pause: first one
 // of its lines, then all.
 type gate struct {
 	// static
-	alarms                                    *alarms
+	alarm                                     func(text string)
 	retryMin, retryTry, retryMax, retryDenied time.Duration
 
 	mu      sync.Mutex
@@ -77,7 +77,7 @@ func (g *gate) report(err error, tried bool) {
 	if err == nil {
 		if g.verdict != 0 {
 			g.verdict, g.status, g.reason, g.since, g.wait = 0, 0, "", time.Now(), 0
-			g.alarms.clear(exportName)
+			g.alarm("")
 		}
 		return
 	}
@@ -90,7 +90,7 @@ func (g *gate) report(err error, tried bool) {
 	g.verdict, g.status, g.reason = refusal.Verdict, refusal.Status, refusal.Text
 	g.next = time.Now().Add(g.pause(refusal, tried))
 	if changed {
-		g.alarms.set(exportName, fmt.Sprintf("InfluxDB takes no lines, the journal keeps the frames (%s): %s", g.state(), refusal.Text))
+		g.alarm(fmt.Sprintf("InfluxDB takes no lines, the journal keeps the frames (%s): %s", g.state(), refusal.Text))
 	}
 }
 

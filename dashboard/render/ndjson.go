@@ -1,4 +1,4 @@
-package control
+package render
 
 import (
 	"encoding/json"
@@ -8,16 +8,18 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
-// ndjson renders one JSON object a line: time, device, channel, value, and where there is something to say unit and
-// time_quality (converted, received or doubtful). Numbers keep every digit; NaN and the infinities, which JSON lacks, are the strings "NaN", "Infinity" and
-// "-Infinity".
-type ndjson struct{}
+// NDJSON renders readings as one JSON object a line: time, device, channel, value and, where there is something to say, unit and
+// time_quality (converted, received or doubtful). Numbers keep every digit; NaN and the infinities, which JSON lacks, are the
+// strings "NaN", "Infinity" and "-Infinity".
+type NDJSON struct{}
 
-func (ndjson) begin(dst []byte) []byte { return dst }
+// Begin appends nothing.
+func (NDJSON) Begin(dst []byte) []byte { return dst }
 
-func (ndjson) reading(dst []byte, r *history.Reading) []byte {
+// Append appends a line.
+func (NDJSON) Append(dst []byte, r *history.Reading) []byte {
 	dst = append(dst, `{"time":"`...)
-	dst = r.Time.UTC().AppendFormat(dst, nanoTime)
+	dst = r.Time.UTC().AppendFormat(dst, Time)
 	dst = append(dst, `","device":`...)
 	dst = appendJSONString(dst, r.Device)
 	dst = append(dst, `,"channel":`...)
@@ -36,7 +38,8 @@ func (ndjson) reading(dst []byte, r *history.Reading) []byte {
 	return append(dst, "}\n"...)
 }
 
-func (ndjson) end(dst []byte) []byte { return dst }
+// End appends nothing.
+func (NDJSON) End(dst []byte) []byte { return dst }
 
 func appendJSONValue(dst []byte, r *history.Reading) []byte {
 	switch r.Channel.Type {
@@ -62,16 +65,4 @@ func appendJSONString(dst []byte, s string) []byte {
 		panic(err) // a string always has a JSON form
 	}
 	return append(dst, b...)
-}
-
-func qualityWord(q history.Quality) string {
-	switch q {
-	case history.QualityConverted:
-		return "converted"
-	case history.QualityReceived:
-		return "received"
-	case history.QualityDoubtful:
-		return "doubtful"
-	}
-	return "" // the device's own time
 }

@@ -1,0 +1,88 @@
+package export
+
+import (
+	"testing"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
+)
+
+// TestDroppedWhileFilled gives positions up while a batch is made of them: what a gap calls dropped is not sent.
+func TestDroppedWhileFilled(t *testing.T) {
+	j, _, err := journal.Open(journal.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	appendFrames(t, j, 100)
+	e := exportOf(t, j)
+	r := reader{export: e}
+	defer r.close()
+	var b batch
+	whole, ok := e.oldestBacklog()
+	if err := r.fill(&b, whole); !ok || err != nil || b.lines.Lines() != 100 {
+		t.Fatalf("%d lines, %v", b.lines.Lines(), err)
+	}
+	const dropped = 40
+	e.Drop(whole.first + dropped)
+	if e.claim(b.span) {
+		t.Error("a batch goes out although a part of it was dropped")
+	}
+	rest, _ := e.oldestBacklog()
+	if n := e.Status().Dropped; n != dropped || rest != (span{whole.first + dropped, whole.next}) {
+		t.Errorf("%d dropped, %v is left of %v", n, rest, whole)
+	}
+	if err := r.fill(&b, rest); err != nil || !e.claim(b.span) {
+		t.Errorf("the rest does not go out: %v", err)
+	}
+	e.Drop(whole.next)
+	if n := e.Status().Dropped; n != dropped {
+		t.Errorf("%d dropped with those on their way", n)
+	}
+	e.finish(b.span)
+	if rest, ok := e.oldestBacklog(); ok {
+		t.Errorf("%v is left", rest)
+	}
+}
+
+var numberSchema = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", Type: device.Int}}}
+
+// exportOf returns an export of a journal whose entries are DATA messages of one device.
+func exportOf(t *testing.T, j *journal.Journal) *Export {
+	e, err := New(&Options{Config: influx.Config{URL: "http://127.0.0.1:1", Bucket: "b"}}, Deps{
+		Clock:   wallclock.System(),
+		Device:  func(string) (Device, bool) { return Device{Kind: "meter"}, true },
+		Dropped: func(first, last uint64) {},
+		Decode: func(entry []byte, into *device.Data) (Frame, error) {
+			return Frame{Source: 1, Device: "a", Schema: numberSchema}, device.ParseData(entry, numberSchema, into)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.writer.Close)
+	e.journal = j
+	e.pending = positions{{j.First(), endless}}
+	e.live = j.Next()
+	return e
+}
+
+// appendFrames commits frames to a journal.
+func appendFrames(t *testing.T, j *journal.Journal, frames uint64) {
+	t.Helper()
+	var entries []byte
+	for seq := range frames {
+		d := &device.Data{Seq: seq + 1, Times: []int64{int64(seq)}, Columns: []device.Column{{ID: 1, Type: device.Int, Bits: []uint64{seq}}}}
+		message, err := device.AppendData(nil, d, numberSchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = journal.AppendEntry(entries, message)
+	}
+	if _, err := j.Commit(entries, int(frames), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
