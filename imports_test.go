@@ -34,8 +34,9 @@ var mayImport = map[string][]string{
 	"store/boltfile":  {},
 	"store/journal":   {},
 	"store/influx":    {"device"},
-	"store/history":   {"device", "store/boltfile", "store/wallclock"},
-	"store/export":    {"device", "store/influx", "store/journal", "store/wallclock"},
+	"store/tail":      {"device", "store/journal"},
+	"store/history":   {"device", "store/boltfile", "store/tail", "store/wallclock"},
+	"store/export":    {"device", "store/influx", "store/journal", "store/tail", "store/wallclock"},
 }
 
 // testsMayImport is what only the tests of a folder may import besides: the reference device drives the hub,

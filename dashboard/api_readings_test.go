@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 var sensorSchema = &device.Schema{Channels: []device.Channel{
@@ -76,7 +77,7 @@ func (s *sensor) frame(d *device.Data) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.Frame(s.t.Context(), b, d, store.Timing{}); err != nil {
+	if err := s.Frame(s.t.Context(), b, d, tail.Timing{}); err != nil {
 		s.t.Fatal(err)
 	}
 }

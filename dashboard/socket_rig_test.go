@@ -22,6 +22,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // patience is how long a test waits for what must come.
@@ -164,7 +165,7 @@ func (r *liveRig) read(id string, value int64) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if err := d.in.Frame(context.Background(), b, data, store.Timing{}); err != nil {
+	if err := d.in.Frame(context.Background(), b, data, tail.Timing{}); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -6,8 +6,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -47,20 +46,20 @@ func (m *measured) wrong(base int64) bool { return m.ahead(base).Abs() > maxSkew
 
 // timing decides how the times of a frame become hub time. offset returns what is known of a boot, received is the hub's
 // time (µs). It returns false for times that are not between device.MinTime and device.MaxTime after the conversion.
-func (c deviceClock) timing(d *device.Data, received int64, offset func(boot uint64) (int64, bool)) (store.Timing, bool) {
+func (c deviceClock) timing(d *device.Data, received int64, offset func(boot uint64) (int64, bool)) (tail.Timing, bool) {
 	oldest, newest := slices.Min(d.Times), slices.Max(d.Times)
-	t := store.Timing{Quality: history.QualityDevice}
+	t := tail.Timing{Quality: tail.QualityDevice}
 	if d.Clock == device.ClockBoot {
 		var known bool
 		if t.Offset, known = offset(d.Boot); known {
-			t.Quality = history.QualityConverted
+			t.Quality = tail.QualityConverted
 		} else {
 			// The distances within the frame are right: its newest sample is taken to be of now.
 			var ok bool
 			if t.Offset, ok = sub(received, newest); !ok {
 				return t, false
 			}
-			t.Quality = history.QualityReceived
+			t.Quality = tail.QualityReceived
 		}
 	}
 	oldest, ok1 := add(oldest, t.Offset)
@@ -69,9 +68,9 @@ func (c deviceClock) timing(d *device.Data, received int64, offset func(boot uin
 		return t, false
 	}
 	wrong := c.doubtful && d.Clock == device.ClockWall ||
-		t.Quality == history.QualityConverted && received < wallclock.Floor.UnixMicro() // the hub's own clock is wrong
+		t.Quality == tail.QualityConverted && received < wallclock.Floor.UnixMicro() // the hub's own clock is wrong
 	if ahead, ok := sub(newest, received); wrong || !ok && newest > received || ok && ahead > maxFuture.Microseconds() {
-		t.Quality = history.QualityDoubtful
+		t.Quality = tail.QualityDoubtful
 	}
 	return t, true
 }

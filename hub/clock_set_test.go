@@ -8,6 +8,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -82,7 +83,7 @@ func TestTheClockIsSet(t *testing.T) {
 				}
 				return last
 			}
-			check := func(when, id string, by time.Duration, quality history.Quality) {
+			check := func(when, id string, by time.Duration, quality tail.Quality) {
 				t.Helper()
 				got := newest(id)
 				if off := time.Until(got.Time) - by; off.Abs() > time.Minute || got.Quality != quality {
@@ -103,20 +104,20 @@ func TestTheClockIsSet(t *testing.T) {
 				})
 			}
 			send()
-			converted := history.QualityConverted
+			converted := tail.QualityConverted
 			if wrong < 0 {
-				converted = history.QualityDoubtful // no clock that is right shows 1970
+				converted = tail.QualityDoubtful // no clock that is right shows 1970
 			}
-			check("wrong", "right", 0, history.QualityDoubtful)
-			check("wrong", "wrong", -year, history.QualityDoubtful)
+			check("wrong", "right", 0, tail.QualityDoubtful)
+			check("wrong", "wrong", -year, tail.QualityDoubtful)
 			check("wrong", "boot", wrong, converted)
 			fresh("wrong")
 
 			c.wrong.Store(0)
 			send()
-			check("set", "right", 0, history.QualityDevice)
-			check("set", "wrong", -year, history.QualityDoubtful)
-			check("set", "boot", 0, history.QualityConverted)
+			check("set", "right", 0, tail.QualityDevice)
+			check("set", "wrong", -year, tail.QualityDoubtful)
+			check("set", "boot", 0, tail.QualityConverted)
 			fresh("set")
 			if skew := r.hub.Presence("wrong").ClockSkew + year; skew.Abs() > time.Minute {
 				t.Errorf("the slow device's clock is wrong by %v more than it is", skew)
@@ -128,7 +129,7 @@ func TestTheClockIsSet(t *testing.T) {
 
 			c.wrong.Store(int64(wrong))
 			send()
-			check("wrong again", "right", 0, history.QualityDoubtful)
+			check("wrong again", "right", 0, tail.QualityDoubtful)
 			check("wrong again", "boot", wrong, converted)
 			fresh("wrong again")
 

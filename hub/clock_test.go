@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func TestTiming(t *testing.T) {
@@ -16,25 +16,25 @@ func TestTiming(t *testing.T) {
 	for name, c := range map[string]struct {
 		clock deviceClock
 		data  device.Data
-		want  store.Timing
+		want  tail.Timing
 		bad   bool
 	}{
-		"wall":              {data: device.Data{Times: []int64{now}}, want: store.Timing{}},
-		"2015":              {data: device.Data{Times: []int64{1_420_070_400_000_000}}, want: store.Timing{}},
-		"slightly ahead":    {data: device.Data{Times: []int64{now + 299_000_000, now}}, want: store.Timing{}},
-		"ahead":             {data: device.Data{Times: []int64{now + 301_000_000, now}}, want: store.Timing{Quality: history.QualityDoubtful}},
-		"far ahead":         {data: device.Data{Times: []int64{device.MaxTime}}, want: store.Timing{Quality: history.QualityDoubtful}},
+		"wall":              {data: device.Data{Times: []int64{now}}, want: tail.Timing{}},
+		"2015":              {data: device.Data{Times: []int64{1_420_070_400_000_000}}, want: tail.Timing{}},
+		"slightly ahead":    {data: device.Data{Times: []int64{now + 299_000_000, now}}, want: tail.Timing{}},
+		"ahead":             {data: device.Data{Times: []int64{now + 301_000_000, now}}, want: tail.Timing{Quality: tail.QualityDoubtful}},
+		"far ahead":         {data: device.Data{Times: []int64{device.MaxTime}}, want: tail.Timing{Quality: tail.QualityDoubtful}},
 		"too far ahead":     {data: device.Data{Times: []int64{now, device.MaxTime + 1}}, bad: true},
-		"long ago":          {data: device.Data{Times: []int64{device.MinTime}}, want: store.Timing{}},
+		"long ago":          {data: device.Data{Times: []int64{device.MinTime}}, want: tail.Timing{}},
 		"too long ago":      {data: device.Data{Times: []int64{device.MinTime - 1, now}}, bad: true},
-		"known, long ago":   {data: device.Data{Clock: device.ClockBoot, Boot: 5, Times: []int64{device.MinTime - now + 1000}}, want: store.Timing{Offset: now - 1000, Quality: history.QualityConverted}},
+		"known, long ago":   {data: device.Data{Clock: device.ClockBoot, Boot: 5, Times: []int64{device.MinTime - now + 1000}}, want: tail.Timing{Offset: now - 1000, Quality: tail.QualityConverted}},
 		"known, too long":   {data: device.Data{Clock: device.ClockBoot, Boot: 5, Times: []int64{device.MinTime - now + 999}}, bad: true},
-		"wrong clock":       {clock: deviceClock{doubtful: true}, data: device.Data{Times: []int64{now}}, want: store.Timing{Quality: history.QualityDoubtful}},
-		"known boot":        {data: device.Data{Clock: device.ClockBoot, Boot: 5, Times: []int64{10, 20}}, want: store.Timing{Offset: now - 1000, Quality: history.QualityConverted}},
-		"known boot, wrong": {clock: deviceClock{doubtful: true}, data: device.Data{Clock: device.ClockBoot, Boot: 5, Times: []int64{10}}, want: store.Timing{Offset: now - 1000, Quality: history.QualityConverted}},
-		"known boot, ahead": {data: device.Data{Clock: device.ClockBoot, Boot: 5, Times: []int64{302_000_000}}, want: store.Timing{Offset: now - 1000, Quality: history.QualityDoubtful}},
+		"wrong clock":       {clock: deviceClock{doubtful: true}, data: device.Data{Times: []int64{now}}, want: tail.Timing{Quality: tail.QualityDoubtful}},
+		"known boot":        {data: device.Data{Clock: device.ClockBoot, Boot: 5, Times: []int64{10, 20}}, want: tail.Timing{Offset: now - 1000, Quality: tail.QualityConverted}},
+		"known boot, wrong": {clock: deviceClock{doubtful: true}, data: device.Data{Clock: device.ClockBoot, Boot: 5, Times: []int64{10}}, want: tail.Timing{Offset: now - 1000, Quality: tail.QualityConverted}},
+		"known boot, ahead": {data: device.Data{Clock: device.ClockBoot, Boot: 5, Times: []int64{302_000_000}}, want: tail.Timing{Offset: now - 1000, Quality: tail.QualityDoubtful}},
 		"known, too far":    {data: device.Data{Clock: device.ClockBoot, Boot: 5, Times: []int64{0, math.MaxInt64}}, bad: true},
-		"unknown boot":      {data: device.Data{Clock: device.ClockBoot, Boot: 6, Times: []int64{10, 30, 20}}, want: store.Timing{Offset: now - 30, Quality: history.QualityReceived}},
+		"unknown boot":      {data: device.Data{Clock: device.ClockBoot, Boot: 6, Times: []int64{10, 30, 20}}, want: tail.Timing{Offset: now - 30, Quality: tail.QualityReceived}},
 		"unknown, too far":  {data: device.Data{Clock: device.ClockBoot, Boot: 6, Times: []int64{math.MinInt64}}, bad: true},
 		"unknown, too wide": {data: device.Data{Clock: device.ClockBoot, Boot: 6, Times: []int64{math.MinInt64, math.MaxInt64}}, bad: true},
 	} {
@@ -76,7 +76,7 @@ func TestAnyWallClockIsLetIn(t *testing.T) {
 		r.leave(d)
 	}
 	for reading, err := range r.store.Readings(t.Context(), history.Query{Device: "a"}) {
-		if err != nil || reading.Quality != history.QualityDoubtful {
+		if err != nil || reading.Quality != tail.QualityDoubtful {
 			t.Errorf("%+v, %v", reading, err)
 		}
 	}
@@ -132,16 +132,16 @@ func TestTimesAndTheirQuality(t *testing.T) {
 			t.Errorf("%s at %v, expected %v", what, got, want)
 		}
 	}
-	if l := readings("wall", 2); !l[0].Time.Equal(old) || l[0].Quality != history.QualityDevice || l[1].Quality != history.QualityDoubtful {
+	if l := readings("wall", 2); !l[0].Time.Equal(old) || l[0].Quality != tail.QualityDevice || l[1].Quality != tail.QualityDoubtful {
 		t.Errorf("%+v", l)
 	}
 	l := readings("boot", 2)
 	near("known boot", l[0].Time, greeted.Add(-60*time.Second))
 	near("unknown boot", l[1].Time, greeted)
-	if l[0].Quality != history.QualityConverted || l[1].Quality != history.QualityReceived {
+	if l[0].Quality != tail.QualityConverted || l[1].Quality != tail.QualityReceived {
 		t.Errorf("%+v", l)
 	}
-	if l := readings("wrong", 1); l[0].Quality != history.QualityDoubtful {
+	if l := readings("wrong", 1); l[0].Quality != tail.QualityDoubtful {
 		t.Errorf("%+v", l)
 	}
 }

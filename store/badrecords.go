@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // errRecord is what is wrong with a record that the hub can't have written.
@@ -69,8 +70,8 @@ func (r *badRecords) in(bucket []byte) bool {
 func (r *badRecords) checkRest(tx *bbolt.Tx) error {
 	return errors.Join(
 		r.each(tx, bucketSchemas, func(k, v []byte) error {
-			src, err := newSource(0, "", 0, v)
-			if err == nil && !bytes.Equal(k, src.hash[:]) {
+			src, err := tail.NewSource(0, "", 0, v)
+			if err == nil && !bytes.Equal(k, src.Hash[:]) {
 				err = errRecord
 			}
 			return err

@@ -2,17 +2,14 @@ package store
 
 import (
 	"errors"
-	"math"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 var errNoSchema = errors.New("store: a frame before its schema")
-
-// unwritten is the position of what has been appended to a batch but not been committed.
-const unwritten = math.MaxUint64
 
 // batch is what one commit writes. The one being filled is guarded by Store.mu; once taken it belongs to the committer.
 type batch struct {
@@ -21,14 +18,14 @@ type batch struct {
 	rotate  bool      // begins its segment
 	opened  time.Time // when its first entry came
 	began   wallclock.Moment
-	entries []byte       // journal entries
-	count   int          // of entries
-	ingests []*Ingest    // those it settles something for
-	repeats []*account   // those with duplicates to be recorded
-	sources []*source    // defined in it
-	move    *clockMove   // its first entry, if the clock was set before it was opened
-	letters []DeadLetter // rejected frames; Position is the index in the batch until the commit
-	scratch []byte       // for one entry
+	entries []byte          // journal entries
+	count   int             // of entries
+	ingests []*Ingest       // those it settles something for
+	repeats []*account      // those with duplicates to be recorded
+	sources []*tail.Source  // defined in it
+	move    *tail.ClockMove // its first entry, if the clock was set before it was opened
+	letters []DeadLetter    // rejected frames; Position is the index in the batch until the commit
+	scratch []byte          // for one entry
 }
 
 func (b *batch) empty() bool { return b.count == 0 && len(b.ingests) == 0 }

@@ -232,7 +232,7 @@ func parseAccount(deviceID string, b []byte) (*account, error) {
 		set := &streamSet{id: sr.ID}
 		for pair := range slices.Chunk(sr.Settled, 2) {
 			if len(pair) != 2 || pair[0] == 0 || pair[0] > pair[1] {
-				return nil, errEntry
+				return nil, errRecord
 			}
 			set.settled.AddRange(pair[0], pair[1])
 			set.durable.AddRange(pair[0], pair[1])

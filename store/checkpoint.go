@@ -12,6 +12,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 const (
@@ -22,21 +23,19 @@ const (
 
 // checkpoint is what hub.db needs in order to know the books up to a journal position.
 type checkpoint struct {
-	cursor        uint64
-	accounts      []*account // those in records
-	records       [][]byte
-	boots         [][]byte // bootsRecords of the same accounts
-	clock         []byte   // clockRecord
-	forgotten     []string
-	letters       []DeadLetter
-	lettersEnd    uint64 // for shelf.saved
-	sources       []*source
-	sourceRecords [][]byte
-	pruned        []uint64
-	incidents     incidentNotes
-	export        []byte // exportRecord; nil: as it was
-	exportFirst   uint64 // the lowest position in it
-	askers        []chan error
+	cursor      uint64
+	accounts    []*account // those in records
+	records     [][]byte
+	boots       [][]byte // bootsRecords of the same accounts
+	clock       []byte   // clockRecord
+	forgotten   []string
+	letters     []DeadLetter
+	lettersEnd  uint64 // for shelf.saved
+	sources     tail.SourceChange
+	incidents   incidentNotes
+	export      []byte // exportRecord; nil: as it was
+	exportFirst uint64 // the lowest position in it
+	askers      []chan error
 }
 
 // checkpointDue says whether a checkpoint should be made with the next batch. Only one is under way at a time.
@@ -79,14 +78,8 @@ func (c *committer) pass(cp *checkpoint) {
 	cp.export, cp.exportFirst = c.Export.Record()
 	c.mu.Lock()
 	cp.letters, cp.lettersEnd = c.shelf.snapshot()
-	for _, src := range c.sources.byNumber {
-		if !src.saved && src.position != unwritten {
-			cp.sources = append(cp.sources, src)
-			cp.sourceRecords = append(cp.sourceRecords, src.record())
-		}
-	}
-	cp.pruned, c.sources.pruned = c.sources.pruned, nil
 	c.mu.Unlock()
+	cp.sources = c.sources.TakeChange()
 	c.lastCheckpoint, c.sinceBytes = time.Now(), 0
 	<-c.idle
 	c.checkpoints <- cp
@@ -110,18 +103,16 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 		for _, a := range cp.accounts {
 			a.dirty = a.dirty || err != nil
 		}
-		for _, src := range cp.sources {
-			src.saved = err == nil
-		}
 		if err != nil {
 			cp.incidents.back()
 			s.forgotten = append(cp.forgotten, s.forgotten...)
-			s.sources.pruned = append(cp.pruned, s.sources.pruned...)
 		}
 		s.mu.Unlock()
 		if err != nil {
+			s.sources.Returned(&cp.sources)
 			s.alarms.set("hub.db", "the books can't be written, they are kept by the journal meanwhile: "+err.Error())
 		} else {
+			s.sources.Saved(&cp.sources)
 			s.alarms.clear("hub.db")
 		}
 		s.registry.copyAgain()
@@ -161,10 +152,10 @@ func (s *Store) save(cp *checkpoint) error {
 		if err := cp.incidents.save(tx); err != nil {
 			return err
 		}
-		if err := saveSources(tx, cp.sources, cp.sourceRecords, cp.pruned); err != nil {
+		if err := saveSources(tx, &cp.sources); err != nil {
 			return err
 		}
-		if len(cp.pruned) > 0 {
+		if len(cp.sources.Remove) > 0 {
 			if err := pruneSchemas(tx, schemas); err != nil {
 				return err
 			}
@@ -191,27 +182,6 @@ func (s *Store) save(cp *checkpoint) error {
 		s.registry.returnNotes(notes)
 	}
 	return err
-}
-
-func saveSources(tx *bbolt.Tx, add []*source, records [][]byte, prune []uint64) error {
-	b := tx.Bucket(bucketSources)
-	for _, number := range prune {
-		if err := b.Delete(key8(number)); err != nil {
-			return err
-		}
-	}
-	schemas := tx.Bucket(bucketSchemas)
-	for i, src := range add {
-		if err := put(b, key8(src.number), records[i]); err != nil {
-			return err
-		}
-		if schemas.Get(src.hash[:]) == nil {
-			if err := put(schemas, src.hash[:], src.message); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // Checkpoint commits what was handed in and writes the books; it returns when both are on disk. Run must be running.

@@ -9,6 +9,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
 
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -17,15 +18,6 @@ const (
 	clockAlarmFor   = time.Hour       // after the clock was set
 	leastClockAlarm = 5 * time.Second // what is less is only logged: clocks are put right by a little all the time
 )
-
-// clockMove is what the journal has of it that the hub's clock was set, or that it is not known whether it was, as the machine has
-// booted since. From its position on, times of receipt are by the new clock.
-type clockMove struct {
-	machine uint64 // names the boot of the machine; 0: not known
-	base    int64  // µs since 1970 at which the machine booted, by the new clock
-	by      int64  // µs to add to older times of receipt to have them by the new clock
-	held    int64  // µs since 1970: when it was decided that by is not known, see jump; 0: it is known
-}
 
 // bootsRecord says in hub.db which of a device's boots were measured in the present boot of the hub's machine: when the clock is
 // set, their offsets change by as much.
@@ -74,15 +66,15 @@ func (s *Store) loadClock(tx *bbolt.Tx) error {
 }
 
 // moveBooks has the books follow a clock that was set; mu is held, or Open is under way.
-func (s *Store) moveBooks(m clockMove) {
-	by := s.books.Follow(m.base)
-	if m.machine != s.booksMachine {
+func (s *Store) moveBooks(m tail.ClockMove) {
+	by := s.books.Follow(m.Base)
+	if m.Machine != s.booksMachine {
 		// What is known of an earlier boot of the machine is by the clock of then, which was put right then if it was wrong.
-		s.booksMachine = m.machine
+		s.booksMachine = m.Machine
 		return
 	}
 	run := s.serving()
-	booted := m.base - by.Microseconds() // by the clock of before
+	booted := m.Base - by.Microseconds() // by the clock of before
 	for _, a := range s.accounts {
 		for _, t := range []*tally{&a.tally, &a.writing, &a.durable} {
 			if t.lastReceived >= booted && t.lastReceived != 0 {
@@ -91,7 +83,7 @@ func (s *Store) moveBooks(m clockMove) {
 			}
 		}
 		for i := range a.boots {
-			if b := &a.boots[i]; b.machine == m.machine {
+			if b := &a.boots[i]; b.machine == m.Machine {
 				b.Offset += by.Microseconds()
 				a.dirty = true
 			}
@@ -111,13 +103,13 @@ func (s *Store) openBatch(b *batch) {
 	if base == s.books.Base() {
 		return
 	}
-	m := clockMove{machine: s.clock.Machine(), base: base, by: base - s.books.Base()}
+	m := tail.ClockMove{Machine: s.clock.Machine(), Base: base, By: base - s.books.Base()}
 	s.moveBooks(m)
 	if r := s.serving(); r != nil {
-		r.Started, r.Known = r.Started+m.by/1000, r.Known+m.by/1000
+		r.Started, r.Known = r.Started+m.By/1000, r.Known+m.By/1000
 	}
 	b.move = &m
-	b.scratch = appendClock(b.scratch[:0], m)
+	b.scratch = tail.AppendClock(b.scratch[:0], m)
 	b.append(b.scratch)
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
 
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -22,7 +23,7 @@ const (
 type ages struct {
 	known   bool // false: the journal has not been read yet
 	machine uint64
-	base    int64 // µs; see clockMove
+	base    int64 // µs; see tail.ClockMove
 	shifts  []shift
 }
 
@@ -55,16 +56,16 @@ func parseAges(b []byte) (*ages, error) {
 }
 
 // moved is what a is once the clock has moved at a position of the journal.
-func (a *ages) moved(position uint64, m clockMove) *ages {
-	next := &ages{known: a.known, machine: m.machine, base: m.base}
+func (a *ages) moved(position uint64, m tail.ClockMove) *ages {
+	next := &ages{known: a.known, machine: m.Machine, base: m.Base}
 	for _, s := range a.shifts[max(0, len(a.shifts)-maxShifts+1):] {
 		if s.Held != 0 {
-			s.Held += m.by
+			s.Held += m.By
 		}
 		next.shifts = append(next.shifts, s)
 	}
-	if m.by != 0 {
-		next.shifts = append(next.shifts, shift{Position: position, By: m.by, Held: m.held})
+	if m.By != 0 {
+		next.shifts = append(next.shifts, shift{Position: position, By: m.By, Held: m.Held})
 	}
 	return next
 }
@@ -103,22 +104,22 @@ func (s *Store) checkClock() {
 	now := s.now()
 	a := *s.ages.Load()
 	a.known = true
-	m := clockMove{machine: s.clock.Machine(), base: s.clock.Base()}
-	if a.machine != 0 && a.machine == m.machine {
-		m.by = m.base - a.base
-		if wallclock.Close(m.base, a.base) {
-			m.by = 0
+	m := tail.ClockMove{Machine: s.clock.Machine(), Base: s.clock.Base()}
+	if a.machine != 0 && a.machine == m.Machine {
+		m.By = m.Base - a.base
+		if wallclock.Close(m.Base, a.base) {
+			m.By = 0
 		}
 	} else {
-		m.by, m.held = s.jump(now)
+		m.By, m.Held = s.jump(now)
 	}
-	first := a.machine == 0 && m.by == 0
-	if a.machine == m.machine && m.by == 0 || first {
-		a.machine, a.base = m.machine, m.base
-		s.books.Follow(m.base)
-		s.booksMachine = m.machine
+	first := a.machine == 0 && m.By == 0
+	if a.machine == m.Machine && m.By == 0 || first {
+		a.machine, a.base = m.Machine, m.Base
+		s.books.Follow(m.Base)
+		s.booksMachine = m.Machine
 		s.ages.Store(&a)
-		if first && m.machine != 0 {
+		if first && m.Machine != 0 {
 			// Not with the next checkpoint: killed before, the hub would not know the clock that the journal is by.
 			err := s.db.Update(func(tx *bbolt.Tx) error { return putChanged(tx.Bucket(bucketMeta), keyClock, a.record()) })
 			if err != nil {
@@ -132,11 +133,11 @@ func (s *Store) checkClock() {
 	s.moveBooks(m)
 	// It is in force at once: the limits of age may be looked at before it is in the journal.
 	s.ages.Store(a.moved(s.journal.Next(), m))
-	b.scratch = appendClock(b.scratch[:0], m)
+	b.scratch = tail.AppendClock(b.scratch[:0], m)
 	b.append(b.scratch)
 	signal(s.work)
-	if m.by != 0 && m.held == 0 {
-		s.clockSet(now, time.Duration(m.by)*time.Microsecond)
+	if m.By != 0 && m.Held == 0 {
+		s.clockSet(now, time.Duration(m.By)*time.Microsecond)
 	}
 }
 

@@ -29,11 +29,11 @@ func (ch *commandChange) writeAnnounced(tx *bbolt.Tx) error {
 			continue
 		}
 		if schemas.Get(hash[:]) == nil {
-			a, ok := ch.book.store.announcedSchema(hash)
+			_, message, ok := ch.book.store.schemas.Get(hash) // of a device that is connected
 			if !ok {
 				continue
 			}
-			if err := put(schemas, hash[:], a.message); err != nil {
+			if err := put(schemas, hash[:], message); err != nil {
 				return err
 			}
 		}
@@ -42,14 +42,6 @@ func (ch *commandChange) writeAnnounced(tx *bbolt.Tx) error {
 		}
 	}
 	return nil
-}
-
-// announcedSchema returns a schema that is in memory.
-func (s *Store) announcedSchema(hash device.Hash) (announced, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a, ok := s.schemas.known[hash]
-	return a, ok
 }
 
 // loadAnnounced corrects what the registry knows of schemas: it may be older.

@@ -54,9 +54,7 @@ func openCommanded(t testing.TB, o Options, devices ...string) *Store {
 		}
 		s.NoteDevice(id, &device.Hello{SchemaHash: device.HashSchema(message)})
 	}
-	s.mu.Lock()
-	s.schemas.put(device.HashSchema(message), announced{commandSchema(), message})
-	s.mu.Unlock()
+	s.schemas.Put(device.HashSchema(message), commandSchema(), message)
 	return s
 }
 

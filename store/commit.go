@@ -9,6 +9,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -154,7 +155,7 @@ func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
 	defer c.mu.Unlock()
 	b := c.filling
 	for _, a := range b.repeats {
-		b.scratch = appendDuplicates(b.scratch[:0], a.device, a.repeats)
+		b.scratch = tail.AppendDuplicates(b.scratch[:0], a.device, a.repeats)
 		b.append(b.scratch)
 		a.repeats = 0
 	}
@@ -237,29 +238,17 @@ func (c *committer) writeOnce(b *batch, again bool) (first uint64, err error) {
 // defineAgain commits the definitions of all sources that are on disk, so that the segment begun after a failed write can
 // be read without the one before it.
 func (c *committer) defineAgain() error {
-	c.mu.Lock()
-	var written []*source
-	for _, src := range c.sources.byNumber {
-		if src.position != unwritten {
-			written = append(written, src)
-		}
-	}
-	c.mu.Unlock()
-	for chunk := range slices.Chunk(written, definitionsPerCommit) {
+	for chunk := range slices.Chunk(c.sources.OnDisk(), definitionsPerCommit) {
 		var entries, scratch []byte
 		for _, src := range chunk {
-			scratch = appendSource(scratch[:0], src)
+			scratch = tail.AppendSource(scratch[:0], src)
 			entries = journal.AppendEntry(entries, scratch)
 		}
 		first, err := c.journal.Commit(entries, len(chunk), c.now())
 		if err != nil {
 			return err
 		}
-		c.mu.Lock()
-		for _, src := range chunk {
-			src.position = first
-		}
-		c.mu.Unlock()
+		c.sources.Written(chunk, first)
 	}
 	return nil
 }
@@ -316,10 +305,8 @@ func (c *committer) settle(b *batch, first uint64) {
 	if b.move != nil {
 		c.ages.Store(c.ages.Load().moved(first, *b.move))
 	}
+	c.sources.Written(b.sources, first)
 	c.mu.Lock()
-	for _, src := range b.sources {
-		src.position = first
-	}
 	for _, in := range b.ingests {
 		c.ranges = in.writing.seqs.AppendRanges(c.ranges[:0], in.writing.seqs.Len())
 		for _, r := range c.ranges {

@@ -10,6 +10,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // maxRefusedWaiting is how many refused frames may wait for a checkpoint before the export does.
@@ -46,20 +47,18 @@ func (s *Store) exportedDevice(id string) (export.Device, bool) {
 
 // decodeFrame decodes a journal entry if it is a frame; else the schema of what it returns is nil.
 func (s *Store) decodeFrame(b []byte, data *device.Data) (f export.Frame, err error) {
-	var e entry
-	if err := parseEntry(b, &e); err != nil || e.kind != entryFrame {
+	var e tail.Entry
+	if err := tail.Parse(b, &e); err != nil || e.Kind != tail.KindFrame {
 		return f, err
 	}
-	s.mu.Lock()
-	src := s.sources.byNumber[e.source]
-	s.mu.Unlock()
+	src := s.sources.Get(e.Number)
 	if src == nil {
-		return f, fmt.Errorf("its source %d is not defined", e.source)
+		return f, fmt.Errorf("its source %d is not defined", e.Number)
 	}
-	if err := device.ParseData(e.message, src.schema, data); err != nil {
+	if err := device.ParseData(e.Message, src.Schema, data); err != nil {
 		return f, err
 	}
-	return export.Frame{Source: e.source, Device: src.device, Schema: src.schema, Offset: e.offset}, nil
+	return export.Frame{Source: e.Number, Device: src.Device, Schema: src.Schema, Offset: e.Timing.Offset}, nil
 }
 
 // keepRefused has what InfluxDB refused kept as dead letters, or returns false if ctx ends first. While hub.db can't be written, only

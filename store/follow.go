@@ -9,6 +9,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // CommittedKind is what a journal entry tells those who follow the journal.
@@ -35,7 +36,7 @@ type Committed struct {
 	Schema *device.Schema
 	Hash   device.Hash // of Schema
 	Data   *device.Data
-	Timing Timing // how the times in Data become hub time
+	Timing tail.Timing // how the times in Data become hub time
 
 	Seq  uint64 // 0: not readable
 	Code device.RejectCode
@@ -81,7 +82,7 @@ func (fs *followers) wake() {
 // Follow calls f for every entry of interest that is committed from now on, in journal order and from one goroutine, until
 // ctx ends; then it returns nil. It is a tail without a cursor: committing never waits for f.
 func (s *Store) Follow(ctx context.Context, f func(*Committed)) error {
-	fl := follower{store: s, tell: f, sources: map[uint64]*source{}}
+	fl := follower{store: s, tell: f, sources: map[uint64]*tail.Source{}}
 	news := make(chan struct{}, 1)
 	s.followers.add(news)
 	defer s.followers.remove(news)
@@ -119,8 +120,8 @@ const maxFollowed = 1 << 15
 type follower struct {
 	store   *Store
 	tell    func(*Committed)
-	sources map[uint64]*source
-	entry   entry
+	sources map[uint64]*tail.Source
+	entry   tail.Entry
 	data    device.Data
 	told    Committed
 }
@@ -131,7 +132,7 @@ func (fl *follower) block(b *journal.Block) {
 	}
 	for position, bytes := range b.Entries() {
 		fl.told = Committed{Position: position, Received: b.Time}
-		if parseEntry(bytes, &fl.entry) == nil && fl.decode() {
+		if tail.Parse(bytes, &fl.entry) == nil && fl.decode() {
 			fl.tell(&fl.told)
 		}
 	}
@@ -140,38 +141,36 @@ func (fl *follower) block(b *journal.Block) {
 // decode fills told from entry and reports whether it is worth telling. What can't be decoded, the history tail logs.
 func (fl *follower) decode() bool {
 	e, c := &fl.entry, &fl.told
-	switch e.kind {
-	case entryFrame:
-		src := fl.source(e.source)
-		if src == nil || device.ParseData(e.message, src.schema, &fl.data) != nil {
+	switch e.Kind {
+	case tail.KindFrame:
+		src := fl.source(e.Number)
+		if src == nil || device.ParseData(e.Message, src.Schema, &fl.data) != nil {
 			return false
 		}
-		c.Kind, c.Device, c.Schema, c.Hash, c.Data = CommittedFrame, src.device, src.schema, src.hash, &fl.data
-		c.Timing = Timing{Offset: e.offset, Quality: e.quality}
+		c.Kind, c.Device, c.Schema, c.Hash, c.Data = CommittedFrame, src.Device, src.Schema, src.Hash, &fl.data
+		c.Timing = e.Timing
 		return true
-	case entryReject:
-		c.Kind, c.Seq, c.Code, c.Text = CommittedReject, e.seq, device.RejectCode(e.code), string(e.text)
-	case entryLost:
-		c.Kind, c.First, c.Last, c.Reason = CommittedLost, e.first, e.last, device.LostReason(e.code)
-	case entryBoot:
-		c.Kind, c.Boot = CommittedBoot, e.boot
-	case entryForget:
+	case tail.KindReject:
+		c.Kind, c.Seq, c.Code, c.Text = CommittedReject, e.Seq, e.Code, e.Text
+	case tail.KindLost:
+		c.Kind, c.First, c.Last, c.Reason = CommittedLost, e.First, e.Last, e.Reason
+	case tail.KindBoot:
+		c.Kind, c.Boot = CommittedBoot, e.Boot
+	case tail.KindRemoval:
 		c.Kind = CommittedRemoval
-	case entryClock:
-		c.Kind, c.Base = CommittedClock, e.move.base
+	case tail.KindClock:
+		c.Kind, c.Base = CommittedClock, e.Move.Base
 	default:
 		return false
 	}
-	c.Device = string(e.device)
+	c.Device = e.Device
 	return true
 }
 
-func (fl *follower) source(number uint64) *source {
+func (fl *follower) source(number uint64) *tail.Source {
 	src := fl.sources[number]
 	if src == nil {
-		fl.store.mu.Lock()
-		src = fl.store.sources.byNumber[number]
-		fl.store.mu.Unlock()
+		src = fl.store.sources.Get(number)
 		if len(fl.sources) >= maxFollowed {
 			clear(fl.sources)
 		}

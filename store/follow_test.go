@@ -10,7 +10,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // follow follows s and hands on what comes, in words, until the test's end. It has begun when it returns.
@@ -77,7 +77,7 @@ func TestFollow(t *testing.T) {
 	}
 	c := connect(t, h.Store, "a", 7)
 	message, d := data(1)
-	if err := c.Frame(t.Context(), message, d, store.Timing{}); err != nil { // before anybody follows
+	if err := c.Frame(t.Context(), message, d, tail.Timing{}); err != nil { // before anybody follows
 		t.Fatal(err)
 	}
 	if err := h.Checkpoint(); err != nil {
@@ -86,7 +86,7 @@ func TestFollow(t *testing.T) {
 	told := follow(t, h.Store)
 	message, d = data(2)
 	for range 2 { // the second is a duplicate, and of no interest
-		if err := c.Frame(t.Context(), message, d, store.Timing{Offset: -5, Quality: history.QualityConverted}); err != nil {
+		if err := c.Frame(t.Context(), message, d, tail.Timing{Offset: -5, Quality: tail.QualityConverted}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -130,7 +130,7 @@ func TestFollowerThatHangs(t *testing.T) {
 	c := connect(t, h.Store, "a", 1)
 	for seq, hanging := uint64(1), 0; hanging < 100; seq++ {
 		message, d := data(seq)
-		if err := c.Frame(t.Context(), message, d, store.Timing{}); err != nil {
+		if err := c.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.Checkpoint(); err != nil {
@@ -176,7 +176,7 @@ func TestCommitLatency(t *testing.T) {
 	c := connect(t, h.Store, "a", 1)
 	for seq := range uint64(20) {
 		message, d := data(seq + 1)
-		if err := c.Frame(t.Context(), message, d, store.Timing{}); err != nil {
+		if err := c.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.Checkpoint(); err != nil {

@@ -203,7 +203,7 @@ func parseIncidents(b []byte) (in incidents, err error) {
 		return in, err
 	}
 	if len(r.Spells)%2 != 0 || len(r.Spells) > 2*maxSpells || len(r.Losses) > maxLosses {
-		return in, errEntry
+		return in, errRecord
 	}
 	before := int64(0)
 	for pair := range slices.Chunk(r.Spells, 2) {

@@ -11,6 +11,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // gateway is a store under a clock that stands still, and one device of it that measures once a second.
@@ -64,7 +65,7 @@ func (g *gateway) frame(at time.Time) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	if err := g.link.Frame(g.t.Context(), message, d, store.Timing{}); err != nil {
+	if err := g.link.Frame(g.t.Context(), message, d, tail.Timing{}); err != nil {
 		g.t.Fatal(err)
 	}
 }

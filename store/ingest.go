@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // Ingest is one connection's way into the journal, for one stream of one device. Its methods are safe for concurrent use.
@@ -18,8 +18,9 @@ type Ingest struct {
 	account *account
 	set     *streamSet
 	hash    device.Hash
-	message []byte  // the SCHEMA message; nil: not announced
-	source  *source // of that schema; nil until its first frame
+	message []byte       // the SCHEMA message; nil: not announced
+	source  *tail.Source // of that schema; nil until its first frame
+	defined uint64       // the newest segment, as counted by the batches, that is known to define source
 	schema  *device.Schema
 	next    uint64  // the device has used the numbers below it; see Resume
 	batch   uint64  // the batch that has this ingest in its list
@@ -27,12 +28,6 @@ type Ingest struct {
 	writing settled // in the batch being written
 	durable settled // on disk, not yet taken
 	closed  bool
-}
-
-// Timing says how the times of a frame become hub time.
-type Timing struct {
-	Offset  int64 // µs to add to the frame's times
-	Quality history.Quality
 }
 
 // Settled is what became durable on a connection since it was last asked.
@@ -70,7 +65,7 @@ func (in *Ingest) Schema(message []byte, schema *device.Schema) {
 	in.store.mu.Lock()
 	defer in.store.mu.Unlock()
 	in.hash, in.message, in.schema, in.source = device.HashSchema(message), message, schema, nil
-	in.store.schemas.put(in.hash, announced{schema, message})
+	in.store.schemas.Put(in.hash, schema, message)
 }
 
 // Boot records that hub time = time since boot + offset (µs) for one boot of the device. The base is that of the hub's clock by
@@ -79,7 +74,7 @@ func (in *Ingest) Boot(ctx context.Context, boot uint64, offset, base int64) err
 	return in.enter(ctx, func(b *batch) {
 		offset += in.store.books.Base() - base
 		in.account.boot(boot, offset, in.store.clock.Machine())
-		b.scratch = appendBoot(b.scratch[:0], in.account.device, boot, offset)
+		b.scratch = tail.AppendBoot(b.scratch[:0], in.account.device, boot, offset)
 		b.append(b.scratch)
 	})
 }
@@ -103,7 +98,7 @@ func (in *Ingest) Offset(boot uint64) (offset int64, ok bool) {
 // not stored, and settled with the same commit. Frame waits while the store can't take more. It returns ErrTooSparse when
 // the stream would have more than device.MaxSparseRanges ranges, ErrFarAhead for a number that can't be right, ErrClosed when
 // the device is gone, or ctx's error.
-func (in *Ingest) Frame(ctx context.Context, message []byte, d *device.Data, t Timing) error {
+func (in *Ingest) Frame(ctx context.Context, message []byte, d *device.Data, t tail.Timing) error {
 	var err error
 	if e := in.enter(ctx, func(b *batch) {
 		if in.message == nil {
@@ -119,7 +114,7 @@ func (in *Ingest) Frame(ctx context.Context, message []byte, d *device.Data, t T
 			return
 		}
 		src := in.define(b)
-		b.scratch = appendFrame(b.scratch[:0], src.number, t, message)
+		b.scratch = tail.AppendFrame(b.scratch[:0], src.Number, t, message)
 		b.append(b.scratch)
 		a := in.account
 		a.frames++
@@ -142,7 +137,7 @@ func (in *Ingest) Reject(ctx context.Context, seq uint64, code device.RejectCode
 		if seq != 0 && !in.settle(b, seq, &err) {
 			return
 		}
-		b.scratch = appendReject(b.scratch[:0], in.account.device, in.stream, seq, code, text, message)
+		b.scratch = tail.AppendReject(b.scratch[:0], in.account.device, in.stream, seq, code, text, message)
 		b.append(b.scratch)
 		b.letters = append(b.letters, DeadLetter{
 			Position: uint64(b.count - 1), Device: in.account.device, Received: b.opened,
@@ -174,7 +169,7 @@ func (in *Ingest) Lost(ctx context.Context, l *device.Lost) error {
 		in.touch(b)
 		in.waiting.seqs.AddRange(l.First, l.Last)
 		in.account.lose(in.set, l.First, l.Last, l.Reason, b.opened)
-		b.scratch = appendLost(b.scratch[:0], in.account.device, in.stream, l)
+		b.scratch = tail.AppendLost(b.scratch[:0], in.account.device, in.stream, l)
 		b.append(b.scratch)
 	}); e != nil {
 		return e
@@ -250,24 +245,17 @@ func (in *Ingest) touch(b *batch) {
 }
 
 // define returns the ingest's source, after defining it in the batch's segment if that has not been done.
-func (in *Ingest) define(b *batch) *source {
-	ss := &in.store.sources
-	src := in.source
-	if src == nil {
-		key := sourceKey{in.account.device, in.stream, in.hash}
-		if src = ss.byKey[key]; src == nil {
-			src = &source{
-				number: ss.last + 1, device: key.device, stream: key.stream, hash: key.hash,
-				message: in.message, schema: in.schema,
-			}
-		}
-		in.source = src
+func (in *Ingest) define(b *batch) *tail.Source {
+	if in.source != nil && in.defined == b.segment {
+		return in.source
 	}
-	if src.segment != b.segment {
-		src.segment, src.position = b.segment, unwritten
-		ss.put(src)
+	src, undefined := in.store.sources.Define(tail.Source{
+		Device: in.account.device, Stream: in.stream, Hash: in.hash, Message: in.message, Schema: in.schema,
+	}, b.segment)
+	in.source, in.defined = src, b.segment
+	if undefined {
 		b.sources = append(b.sources, src)
-		b.scratch = appendSource(b.scratch[:0], src)
+		b.scratch = tail.AppendSource(b.scratch[:0], src)
 		b.append(b.scratch)
 	}
 	return src

@@ -6,6 +6,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // BenchmarkFrame is a frame's way from the session to the journal, commits included, with many devices taking turns. The
@@ -26,7 +27,7 @@ func BenchmarkFrame(b *testing.B) {
 			for i := range b.N {
 				c := connections[i%devices]
 				d.Seq = uint64(i/devices) + 1
-				if err := c.Frame(b.Context(), message, d, store.Timing{}); err != nil {
+				if err := c.Frame(b.Context(), message, d, tail.Timing{}); err != nil {
 					b.Fatal(err)
 				}
 				if i%(64*devices) < devices { // as a session does for its ACK

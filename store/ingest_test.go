@@ -9,6 +9,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func TestBooksClose(t *testing.T) {
@@ -119,7 +120,7 @@ func TestTooSparse(t *testing.T) {
 		c.send(1 + 2*i)
 	}
 	message, d := data(1 + 2*device.MaxSparseRanges)
-	if err := c.Frame(t.Context(), message, d, store.Timing{}); !errors.Is(err, store.ErrTooSparse) {
+	if err := c.Frame(t.Context(), message, d, tail.Timing{}); !errors.Is(err, store.ErrTooSparse) {
 		t.Errorf("frame: %v, want ErrTooSparse", err)
 	}
 	far := &device.Lost{First: 1e9, Last: 1e9}
@@ -184,7 +185,7 @@ func TestFrameAllocates(t *testing.T) {
 	send := func() {
 		seq++
 		d.Seq = seq
-		if err := c.Frame(t.Context(), message, d, store.Timing{}); err != nil {
+		if err := c.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -212,7 +213,7 @@ func TestAcknowledgingHoldsUpNoCommit(t *testing.T) {
 	in.Schema(schemaMessage, schema)
 	send := func(seq uint64) {
 		message, d := data(seq)
-		if err := in.Frame(t.Context(), message, d, store.Timing{}); err != nil {
+		if err := in.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
 			t.Fatal(err)
 		}
 	}

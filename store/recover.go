@@ -13,6 +13,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // recover brings the books from the last checkpoint to the end of the journal.
@@ -86,12 +87,11 @@ func (s *Store) loadCheckpoint() error {
 				return errors.Join(err, errRecord)
 			}
 			message := slices.Clone(get(tx.Bucket(bucketSchemas), r.Hash[:]))
-			src, err := newSource(number, r.Device, r.Stream, message)
+			src, err := tail.NewSource(number, r.Device, r.Stream, message)
 			if err != nil {
 				return err
 			}
-			src.position, src.saved = r.Position, true
-			s.sources.put(src)
+			s.sources.Restore(src, r.Position, true)
 			return nil
 		})
 	})
@@ -149,13 +149,13 @@ func (s *Store) replay() (before time.Time, err error) {
 		}
 		before = block.Time
 		for position, b := range block.Entries() {
-			var e entry
-			err := parseEntry(b, &e)
+			var e tail.Entry
+			err := tail.Parse(b, &e)
 			switch {
 			case err != nil:
-			case e.kind == entrySource:
+			case e.Kind == tail.KindSource:
 				err = s.replaySource(position, &e)
-			case e.kind == entryFrame && s.sources.byNumber[e.source] == nil:
+			case e.Kind == tail.KindFrame && s.sources.Get(e.Number) == nil:
 				err = errNoSource
 			case position >= s.cursor || s.recounted(&e):
 				err = s.replayEntry(position, block.Time, &e, &scratch)
@@ -169,16 +169,16 @@ func (s *Store) replay() (before time.Time, err error) {
 
 // recounted says whether an entry before the cursor belongs to a device whose account is made again, or tells of the clock by which
 // that was, or hub.db may not know of that any more.
-func (s *Store) recounted(e *entry) bool {
-	if e.kind == entryClock {
+func (s *Store) recounted(e *tail.Entry) bool {
+	if e.Kind == tail.KindClock {
 		return s.recount != nil || s.bad.in(bucketMeta)
 	}
 	if s.recount == nil {
 		return false
 	}
-	id := string(e.device)
-	if e.kind == entryFrame {
-		id = s.sources.byNumber[e.source].device
+	id := e.Device
+	if e.Kind == tail.KindFrame {
+		id = s.sources.Get(e.Number).Device
 	}
 	return s.recount(id)
 }
@@ -209,41 +209,40 @@ func (u *unreadable) enter(s *Store) {
 	}
 }
 
-func (s *Store) replaySource(position uint64, e *entry) error {
-	src, err := newSource(e.source, string(e.device), e.stream, slices.Clone(e.message))
+func (s *Store) replaySource(position uint64, e *tail.Entry) error {
+	src, err := tail.NewSource(e.Number, e.Device, e.Stream, slices.Clone(e.Message))
 	if err != nil {
 		return err
 	}
-	src.position = position
-	s.sources.put(src)
-	s.schemas.put(src.hash, announced{src.schema, src.message})
+	s.sources.Restore(src, position, false)
+	s.schemas.Put(src.Hash, src.Schema, src.Message)
 	return nil
 }
 
 // replayEntry does to the books what was done when the entry was handed in.
-func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scratch *device.Data) error {
-	if e.kind == entryFrame {
+func (s *Store) replayEntry(position uint64, received time.Time, e *tail.Entry, scratch *device.Data) error {
+	if e.Kind == tail.KindFrame {
 		return s.replayFrame(position, received, e, scratch)
 	}
-	if e.kind == entryForget {
-		s.forget(string(e.device))
+	if e.Kind == tail.KindRemoval {
+		s.forget(e.Device)
 		return nil
 	}
-	if e.kind == entryClock {
-		s.moveBooks(e.move)
+	if e.Kind == tail.KindClock {
+		s.moveBooks(e.Move)
 		if a := s.ages.Load(); !a.knows(position) {
-			s.ages.Store(a.moved(position, e.move))
+			s.ages.Store(a.moved(position, e.Move))
 		}
 		return nil
 	}
-	a := s.account(string(e.device))
+	a := s.account(e.Device)
 	a.dirty = true
-	switch e.kind {
-	case entryReject:
-		if e.seq != 0 {
-			set := a.stream(e.stream)
-			set.durable.Add(e.seq)
-			if !set.settled.Add(e.seq) {
+	switch e.Kind {
+	case tail.KindReject:
+		if e.Seq != 0 {
+			set := a.stream(e.Stream)
+			set.durable.Add(e.Seq)
+			if !set.settled.Add(e.Seq) {
 				return nil // counted already
 			}
 		}
@@ -252,38 +251,38 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *entry, scrat
 			return nil // the letter was shelved then
 		}
 		s.shelf.add([]DeadLetter{{
-			Position: position, Device: a.device, Received: received, Seq: e.seq, Code: e.code,
-			Text: string(e.text), Message: slices.Clone(e.message),
+			Position: position, Device: a.device, Received: received, Seq: e.Seq, Code: uint8(e.Code),
+			Text: e.Text, Message: slices.Clone(e.Message),
 		}})
-	case entryLost:
-		set := a.stream(e.stream)
-		a.lose(set, e.first, e.last, device.LostReason(e.code), received)
-		set.durable.AddRange(e.first, e.last)
-	case entryDuplicates:
-		a.duplicates += e.count
-	case entryBoot:
-		a.boot(e.boot, e.offset, s.ages.Load().machine)
+	case tail.KindLost:
+		set := a.stream(e.Stream)
+		a.lose(set, e.First, e.Last, e.Reason, received)
+		set.durable.AddRange(e.First, e.Last)
+	case tail.KindDuplicates:
+		a.duplicates += e.Count
+	case tail.KindBoot:
+		a.boot(e.Boot, e.Timing.Offset, s.ages.Load().machine)
 	}
 	return nil
 }
 
-func (s *Store) replayFrame(position uint64, received time.Time, e *entry, d *device.Data) error {
-	src := s.sources.byNumber[e.source]
-	if err := device.ParseData(e.message, src.schema, d); err != nil {
+func (s *Store) replayFrame(position uint64, received time.Time, e *tail.Entry, d *device.Data) error {
+	src := s.sources.Get(e.Number)
+	if err := device.ParseData(e.Message, src.Schema, d); err != nil {
 		return err
 	}
-	a := s.account(src.device)
+	a := s.account(src.Device)
 	a.dirty = true
-	set := a.stream(src.stream)
+	set := a.stream(src.Stream)
 	set.durable.Add(d.Seq)
 	highest := set.settled.Max()
 	if set.settled.Add(d.Seq) {
 		a.frames++
 		a.readings += uint64(d.Readings())
-		a.reached(set, highest, d, e.offset)
-		a.newest(d, e.offset, received.UnixMicro())
+		a.reached(set, highest, d, e.Timing.Offset)
+		a.newest(d, e.Timing.Offset, received.UnixMicro())
 	}
-	s.registry.noteSchema(src.device, src.hash)
+	s.registry.noteSchema(src.Device, src.Hash)
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func init() {
@@ -86,7 +87,7 @@ func streamRole() {
 	for {
 		seq++
 		message, d := data(seq)
-		if err := in.Frame(context.Background(), message, d, store.Timing{}); err != nil {
+		if err := in.Frame(context.Background(), message, d, tail.Timing{}); err != nil {
 			panic(err)
 		}
 		if seq%64 == 0 {
@@ -138,7 +139,7 @@ func fullRole() {
 	in.Schema(schemaMessage, schema)
 	send := func(seq uint64) {
 		message, d := data(seq)
-		if err := in.Frame(context.Background(), message, d, store.Timing{}); err != nil {
+		if err := in.Frame(context.Background(), message, d, tail.Timing{}); err != nil {
 			panic(err)
 		}
 	}

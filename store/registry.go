@@ -16,6 +16,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -308,7 +309,7 @@ func (s *Store) RemoveDevice(id string) error {
 	if b.empty() {
 		s.openBatch(b)
 	}
-	b.append(appendForget(nil, id))
+	b.append(tail.AppendRemoval(nil, id))
 	s.mu.Unlock()
 	s.numbering.note(id, "")
 	signal(s.work)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func add(t testing.TB, s *store.Store, ids ...string) (tokens []string) {
@@ -141,7 +142,7 @@ func TestRemoveDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	message, d := data(3)
-	if err := c.Frame(t.Context(), message, d, store.Timing{}); !errors.Is(err, store.ErrClosed) {
+	if err := c.Frame(t.Context(), message, d, tail.Timing{}); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("a removed device's frame: %v, want ErrClosed", err)
 	}
 	check := func(s *store.Store) {

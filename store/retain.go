@@ -53,9 +53,7 @@ func (s *Store) trim() {
 	s.alarms.clear("journal trim")
 	first := s.journal.First()
 	s.Export.Drop(first)
-	s.mu.Lock()
-	s.sources.prune(first)
-	s.mu.Unlock()
+	s.sources.Prune(first)
 	switch {
 	case first > max(passed, 1) && first > had: // positions begin at 1
 		s.dropped = time.Now()

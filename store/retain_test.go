@@ -12,6 +12,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 const testSegment = 64 << 10
@@ -73,7 +74,7 @@ func (w *writer) send(frames int) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if err := w.Frame(w.t.Context(), message, d, Timing{}); err != nil {
+		if err := w.Frame(w.t.Context(), message, d, tail.Timing{}); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -119,7 +120,7 @@ func TestTrimBehindTheTails(t *testing.T) {
 	if got := s.Status(); len(got.Alarms) != 0 || got.Frames != 20*70 {
 		t.Errorf("status %+v", got)
 	}
-	if n := len(s.sources.byNumber); n > 4 {
+	if n := s.sources.Len(); n > 4 {
 		t.Errorf("%d sources are remembered, of which the journal holds few", n)
 	}
 }

@@ -7,34 +7,38 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
-// The cache is bounded; above that it begins anew. A schema takes a few times the memory of its message.
-const (
-	maxSchemas     = 1024
-	maxSchemaBytes = 2 << 20 // of messages
-)
-
-// schemas caches what was announced, so that devices of one firmware share one schema; guarded by Store.mu.
-type schemas struct {
-	known map[device.Hash]announced
-	bytes int // of messages
+// sourceRecord is a source in hub.db; its schema stands in the bucket of schemas.
+type sourceRecord struct {
+	_        struct{} `cbor:",toarray"`
+	Device   string
+	Stream   uint64
+	Hash     device.Hash
+	Position uint64
 }
 
-type announced struct {
-	schema  *device.Schema
-	message []byte // SCHEMA
-}
-
-func (ss *schemas) put(hash device.Hash, a announced) {
-	if _, known := ss.known[hash]; known {
-		return
+func saveSources(tx *bbolt.Tx, c *tail.SourceChange) error {
+	b := tx.Bucket(bucketSources)
+	for _, number := range c.Remove {
+		if err := b.Delete(key8(number)); err != nil {
+			return err
+		}
 	}
-	if ss.known == nil || len(ss.known) >= maxSchemas || ss.bytes+len(a.message) > maxSchemaBytes {
-		ss.known, ss.bytes = map[device.Hash]announced{}, 0
+	schemas := tx.Bucket(bucketSchemas)
+	for i, src := range c.Add {
+		record := encode(&sourceRecord{Device: src.Device, Stream: src.Stream, Hash: src.Hash, Position: c.Positions[i]})
+		if err := put(b, key8(src.Number), record); err != nil {
+			return err
+		}
+		if schemas.Get(src.Hash[:]) == nil {
+			if err := put(schemas, src.Hash[:], src.Message); err != nil {
+				return err
+			}
+		}
 	}
-	ss.known[hash] = a
-	ss.bytes += len(a.message)
+	return nil
 }
 
 // pruneSchemas deletes from hub.db the schemas that neither a source, nor what a device has announced last, nor any of those in use
@@ -87,11 +91,8 @@ func (r *registry) schemasInUse() map[device.Hash]bool {
 
 // SchemaByHash returns a schema announced at any time by any device, with its SCHEMA message.
 func (s *Store) SchemaByHash(hash device.Hash) (schema *device.Schema, message []byte, ok bool) {
-	s.mu.Lock()
-	a, ok := s.schemas.known[hash]
-	s.mu.Unlock()
-	if ok {
-		return a.schema, a.message, true
+	if schema, message, ok = s.schemas.Get(hash); ok {
+		return schema, message, true
 	}
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		message = bytes.Clone(get(tx.Bucket(bucketSchemas), hash[:]))
@@ -100,14 +101,12 @@ func (s *Store) SchemaByHash(hash device.Hash) (schema *device.Schema, message [
 	if err != nil || message == nil {
 		return nil, nil, false
 	}
-	src, err := newSource(0, "", 0, message)
+	src, err := tail.NewSource(0, "", 0, message)
 	if err != nil {
 		return nil, nil, false
 	}
-	s.mu.Lock()
-	s.schemas.put(hash, announced{src.schema, message})
-	s.mu.Unlock()
-	return src.schema, message, true
+	s.schemas.Put(hash, src.Schema, message)
+	return src.Schema, message, true
 }
 
 // DeviceSchema returns the schema the device announced last.

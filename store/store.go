@@ -24,6 +24,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -95,6 +96,8 @@ type Store struct {
 	trimming sync.Mutex
 	dropped  time.Time // when entries were dropped that not everything had read; guarded by trimming
 
+	sources   tail.Sources
+	schemas   tail.Schemas
 	followers followers
 	latencies latencies
 	numbering numbering
@@ -118,8 +121,6 @@ type Store struct {
 	failing     failure       // why the journal can't be written, if it can't
 	accounts    map[string]*account
 	forgotten   []string // removed devices whose books hub.db still has
-	sources     sources
-	schemas     schemas
 	shelf       shelf
 	gaps        []Gap
 	runs        []hubRun // the newest last

@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func TestMain(m *testing.M) {
@@ -126,7 +127,7 @@ func (c *connection) send(seqs ...uint64) {
 	c.t.Helper()
 	for _, seq := range seqs {
 		message, d := data(seq)
-		if err := c.Frame(c.t.Context(), message, d, store.Timing{}); err != nil {
+		if err := c.Frame(c.t.Context(), message, d, tail.Timing{}); err != nil {
 			c.t.Fatalf("frame %d: %v", seq, err)
 		}
 	}

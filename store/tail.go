@@ -9,6 +9,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // historyName is how the status and the gaps call this tail.
@@ -129,30 +130,28 @@ func (t *historyTail) dropped(first uint64) Gap {
 }
 
 func (t *historyTail) entry(position uint64, received time.Time, b []byte) error {
-	var e entry
+	var e tail.Entry
 	h := t.history()
-	if err := parseEntry(b, &e); err != nil {
+	if err := tail.Parse(b, &e); err != nil {
 		t.store.log.Error("a journal entry can't be read", "position", position)
 	}
-	switch e.kind {
-	case entryForget:
-		if err := h.Remove(string(e.device)); err != nil {
+	switch e.Kind {
+	case tail.KindRemoval:
+		if err := h.Remove(e.Device); err != nil {
 			return err
 		}
-	case entryFrame:
-		if src := t.source(e.source); src != nil {
+	case tail.KindFrame:
+		if src := t.source(e.Number); src != nil {
 			return h.Add(frameOf(&e, src, position, received))
 		}
-		t.store.log.Error("a frame's source is not defined", "position", position, "source", e.source)
+		t.store.log.Error("a frame's source is not defined", "position", position, "source", e.Number)
 	}
 	h.SkipTo(position + 1)
 	return nil
 }
 
-func (t *historyTail) source(number uint64) *source {
-	t.store.mu.Lock()
-	defer t.store.mu.Unlock()
-	return t.store.sources.byNumber[number]
+func (t *historyTail) source(number uint64) *tail.Source {
+	return t.store.sources.Get(number)
 }
 
 func (t *historyTail) history() *history.History { return t.store.history.Load() }

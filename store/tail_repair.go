@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // repairAgain is when what failed is tried again, because the disk was full or the journal was trimmed meanwhile: it reads all of the
@@ -107,7 +108,7 @@ func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
 		if err != nil {
 			return nil, err
 		}
-		if id := string(e.device); e.kind == entryForget && slices.Contains(ids, id) {
+		if id := e.Device; e.Kind == tail.KindRemoval && slices.Contains(ids, id) {
 			begins[id] = beginning{e.position + 1, true}
 		}
 	}
@@ -122,7 +123,7 @@ func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
 
 // journalEntry is an entry with where it stands.
 type journalEntry struct {
-	*entry
+	*tail.Entry
 	position uint64
 	received time.Time
 }
@@ -148,11 +149,11 @@ func (t *historyTail) entries(from, to uint64) iter.Seq2[journalEntry, error] {
 			}
 			before = block.Time
 			for position, b := range block.Entries() {
-				var e entry
+				var e tail.Entry
 				if position >= to {
 					return
 				}
-				if parseEntry(b, &e) == nil && !yield(journalEntry{&e, position, block.Time}, nil) {
+				if tail.Parse(b, &e) == nil && !yield(journalEntry{&e, position, block.Time}, nil) {
 					return
 				}
 			}
@@ -169,11 +170,11 @@ func (t *historyTail) framesOf(id string) history.Frames {
 					yield(nil, err)
 					return
 				}
-				if e.kind != entryFrame {
+				if e.Kind != tail.KindFrame {
 					continue
 				}
-				src := t.source(e.source)
-				if src != nil && src.device == id && !yield(frameOf(e.entry, src, e.position, e.received), nil) {
+				src := t.source(e.Number)
+				if src != nil && src.Device == id && !yield(frameOf(e.Entry, src, e.position, e.received), nil) {
 					return
 				}
 			}
@@ -182,11 +183,11 @@ func (t *historyTail) framesOf(id string) history.Frames {
 }
 
 // frameOf is an entry as the history takes it.
-func frameOf(e *entry, src *source, position uint64, received time.Time) *history.Frame {
+func frameOf(e *tail.Entry, src *tail.Source, position uint64, received time.Time) *history.Frame {
 	return &history.Frame{
-		Position: position, Received: received, Device: src.device,
-		Schema: src.schema, SchemaHash: src.hash, SchemaBytes: src.message,
-		Offset: e.offset, Quality: e.quality, Data: e.message,
+		Position: position, Received: received, Device: src.Device,
+		Schema: src.Schema, SchemaHash: src.Hash, SchemaBytes: src.Message,
+		Offset: e.Timing.Offset, Quality: e.Timing.Quality, Data: e.Message,
 	}
 }
 

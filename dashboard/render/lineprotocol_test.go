@@ -20,6 +20,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func TestLineProtocol(t *testing.T) {
@@ -130,7 +131,7 @@ func sendAwkward(t *testing.T, in *store.Ingest) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := in.Frame(t.Context(), m, d, store.Timing{}); err != nil {
+		if err := in.Frame(t.Context(), m, d, tail.Timing{}); err != nil {
 			t.Fatal(err)
 		}
 	}

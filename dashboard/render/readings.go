@@ -5,6 +5,7 @@ package render
 
 import (
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // Time is the layout of every time of a reading, which is in UTC: RFC 3339 with microseconds, all that a device sends.
@@ -19,13 +20,13 @@ type Readings interface {
 }
 
 // qualityWord says where a reading's time comes from, if that is not the device's own clock.
-func qualityWord(q history.Quality) string {
+func qualityWord(q tail.Quality) string {
 	switch q {
-	case history.QualityConverted:
+	case tail.QualityConverted:
 		return "converted"
-	case history.QualityReceived:
+	case tail.QualityReceived:
 		return "received"
-	case history.QualityDoubtful:
+	case tail.QualityDoubtful:
 		return "doubtful"
 	}
 	return ""

@@ -7,6 +7,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // ReadingsTable renders readings for people: one a line, in columns. Widths come from the schema, because the readings are not
@@ -57,13 +58,13 @@ func (t *ReadingsTable) Append(dst []byte, r *history.Reading) []byte {
 func (t *ReadingsTable) End(dst []byte) []byte { return dst }
 
 // qualityNote says what is to be known of a reading's time, if there is something.
-func qualityNote(q history.Quality) string {
+func qualityNote(q tail.Quality) string {
 	switch q {
-	case history.QualityConverted:
+	case tail.QualityConverted:
 		return "time since boot, converted"
-	case history.QualityReceived:
+	case tail.QualityReceived:
 		return "time of receipt"
-	case history.QualityDoubtful:
+	case tail.QualityDoubtful:
 		return "clock doubtful"
 	}
 	return ""

@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // channels of the device that the tests render.
@@ -64,7 +65,7 @@ func diff(t *testing.T, got string, want ...string) {
 
 func TestCSV(t *testing.T) {
 	received := number(temperature, 0, 2318)
-	received.Quality = history.QualityReceived
+	received.Quality = tail.QualityReceived
 	diff(t, rendered(CSV{},
 		received,
 		number(humidity, 1, math.Float64bits(float64(float32(27.272)))),
@@ -88,7 +89,7 @@ func TestCSV(t *testing.T) {
 
 func TestNDJSON(t *testing.T) {
 	converted := number(occupied, 0, 0)
-	converted.Quality = history.QualityConverted
+	converted.Quality = tail.QualityConverted
 	got := rendered(NDJSON{},
 		number(temperature, 0, 2318),
 		number(humidity, 0, math.Float64bits(math.Inf(-1))),
@@ -111,7 +112,7 @@ func TestNDJSON(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	doubtful := number(temperature, 1, 2400)
-	doubtful.Quality = history.QualityDoubtful
+	doubtful.Quality = tail.QualityDoubtful
 	diff(t, rendered(NewReadingsTable("office", schemaOf(temperature, occupied)),
 		number(temperature, 0, 2318), number(occupied, 0, 1), doubtful, words(2, "\x1b[2J")),
 		"TIME                         DEVICE  CHANNEL               VALUE  UNIT",

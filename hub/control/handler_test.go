@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // openTest opens a store, runs it, and returns it with a client that reaches it through the socket.
@@ -126,7 +127,7 @@ func stream(t *testing.T, st *store.Store, id string, rows int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := in.Frame(t.Context(), message, d, store.Timing{}); err != nil {
+		if err := in.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // Hubs once took readings of any time, and still have them.
@@ -32,7 +33,7 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := in.Frame(ctx, m, d, store.Timing{}); err != nil {
+		if err := in.Frame(ctx, m, d, tail.Timing{}); err != nil {
 			t.Fatal(err)
 		}
 	}

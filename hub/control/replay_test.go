@@ -13,6 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // TestReplay sends again what a server refused at first.
@@ -56,7 +57,7 @@ func TestReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := in.Frame(ctx, message, d, store.Timing{}); err != nil {
+	if err := in.Frame(ctx, message, d, tail.Timing{}); err != nil {
 		t.Fatal(err)
 	}
 	var letters []store.DeadLetter

@@ -8,6 +8,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 var benchSchema = &device.Schema{Channels: []device.Channel{
@@ -221,7 +222,7 @@ func BenchmarkLearn(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if err := d.in.Frame(b.Context(), message, data, store.Timing{}); err != nil {
+			if err := d.in.Frame(b.Context(), message, data, tail.Timing{}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func (w *watcher) device() DeviceUpdate {
@@ -20,7 +21,7 @@ func (w *watcher) device() DeviceUpdate {
 func TestDetailOfADevice(t *testing.T) {
 	r := newRig(t, "a", "b")
 	d := r.connect("a", 1)
-	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 100, 2: true, 3: "auto", 4: math.Inf(-1)}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 100, 2: true, 3: "auto", 4: math.Inf(-1)}})
 	r.ticks(4)
 	w := r.watcher()
 	w.subscribe("/topic/devices/a/readings")
@@ -40,8 +41,8 @@ func TestDetailOfADevice(t *testing.T) {
 	w.none()
 
 	at := r.clock.ago(0)
-	d.frame(store.Timing{}, reading{at, map[uint16]any{1: 200}}, reading{at + 1000, map[uint16]any{1: 300, 3: "off", 4: math.NaN()}})
-	d.frame(store.Timing{}, reading{at - 60e6, map[uint16]any{1: 1}}, reading{at - 50e6, map[uint16]any{1: 1}})
+	d.frame(tail.Timing{}, reading{at, map[uint16]any{1: 200}}, reading{at + 1000, map[uint16]any{1: 300, 3: "off", 4: math.NaN()}})
+	d.frame(tail.Timing{}, reading{at - 60e6, map[uint16]any{1: 1}}, reading{at - 50e6, map[uint16]any{1: 1}})
 	r.ticks(1)
 	u = w.device()
 	if u.Kind != "update" || u.Schema != nil || u.Events != nil || len(u.Device.Values) != 3 || u.Device.Values[0].Text != "3" || u.Device.Values[1].Text != "off" {
@@ -62,7 +63,7 @@ func TestDetailOfADevice(t *testing.T) {
 	// Another schema: what was known is dropped, but for the channel that has stayed.
 	next := &device.Schema{Channels: []device.Channel{testSchema.Channels[0], {ID: 9, Name: "new", Type: device.Bool}}}
 	d.announce(next)
-	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{9: true}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(0), map[uint16]any{9: true}})
 	r.ticks(1)
 	u = w.device()
 	if u.Kind != "snapshot" || len(u.Schema.Channels) != 2 || len(u.Device.Values) != 2 || u.Device.Values[0].Text != "3" || u.Events[0].Kind != "schema" {
@@ -71,7 +72,7 @@ func TestDetailOfADevice(t *testing.T) {
 	// A backlog of the old schema does not bring it back.
 	d.announce(testSchema)
 	d.store.NoteDevice("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, next))})
-	d.frame(store.Timing{}, reading{r.clock.ago(-time.Second), map[uint16]any{1: 900, 2: true}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(-time.Second), map[uint16]any{1: 900, 2: true}})
 	r.ticks(1)
 	if u = w.device(); u.Kind != "update" || len(u.Device.Values) != 1 || u.Device.Values[0].Text != "9" {
 		t.Errorf("%+v", u)
@@ -153,7 +154,7 @@ func TestPointsAreThinned(t *testing.T) {
 		samples = append(samples, reading{r.clock.ago(0) + int64(1+i)*1000, map[uint16]any{1: v}})
 	}
 	slices.Reverse(samples) // in any order
-	d.frame(store.Timing{}, samples...)
+	d.frame(tail.Timing{}, samples...)
 	r.ticks(1)
 	points := w.device().Points["1"]
 	lowest := slices.MinFunc(points, func(a, b Point) int { return int(a.number()*100) - int(b.number()*100) })
@@ -213,7 +214,7 @@ func TestTooManyPoints(t *testing.T) {
 			samples = append(samples, reading{r.clock.ago(0) + int64(1+i), map[uint16]any{1: i}})
 		}
 		r.clock.add(time.Millisecond)
-		d.frame(store.Timing{}, samples...)
+		d.frame(tail.Timing{}, samples...)
 	}
 	r.ticks(1)
 	if u := w.device(); u.Kind != "snapshot" {
@@ -222,7 +223,7 @@ func TestTooManyPoints(t *testing.T) {
 	if n := len(r.entries["a"].ring.points); n > 2*maxPoints {
 		t.Errorf("%d points are kept", n)
 	}
-	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 1}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 1}})
 	r.ticks(1)
 	if u := w.device(); u.Kind != "update" || len(u.Points["1"]) != 1 {
 		t.Errorf("%+v", u)
@@ -285,7 +286,7 @@ func TestFleet(t *testing.T) {
 func TestRestart(t *testing.T) {
 	r := newRig(t, "a", "b")
 	d := r.connect("a", 1)
-	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 1, 3: "auto", 4: 2.5}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 1, 3: "auto", 4: 2.5}})
 	r.pass(30 * time.Second)
 	d.send(2134)
 	r.stop()

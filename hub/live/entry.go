@@ -7,7 +7,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 const (
@@ -173,7 +173,7 @@ func (e *entry) reset() {
 // newer one than before.
 func (e *entry) take(c *store.Committed, received int64, tick uint64) (news bool) {
 	offset := c.Timing.Offset
-	if c.Timing.Quality == history.QualityDoubtful && c.Data.Clock == device.ClockWall && wrongClock(e.skew) {
+	if c.Timing.Quality == tail.QualityDoubtful && c.Data.Clock == device.ClockWall && wrongClock(e.skew) {
 		offset -= e.skew
 	}
 	latest := received + maxFuture.Microseconds()

@@ -14,7 +14,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -205,7 +205,7 @@ type reading struct {
 }
 
 // frame commits one frame and waits until the feed has it.
-func (d *testDevice) frame(timing store.Timing, samples ...reading) {
+func (d *testDevice) frame(timing tail.Timing, samples ...reading) {
 	d.t.Helper()
 	d.seq++
 	data := &device.Data{Seq: d.seq}
@@ -261,7 +261,7 @@ func (r *rig) frames() uint64 {
 // send commits a temperature of this moment.
 func (d *testDevice) send(temperature int) {
 	d.t.Helper()
-	d.frame(store.Timing{Quality: history.QualityDevice}, reading{d.clock.ago(0), map[uint16]any{1: temperature}})
+	d.frame(tail.Timing{Quality: tail.QualityDevice}, reading{d.clock.ago(0), map[uint16]any{1: temperature}})
 }
 
 // connect is send and what the hub tells of a new connection.

@@ -6,8 +6,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func bitsOf(v float64) uint64 { return math.Float64bits(v) }
@@ -102,7 +101,7 @@ func TestExpectationFollowsTheFrames(t *testing.T) {
 		for i := range 60 {
 			samples = append(samples, reading{d.clock.ago(time.Duration(59-i) * time.Second), map[uint16]any{1: i}})
 		}
-		d.frame(store.Timing{}, samples...)
+		d.frame(tail.Timing{}, samples...)
 	}
 	batch() // its length tells as much already
 	for range 3 {
@@ -123,7 +122,7 @@ func TestExpectationFollowsTheFrames(t *testing.T) {
 func TestStaleChannel(t *testing.T) {
 	r := newRig(t, "a")
 	d := r.connect("a", 1)
-	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 1, 2: true, 3: "auto", 4: 0.5}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 1, 2: true, 3: "auto", 4: 0.5}})
 	for range 200 {
 		r.pass(time.Second)
 		d.send(1)
@@ -146,7 +145,7 @@ func TestBacklogDoesNotReplaceNewerValues(t *testing.T) {
 	r := newRig(t, "a")
 	d := r.connect("a", 1)
 	d.send(100)
-	d.frame(store.Timing{}, reading{r.clock.ago(time.Hour), map[uint16]any{1: 1, 4: 7.5}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(time.Hour), map[uint16]any{1: 1, 4: 7.5}})
 	if v := r.valueOf("a", "temperature"); v.Text != "1" || v.Time != r.clock.millis(0) {
 		t.Errorf("temperature %+v", v)
 	}
@@ -154,7 +153,7 @@ func TestBacklogDoesNotReplaceNewerValues(t *testing.T) {
 		t.Errorf("level %+v", v)
 	}
 	r.pass(10 * time.Second)
-	d.frame(store.Timing{}, reading{r.clock.ago(time.Minute), map[uint16]any{1: 1}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(time.Minute), map[uint16]any{1: 1}})
 	r.is("a", StateStale) // frames come, but nothing new in them
 	if row := r.row("a"); row.Seen != r.clock.millis(0) {
 		t.Errorf("seen %d", row.Seen)
@@ -165,7 +164,7 @@ func TestReadingsOfTheFuture(t *testing.T) {
 	r := newRig(t, "a")
 	d := r.connect("a", 1)
 	d.send(100)
-	d.frame(store.Timing{}, reading{r.clock.ago(-time.Hour), map[uint16]any{1: 1}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(-time.Hour), map[uint16]any{1: 1}})
 	if v := r.valueOf("a", "temperature"); v.Text != "1" || v.Time != r.clock.millis(0) {
 		t.Errorf("%+v", v)
 	}
@@ -178,16 +177,16 @@ func TestReadingsALittleAhead(t *testing.T) {
 	r := newRig(t, "a")
 	d := r.connect("a", 1)
 	d.send(100)
-	d.frame(store.Timing{}, reading{r.clock.ago(-4 * time.Minute), map[uint16]any{1: 200}}, reading{r.clock.ago(-299 * time.Second), map[uint16]any{1: 100}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(-4 * time.Minute), map[uint16]any{1: 200}}, reading{r.clock.ago(-299 * time.Second), map[uint16]any{1: 100}})
 	if v := r.valueOf("a", "temperature"); v.Text != "1" || v.Time != r.clock.millis(0) {
 		t.Errorf("%+v", v)
 	}
 	r.pass(time.Second)
-	d.frame(store.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 300}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(0), map[uint16]any{1: 300}})
 	if v := r.valueOf("a", "temperature"); v.Text != "3" || v.Time != r.clock.millis(0) {
 		t.Errorf("%+v", v)
 	}
-	d.frame(store.Timing{}, reading{r.clock.ago(-299 * time.Second), map[uint16]any{1: 4}})
+	d.frame(tail.Timing{}, reading{r.clock.ago(-299 * time.Second), map[uint16]any{1: 4}})
 	r.pass(10 * time.Second)
 	r.is("a", StateStale)
 }
@@ -197,7 +196,7 @@ func TestWrongClock(t *testing.T) {
 	r := newRig(t, "a")
 	d := r.connect("a", 1)
 	r.Greeted("a", 1, -365*24*time.Hour)
-	d.frame(store.Timing{Quality: history.QualityDoubtful}, reading{r.clock.ago(365 * 24 * time.Hour), map[uint16]any{1: 5}})
+	d.frame(tail.Timing{Quality: tail.QualityDoubtful}, reading{r.clock.ago(365 * 24 * time.Hour), map[uint16]any{1: 5}})
 	r.is("a", StateLive)
 	if v := r.valueOf("a", "temperature"); v.Time != r.clock.millis(0) {
 		t.Errorf("%+v", v)

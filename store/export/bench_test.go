@@ -13,6 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // The bar is 0.8 of the bare loop at 10,000,000 readings:
@@ -82,7 +83,7 @@ func fillBacklog(b *testing.B, s *store.Store, readings, devices, samples, chann
 		if message, err = device.AppendData(message[:0], d, schema); err != nil {
 			b.Fatal(err)
 		}
-		if err := ingests[n%devices].Frame(b.Context(), message, d, store.Timing{}); err != nil {
+		if err := ingests[n%devices].Frame(b.Context(), message, d, tail.Timing{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -169,7 +170,7 @@ func watchNewest(b *testing.B, s *store.Store, db *influxtest.Server) []time.Dur
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := in.Frame(b.Context(), message, d, store.Timing{}); err != nil {
+		if err := in.Frame(b.Context(), message, d, tail.Timing{}); err != nil {
 			b.Fatal(err)
 		}
 		find()

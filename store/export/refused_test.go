@@ -17,6 +17,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // TestOneBadDevice has one device of many change a field from number to text.
@@ -44,7 +45,7 @@ func TestOneBadDevice(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := bad.Frame(t.Context(), message, d, store.Timing{}); err != nil {
+			if err := bad.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
 				t.Fatal(err)
 			}
 			for _, m := range meters[:50] {
@@ -129,7 +130,7 @@ func TestPointsBeyondRetention(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Frame(t.Context(), message, d, store.Timing{}); err != nil {
+		if err := m.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -97,7 +98,7 @@ func (m *meter) send(frames int) {
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		if err := m.Frame(m.t.Context(), message, d, store.Timing{}); err != nil {
+		if err := m.Frame(m.t.Context(), message, d, tail.Timing{}); err != nil {
 			m.t.Fatal(err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // A block holds samples of one device, one schema and one quality, in order of arrival:
@@ -101,7 +102,7 @@ func partsOf(block []byte, number uint64) iter.Seq[part] {
 // contents is a decoded block. Its memory can be used again for another one.
 type contents struct {
 	raw      []byte // what data's strings alias
-	quality  Quality
+	quality  tail.Quality
 	parts    []part
 	partOf   []uint16 // for each sample the index in parts
 	data     device.Data
@@ -111,11 +112,11 @@ type contents struct {
 }
 
 // blockHead reads what stands before the parts, which it returns.
-func blockHead(block []byte) (deviceID string, hash device.Hash, q Quality, parts decoder) {
+func blockHead(block []byte) (deviceID string, hash device.Hash, q tail.Quality, parts decoder) {
 	d := decoder{rest: block[blockDevice:]}
 	copy(hash[:], block[blockHash:])
 	id := d.bytes(d.uvarint())
-	return string(id), hash, Quality(block[blockQuality]), d
+	return string(id), hash, tail.Quality(block[blockQuality]), d
 }
 
 // parse decodes c.raw, whose checksum has been found right or which never was in a file.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // format is what all readings of a block have in common.
@@ -13,7 +14,7 @@ type format struct {
 	hash    device.Hash
 	schema  *device.Schema
 	message []byte // SCHEMA
-	quality Quality
+	quality tail.Quality
 }
 
 // buffer holds what the history knows of one device: frames not yet in the file, as received, and the blocks that are in the

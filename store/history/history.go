@@ -19,6 +19,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 var (
@@ -42,16 +43,6 @@ type Options struct {
 	Received func(position uint64, received time.Time) time.Time
 }
 
-// Quality says how far a reading's time can be trusted.
-type Quality uint8
-
-const (
-	QualityDevice    Quality = 0 // the device's own clock
-	QualityConverted Quality = 1 // converted from the time since the device's boot
-	QualityReceived  Quality = 2 // the time of receipt: the device's boot is unknown
-	QualityDoubtful  Quality = 3 // the device's own clock, which is known to be wrong
-)
-
 // Frame is one DATA message as the journal holds it.
 type Frame struct {
 	Position    uint64 // in the journal, from 1
@@ -61,7 +52,7 @@ type Frame struct {
 	SchemaHash  device.Hash
 	SchemaBytes []byte // the whole SCHEMA message
 	Offset      int64  // µs to add to the frame's times
-	Quality     Quality
+	Quality     tail.Quality
 	Data        []byte // the whole DATA message; copied
 }
 
@@ -72,7 +63,7 @@ type Reading struct {
 	Channel  *device.Channel
 	Schema   *device.Schema // the channel's
 	Value    device.Value
-	Quality  Quality
+	Quality  tail.Quality
 	Received time.Time // to the ms
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // entryOfJournal is what a test's journal holds at a position.
@@ -83,7 +84,7 @@ func (w *world) frame(deviceID string) {
 		Received: time.UnixMilli(1_700_000_000_000 + int64(len(w.journal))*37),
 	}
 	if r.IntN(30) == 0 {
-		f.Quality = Quality(r.IntN(4))
+		f.Quality = tail.Quality(r.IntN(4))
 	}
 	if r.IntN(3) == 0 {
 		f.Offset = r.Int64N(1e12) - 5e11
@@ -189,7 +190,7 @@ type flat struct {
 	time     int64
 	channel  string
 	value    device.Value
-	quality  Quality
+	quality  tail.Quality
 	received int64
 }
 
