@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -25,7 +25,7 @@ shown once, when it is made.`,
 
 func newAPIKeyAdd() *cobra.Command {
 	var role string
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:   "add NAME --role R",
 		Short: "Make an API key",
@@ -35,12 +35,11 @@ func newAPIKeyAdd() *cobra.Command {
     https://localhost:8443/api/v1/devices`,
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := parseRole(cmd, role)
-			if err != nil {
+			if err := needRole(cmd, role); err != nil {
 				return err
 			}
-			return withHub(cmd, *dir, orCreate, func(ctx context.Context, c *control.Client) error {
-				made, err := c.AddAPIKey(ctx, control.NewAPIKey{Name: args[0], Role: r})
+			return withHub(cmd, &hub, orCreate, func(ctx context.Context, c *control.Client) error {
+				made, err := c.AddAPIKey(ctx, control.NewAPIKey{Name: args[0], Role: store.Role(role)})
 				if err != nil {
 					return err
 				}
@@ -51,70 +50,59 @@ func newAPIKeyAdd() *cobra.Command {
 		},
 	}
 	roleFlag(cmd, &role)
-	dir = dataDirFlag(cmd)
+	hub.add(cmd)
 	return cmd
 }
 
 func newAPIKeyList() *cobra.Command {
-	var asJSON bool
-	var dir *string
+	var format string
+	var hub hubFlags
 	cmd := &cobra.Command{
-		Use:     "list [--json]",
+		Use:     "list [--format F]",
 		Short:   "List the API keys and when they were last used",
 		Example: "  telemetry-hub apikey list",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
 				keys, err := c.APIKeys(ctx)
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), keys)
-				}
-				return printAPIKeys(cmd.OutOrStdout(), keys, time.Now())
+				return render.List(cmd.OutOrStdout(), format, keys, keyColumns(time.Now()),
+					"There are no API keys yet: telemetry-hub apikey add NAME --role viewer makes one.")
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
-	dir = dataDirFlag(cmd)
+	formatFlag(cmd, &format)
+	hub.add(cmd)
 	return cmd
 }
 
-func printAPIKeys(w io.Writer, keys []store.APIKey, now time.Time) error {
-	if len(keys) == 0 {
-		_, err := fmt.Fprintln(w, "There are no API keys yet: telemetry-hub apikey add NAME --role viewer makes one.")
-		return err
+func keyColumns(now time.Time) []render.Column[store.APIKey] {
+	return []render.Column[store.APIKey]{
+		{Name: "key", Cell: func(k *store.APIKey) any { return k.Name }},
+		{Name: "role", Cell: func(k *store.APIKey) any { return k.Role }},
+		{Name: "created", Cell: func(k *store.APIKey) any { return k.Created }},
+		{Name: "last used", Cell: func(k *store.APIKey) any { return render.Age{At: k.LastUsed, Now: now} }},
 	}
-	t := newTable(w, "KEY", "ROLE", "CREATED", "LAST USED")
-	for _, k := range keys {
-		t.row(k.Name, k.Role, stamp(k.Created), ago(k.LastUsed, now))
-	}
-	return t.flush()
 }
 
 func newAPIKeyRemove() *cobra.Command {
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:     "remove NAME",
 		Short:   "Make an API key invalid",
 		Example: "  telemetry-hub apikey remove reports",
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error { return c.RemoveAPIKey(ctx, args[0]) })
+			err := withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error { return c.RemoveAPIKey(ctx, args[0]) })
 			if err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed\n", args[0])
 			}
 			return err
 		},
 	}
-	dir = dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeNames(dir, func(ctx context.Context, c *control.Client) (names []string, err error) {
-		keys, err := c.APIKeys(ctx)
-		for _, k := range keys {
-			names = append(names, k.Name)
-		}
-		return names, err
-	})
+	hub.add(cmd)
+	cmd.ValidArgsFunction = hub.complete(keyNames)
 	return cmd
 }

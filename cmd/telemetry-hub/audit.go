@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -15,26 +14,21 @@ import (
 func newAudit() *cobra.Command {
 	var f store.AuditFilter
 	var since, format string
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
-		Use:   "audit [--device ID] [--since 1d] [--limit N] [--format json]",
+		Use:   "audit [--device ID] [--since 1d] [--limit N] [--format F]",
 		Short: "Show who did what, and what came of it",
 		Long: `audit prints the audit trail, the newest entry first: each step of every
 command, desired values, and what was done to devices and users, with who did it
 and from where. The hub has no way to change an entry; the oldest of 50,000 go.`,
 		Example: `  telemetry-hub audit --device room-1 --since 7d
   telemetry-hub audit --limit 50000 --format json > audit.json`,
-		Args: func(cmd *cobra.Command, args []string) (err error) {
-			if err := exactArgs()(cmd, args); err != nil {
-				return err
-			}
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if f.Since, _, err = bounds(since, "", "", time.Now()); err != nil {
 				return misused(cmd, err)
 			}
-			return checkFormat(cmd, format)
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
 				list, err := pages(f.Limit, func(limit int, last *store.AuditEntry) ([]store.AuditEntry, error) {
 					f.Limit = limit
 					if last != nil {
@@ -45,10 +39,7 @@ and from where. The hub has no way to change an entry; the oldest of 50,000 go.`
 				if err != nil {
 					return err
 				}
-				if format == "json" {
-					return printJSON(cmd.OutOrStdout(), list)
-				}
-				return printAudit(cmd.OutOrStdout(), list)
+				return render.List(cmd.OutOrStdout(), format, list, auditColumns, "There are no such entries.")
 			})
 		},
 	}
@@ -56,19 +47,16 @@ and from where. The hub has no way to change an entry; the oldest of 50,000 go.`
 	cmd.Flags().StringVar(&since, "since", "", "no older than this: 90s, 1h, 7d")
 	cmd.Flags().IntVar(&f.Limit, "limit", 100, "how many at most")
 	formatFlag(cmd, &format)
-	dir = dataDirFlag(cmd)
+	hub.add(cmd)
+	hub.completeFlag(cmd, "device", deviceIDs)
 	return cmd
 }
 
-func printAudit(w io.Writer, list []store.AuditEntry) error {
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "There are no such entries.")
-		return err
-	}
-	t := newTable(w, "TIME (UTC)", "BY", "FROM", "DEVICE", "ACTION", "TEXT")
-	for i := range list {
-		e := &list[i]
-		t.row(e.At.UTC().Format("2006-01-02 15:04:05.000"), e.By, e.From, e.Device, e.Action, e.Text)
-	}
-	return t.flush()
+var auditColumns = []render.Column[store.AuditEntry]{
+	{Name: "time", Cell: func(e *store.AuditEntry) any { return render.Exact(e.At) }},
+	{Name: "by", Cell: func(e *store.AuditEntry) any { return e.By }},
+	{Name: "from", Cell: func(e *store.AuditEntry) any { return e.From }},
+	{Name: "device", Cell: func(e *store.AuditEntry) any { return e.Device }},
+	{Name: "action", Cell: func(e *store.AuditEntry) any { return e.Action }},
+	{Name: "text", Cell: func(e *store.AuditEntry) any { return e.Text }},
 }

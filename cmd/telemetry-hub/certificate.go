@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
@@ -26,36 +26,34 @@ public key, which stays the same.`,
 }
 
 func newCertificateShow() *cobra.Command {
-	var asJSON bool
-	var dir *string
+	var format string
+	var hub hubFlags
 	cmd := &cobra.Command{
-		Use:   "show [--json]",
+		Use:   "show [--format F]",
 		Short: "Print the certificate's names and dates, and what a device trusts or pins",
 		Example: `  telemetry-hub certificate show
-  telemetry-hub certificate show --json | jq -r .public_key`,
+  telemetry-hub certificate show --format json | jq -r .public_key`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
 				info, err := c.Certificate(ctx)
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), info)
-				}
-				return printCertificate(cmd.OutOrStdout(), &info)
+				return printCertificate(cmd.OutOrStdout(), format, &info)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
-	dir = dataDirFlag(cmd)
+	formatFlag(cmd, &format)
+	hub.add(cmd)
 	return cmd
 }
 
 func newCertificateRenew() *cobra.Command {
-	var dir *string
+	var format string
+	var hub hubFlags
 	cmd := &cobra.Command{
-		Use:   "renew",
+		Use:   "renew [--format F]",
 		Short: "Make another certificate now, with the same key",
 		Long: `renew makes another certificate under the hub's own CA, with the key there is,
 and prints it. The hub does so by itself, with one exception: the certificate of
@@ -65,43 +63,41 @@ lost, a new CA is made, which has to be given to the devices, too.`,
 		Example: "  telemetry-hub certificate renew",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
 				info, err := c.RenewCertificate(ctx)
 				if err != nil {
 					return err
 				}
-				return printCertificate(cmd.OutOrStdout(), &info)
+				return printCertificate(cmd.OutOrStdout(), format, &info)
 			})
 		},
 	}
-	dir = dataDirFlag(cmd)
+	formatFlag(cmd, &format)
+	hub.add(cmd)
 	return cmd
 }
 
-func printCertificate(w io.Writer, i *certificate.Info) error {
-	t := newTable(w)
-	row := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
-	name := "names"
-	for line := range wrapped(strings.Join(i.Names, ", "), statusText) {
-		row(name, "%s", line)
-		name = ""
-	}
-	row("valid", "%s to %s", stamp(i.NotBefore), stamp(i.NotAfter))
-	row("sha256", "%s", i.Fingerprint)
-	row("public key", "%s", i.PublicKey)
-	row("", "a device that pins this hash, of SubjectPublicKeyInfo, needs no CA")
+func printCertificate(w io.Writer, format string, i *certificate.Info) error {
+	return render.Record(w, format, i, func(t *render.Table) { fillCertificate(t, i) })
+}
+
+func fillCertificate(t *render.Table, i *certificate.Info) {
+	t.Text("names", strings.Join(i.Names, ", "))
+	t.Field("valid", "%s to %s", render.Stamp(i.NotBefore), render.Stamp(i.NotAfter))
+	t.Field("sha256", "%s", i.Fingerprint)
+	t.Field("public key", "%s", i.PublicKey)
+	t.Field("", "a device that pins this hash, of SubjectPublicKeyInfo, needs no CA")
 	if pin, err := hex.DecodeString(i.PublicKey); err == nil {
-		row("", "curl --insecure --pinnedpubkey sha256//%s", base64.StdEncoding.EncodeToString(pin))
+		t.Field("", "curl --insecure --pinnedpubkey sha256//%s", base64.StdEncoding.EncodeToString(pin))
 	}
 	switch {
 	case i.CA != nil:
-		row("CA", "%s, to %s", i.TrustFile, stamp(i.CA.NotAfter))
-		row("", "%s", i.CA.Fingerprint)
-		row("", "a device that trusts it is given this file")
+		t.Field("CA", "%s, to %s", i.TrustFile, render.Stamp(i.CA.NotAfter))
+		t.Field("", "%s", i.CA.Fingerprint)
+		t.Field("", "a device that trusts it is given this file")
 	case i.SelfSigned:
-		row("CA", "none: it signed itself, and devices are given %s", i.TrustFile)
+		t.Field("CA", "none: it signed itself, and devices are given %s", i.TrustFile)
 	default:
-		row("CA", "another's, not the hub's own")
+		t.Field("CA", "another's, not the hub's own")
 	}
-	return t.flush()
 }

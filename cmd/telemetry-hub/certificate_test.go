@@ -14,16 +14,16 @@ import (
 
 func TestCertificateShowAndRenew(t *testing.T) {
 	dir := t.TempDir()
-	cli(t, "certificate", "show", "--data-dir", dir).wants(t, exitFailure, "hint: ")
+	cli(t, "certificate", "show", "--data-dir", dir).wants(t, exitUnreachable, "hint: ")
 	p := start(t, dir, nil)
 	var running, renewed, stopped certificate.Info
-	mustJSON(t, &running, "certificate", "show", "--json", "--data-dir", dir)
+	mustJSON(t, &running, "certificate", "show", "--format", "json", "--data-dir", dir)
 	if out := must(t, "certificate", "show", "--data-dir", dir); !strings.Contains(out, p.publicKey) || !strings.Contains(out, "localhost") ||
 		!strings.Contains(out, filepath.Join(dir, "tls", "ca.pem")+", to 2100-01-01") {
 		t.Errorf("it shows\n%s", out)
 	}
 	must(t, "certificate", "renew", "--data-dir", dir)
-	mustJSON(t, &renewed, "certificate", "show", "--json", "--data-dir", dir)
+	mustJSON(t, &renewed, "certificate", "show", "--format", "json", "--data-dir", dir)
 	if renewed.Fingerprint == running.Fingerprint || renewed.PublicKey != p.publicKey || p.servedKey(t) != p.publicKey {
 		t.Errorf("renewed: %+v, before %+v", renewed, running)
 	}
@@ -35,12 +35,12 @@ func TestCertificateShowAndRenew(t *testing.T) {
 	if err := p.stop(t, syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
-	mustJSON(t, &stopped, "certificate", "show", "--json", "--data-dir", dir)
+	mustJSON(t, &stopped, "certificate", "show", "--format", "json", "--data-dir", dir)
 	if stopped.Fingerprint != renewed.Fingerprint || stopped.CA.Fingerprint != running.CA.Fingerprint {
 		t.Errorf("without a hub it shows %+v", stopped)
 	}
 	must(t, "certificate", "renew", "--data-dir", dir)
-	mustJSON(t, &renewed, "certificate", "show", "--json", "--data-dir", dir)
+	mustJSON(t, &renewed, "certificate", "show", "--format", "json", "--data-dir", dir)
 	if renewed.Fingerprint == stopped.Fingerprint || renewed.PublicKey != p.publicKey {
 		t.Errorf("renewed without a hub: %+v", renewed)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
@@ -33,7 +34,7 @@ func newCommand() *cobra.Command {
   cancelled   taken back, or superseded by a newer one, before it was sent
 
 "device show" lists the commands of a device.`,
-	}, newCommandSend(), newCommandList(), newCommandCancel())
+	}, newCommandSend(), newCommandList(), newCommandShow(), newCommandCancel())
 }
 
 // sending is what the flags of command send say.
@@ -52,7 +53,7 @@ type sending struct {
 
 func newCommandSend() *cobra.Command {
 	var s sending
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:   "send {DEVICE | --label k=v... | --devices a,b} NAME [key=value]... [--ttl 30s] [--wait]",
 		Short: "Send a command to a device, or to many",
@@ -70,7 +71,7 @@ cancelled.`,
   telemetry-hub command send --label site=a reboot --rate 2 --stop-on-failure`,
 		Args: func(cmd *cobra.Command, args []string) error { return s.parse(cmd, args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
 				if s.many() {
 					return s.sendMany(ctx, cmd, c)
 				}
@@ -88,31 +89,16 @@ cancelled.`,
 	f.Float64Var(&s.rate, "rate", 10, "devices a second")
 	f.BoolVar(&s.stopOnFailure, "stop-on-failure", false, "end with the first that does not succeed; waits for results")
 	formatFlag(cmd, &s.format)
-	dir = dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeDevices(dir)
+	hub.add(cmd)
+	hub.completeFlag(cmd, "devices", deviceIDs)
+	cmd.ValidArgsFunction = hub.complete(deviceIDs, schemaNames(commandNames))
 	return cmd
-}
-
-// formatFlag adds --format with table and json.
-func formatFlag(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVar(format, "format", "table", "table or json")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
-}
-
-func checkFormat(cmd *cobra.Command, format string) error {
-	if format != "table" && format != "json" {
-		return misused(cmd, fmt.Errorf("unknown format %q", format))
-	}
-	return nil
 }
 
 func (s *sending) many() bool { return len(s.labels)+len(s.devices) > 0 }
 
 // parse reads the arguments: a device unless there are many, a name, and key=value.
 func (s *sending) parse(cmd *cobra.Command, args []string) error {
-	if err := checkFormat(cmd, s.format); err != nil {
-		return err
-	}
 	if !s.many() {
 		if len(args) == 0 {
 			return misused(cmd, errors.New("DEVICE is missing, or --label or --devices"))
@@ -159,8 +145,8 @@ func (s *sending) sendOne(ctx context.Context, cmd *cobra.Command, c *control.Cl
 		return err
 	}
 	switch {
-	case s.format == "json":
-		err = printJSON(cmd.OutOrStdout(), command)
+	case s.format != render.FormatTable:
+		err = printCommand(cmd.OutOrStdout(), s.format, &command)
 	case s.wait:
 		err = printOutcome(cmd.OutOrStdout(), &command)
 	default:
@@ -219,9 +205,9 @@ func newCommandList() *cobra.Command {
 	var f store.CommandFilter
 	var states []string
 	var since, format string
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
-		Use:   "list [DEVICE] [--state S]... [--since 1h] [--limit N] [--format json]",
+		Use:   "list [DEVICE] [--state S]... [--since 1h] [--limit N] [--format F]",
 		Short: "List commands, the newest first",
 		Example: `  telemetry-hub command list
   telemetry-hub command list room-1 --state failed --state unknown --since 1d`,
@@ -239,13 +225,13 @@ func newCommandList() *cobra.Command {
 			if f.Since, _, err = bounds(since, "", "", time.Now()); err != nil {
 				return misused(cmd, err)
 			}
-			return checkFormat(cmd, format)
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				f.Device = args[0]
 			}
-			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
 				list, err := pages(f.Limit, func(limit int, last *store.Command) ([]store.Command, error) {
 					f.Limit = limit
 					if last != nil {
@@ -256,10 +242,7 @@ func newCommandList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if format == "json" {
-					return printJSON(cmd.OutOrStdout(), list)
-				}
-				return printCommands(cmd.OutOrStdout(), list, time.Now())
+				return render.List(cmd.OutOrStdout(), format, list, commandColumns(time.Now()), "There are no such commands.")
 			})
 		},
 	}
@@ -267,8 +250,13 @@ func newCommandList() *cobra.Command {
 	cmd.Flags().StringVar(&since, "since", "", "no older than this: 90s, 1h, 7d")
 	cmd.Flags().IntVar(&f.Limit, "limit", 100, "how many at most")
 	formatFlag(cmd, &format)
-	dir = dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeDevices(dir)
+	hub.add(cmd)
+	var all []string
+	for _, state := range store.CommandStates() {
+		all = append(all, string(state))
+	}
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(all, cobra.ShellCompDirectiveNoFileComp))
+	cmd.ValidArgsFunction = hub.complete(deviceIDs)
 	return cmd
 }
 
@@ -294,17 +282,16 @@ func pages[T any](limit int, get func(limit int, last *T) ([]T, error)) ([]T, er
 	return all, nil
 }
 
-func printCommands(w io.Writer, list []store.Command, now time.Time) error {
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "There are no such commands.")
-		return err
+func commandColumns(now time.Time) []render.Column[store.Command] {
+	return []render.Column[store.Command]{
+		{Name: "created", Cell: func(c *store.Command) any { return render.Age{At: c.Created, Now: now} }},
+		{Name: "device", Cell: func(c *store.Command) any { return c.Device }},
+		{Name: "command", Cell: func(c *store.Command) any { return c.Name + argsText(c.Args) }},
+		{Name: "state", Cell: func(c *store.Command) any { return c.State }},
+		{Name: "by", Cell: func(c *store.Command) any { return c.By }},
+		{Name: "id", Cell: func(c *store.Command) any { return c.ID }},
+		{Name: "text", Cell: func(c *store.Command) any { return c.Text }},
 	}
-	t := newTable(w, "AGE", "DEVICE", "COMMAND", "STATE", "BY", "ID", "TEXT")
-	for i := range list {
-		c := &list[i]
-		t.row(duration(now.Sub(c.Created)), c.Device, c.Name+argsText(c.Args), c.State, c.By, c.ID, c.Text)
-	}
-	return t.flush()
 }
 
 func argsText(args map[string]any) (text string) {
@@ -314,8 +301,53 @@ func argsText(args map[string]any) (text string) {
 	return text
 }
 
+func newCommandShow() *cobra.Command {
+	var format string
+	var hub hubFlags
+	cmd := &cobra.Command{
+		Use:     "show ID [--format F]",
+		Short:   "Show a command, what came of it, and when",
+		Example: "  telemetry-hub command show 0193f05e-7a10-7c2b-9d41-3e88510c6faa",
+		Args:    exactArgs("ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := device.ParseCommandID(args[0])
+			if err != nil {
+				return misused(cmd, err)
+			}
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+				command, err := c.Command(ctx, id, 0)
+				if err != nil {
+					return err
+				}
+				return printCommand(cmd.OutOrStdout(), format, &command)
+			})
+		},
+	}
+	formatFlag(cmd, &format)
+	hub.add(cmd)
+	cmd.ValidArgsFunction = hub.complete(commandIDs())
+	return cmd
+}
+
+func printCommand(w io.Writer, format string, c *store.Command) error {
+	return render.Record(w, format, c, func(t *render.Table) {
+		t.Field("id", "%s", c.ID)
+		t.Field("device", "%s", c.Device)
+		t.Field("command", "%s%s", c.Name, argsText(c.Args))
+		t.Field("state", "%s since %s", c.State, render.Stamp(c.Changed))
+		t.Text("text", c.Text)
+		for _, name := range slices.Sorted(maps.Keys(c.Values)) {
+			t.Field("", "%s = %s", name, plainText(c.Values[name]))
+		}
+		t.Field("by", "%s, %s", c.By, c.From)
+		t.Field("created", "%s", render.Stamp(c.Created))
+		t.Field("deadline", "%s", render.Stamp(c.Deadline))
+		t.Field("sent", "%s", render.Stamp(c.Sent))
+	})
+}
+
 func newCommandCancel() *cobra.Command {
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:     "cancel ID",
 		Short:   "Take back a command that is still queued",
@@ -326,7 +358,7 @@ func newCommandCancel() *cobra.Command {
 			if err != nil {
 				return misused(cmd, err)
 			}
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
 				command, err := c.CancelCommand(ctx, id)
 				if err == nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s for %s is cancelled\n", command.Name, command.Device)
@@ -335,6 +367,7 @@ func newCommandCancel() *cobra.Command {
 			})
 		},
 	}
-	dir = dataDirFlag(cmd)
+	hub.add(cmd)
+	cmd.ValidArgsFunction = hub.complete(commandIDs(store.CommandQueued))
 	return cmd
 }

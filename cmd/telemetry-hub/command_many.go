@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -45,7 +45,7 @@ func (s *sending) sendMany(ctx context.Context, cmd *cobra.Command, c *control.C
 		for _, id := range ids {
 			fmt.Fprintln(cmd.OutOrStdout(), id)
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s would go to %s\n", s.command.Name, plural(len(ids), "device"))
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s would go to %s\n", s.command.Name, render.Plural(len(ids), "device"))
 		return nil
 	}
 	sending, stop := context.WithCancel(ctx)
@@ -83,11 +83,11 @@ func (s *sending) targets(ctx context.Context, c *control.Client) ([]string, err
 	}
 	for _, id := range s.devices {
 		if !slices.ContainsFunc(devices, func(d control.Device) bool { return d.ID == id }) {
-			return nil, withHint(fmt.Errorf("no such device: %s", id), "telemetry-hub device list shows the devices there are")
+			return nil, &codedError{withHint(fmt.Errorf("no such device: %s", id), "telemetry-hub device list shows the devices there are"), exitNotFound}
 		}
 	}
 	if len(ids) == 0 {
-		return nil, withHint(errors.New("no device is like that"), "telemetry-hub device show tells a device's labels")
+		return nil, &codedError{withHint(errors.New("no device has these labels"), "telemetry-hub device show tells a device's labels"), exitNotFound}
 	}
 	return ids, nil
 }
@@ -155,31 +155,36 @@ func (r *rollout) report(cmd *cobra.Command, targets int) error {
 			good++
 		}
 	}
-	var err error
-	if r.format == "json" {
-		err = printJSON(cmd.OutOrStdout(), r.list)
-	} else {
-		err = printOutcomes(cmd.OutOrStdout(), r.list)
-	}
+	err := render.List(cmd.OutOrStdout(), r.format, r.list, outcomeColumns, "No device was sent to.")
 	word := "accepted"
 	if r.wait {
 		word = "succeeded"
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%d of %s %s\n", good, plural(targets, "device"), word)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%d of %s %s\n", good, render.Plural(targets, "device"), word)
 	if err == nil && good < targets {
-		err = fmt.Errorf("%s of %d did not", plural(targets-good, "device"), targets)
+		err = fmt.Errorf("%s of %d did not", render.Plural(targets-good, "device"), targets)
 	}
 	return err
 }
 
-func printOutcomes(w io.Writer, list []outcome) error {
-	t := newTable(w, "DEVICE", "STATE", "ID", "TEXT")
-	for _, o := range list {
+var outcomeColumns = []render.Column[outcome]{
+	{Name: "device", Cell: func(o *outcome) any { return o.Device }},
+	{Name: "state", Cell: func(o *outcome) any {
 		if o.Command == nil {
-			t.row(o.Device, "not accepted", "", o.Error)
-			continue
+			return "not accepted"
 		}
-		t.row(o.Device, o.Command.State, o.Command.ID, o.Command.Text)
-	}
-	return t.flush()
+		return o.Command.State
+	}},
+	{Name: "id", Cell: func(o *outcome) any {
+		if o.Command == nil {
+			return nil
+		}
+		return o.Command.ID
+	}},
+	{Name: "text", Cell: func(o *outcome) any {
+		if o.Command == nil {
+			return o.Error
+		}
+		return o.Command.Text
+	}},
 }

@@ -68,7 +68,7 @@ func TestCommandLineOfCommands(t *testing.T) {
 	for _, id := range []string{"v-1", "v-2", "v-3"} {
 		tokens = append(tokens, strings.TrimSpace(must(t, in("device", "add", id, "--label", "site=north")...)))
 	}
-	cli(t, in("command", "send", "v-1", "open", "percent=40")...).wants(t, 1, "not known what v-1 can be told", "hint: it says so when it connects")
+	cli(t, in("command", "send", "v-1", "open", "percent=40")...).wants(t, exitRefused, "not known what v-1 can be told", "hint: it says so when it connects")
 
 	done, leave := p.obey(t, tokens[0])
 	waitFor(t, "the valve to be known", func() bool { return len(show(t, dir, "v-1").Schema.Commands) == 2 })
@@ -77,10 +77,10 @@ func TestCommandLineOfCommands(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 	cli(t, in("command", "send", "v-1", "jam", "--wait")...).wants(t, 1, "v-1 did not carry out jam: failed")
-	cli(t, in("command", "send", "v-1", "open", "percent=140")...).wants(t, 1, "at most 100", "hint: open takes percent (a whole number from 0 to 100, %)")
-	cli(t, in("command", "send", "v-1", "close")...).wants(t, 1, `no command "close"`, "hint: it has open, jam")
+	cli(t, in("command", "send", "v-1", "open", "percent=140")...).wants(t, exitRefused, "at most 100", "hint: open takes percent (a whole number from 0 to 100, %)")
+	cli(t, in("command", "send", "v-1", "close")...).wants(t, exitRefused, `no command "close"`, "hint: it has open, jam")
 	cli(t, in("command", "send", "v-1", "open", "40")...).wants(t, 2, "not like key=value")
-	cli(t, in("command", "send", "v-9", "open")...).wants(t, 1, "no such device", "device list")
+	cli(t, in("command", "send", "v-9", "open")...).wants(t, exitNotFound, "no such device", "device list")
 	cli(t, in("command", "send", "v-1", "open", "--ttl", "soon")...).wants(t, 2, "--ttl")
 
 	// Sent twice with one id it is one command.
@@ -91,8 +91,24 @@ func TestCommandLineOfCommands(t *testing.T) {
 			t.Errorf("%q", out)
 		}
 	}
-	cli(t, in("command", "send", "v-1", "jam", "--id", id)...).wants(t, 1, "names another command")
+	cli(t, in("command", "send", "v-1", "jam", "--id", id)...).wants(t, exitRefused, "names another command")
 	waitFor(t, "it to be carried out", func() bool { return done.Load() == before+1 })
+
+	if out := must(t, in("command", "show", id)...); !strings.Contains(out, "command   open percent=1\n") || !strings.Contains(out, "succeeded since") {
+		t.Errorf("%s", out)
+	}
+	if out := must(t, in("command", "show", id, "--format", "csv")...); !strings.Contains(out, "\nargs.percent,1\n") {
+		t.Errorf("%s", out)
+	}
+	cli(t, in("command", "show", "0193f05e-7a10-7c2b-9d41-3e88510c6fab")...).wants(t, exitNotFound, "there is no command")
+	for line, want := range map[string]string{
+		"command send v-1": "open\njam\n", "setting set v-1": "limit=\n", "setting clear v-1": "limit\n", "readings v-1 --channel": "limit\n",
+		"command list --state": "queued\nsent\n", "command show": id + "\topen for v-1, succeeded\n", "audit --device": "v-1\nv-2\nv-3\n",
+	} {
+		if out := must(t, append(append([]string{"__complete", "--data-dir", dir}, strings.Fields(line)...), "")...); !strings.Contains(out, want) {
+			t.Errorf("completion of %s: %s", line, out)
+		}
+	}
 
 	// Offline, and without a hub.
 	leave()
@@ -100,9 +116,9 @@ func TestCommandLineOfCommands(t *testing.T) {
 	queued := strings.TrimSpace(must(t, in("command", "send", "v-1", "open", "percent=2", "--ttl", "1h")...))
 	other := strings.TrimSpace(must(t, in("command", "send", "v-1", "open", "percent=3", "--ttl", "1h")...))
 	must(t, in("command", "cancel", other)...)
-	cli(t, in("command", "cancel", other)...).wants(t, 1, "is cancelled")
+	cli(t, in("command", "cancel", other)...).wants(t, exitRefused, "is cancelled")
 	must(t, in("setting", "set", "v-1", "limit=80")...)
-	cli(t, in("setting", "set", "v-1", "limit=much")...).wants(t, 1, "limit must be a whole number")
+	cli(t, in("setting", "set", "v-1", "limit=much")...).wants(t, exitRefused, "limit must be a whole number")
 	if out := must(t, in("setting", "list", "v-1")...); !strings.Contains(out, "limit") || !strings.Contains(out, "80") || !strings.Contains(out, "pending") {
 		t.Errorf("%s", out)
 	}

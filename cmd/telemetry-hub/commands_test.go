@@ -50,7 +50,7 @@ func TestCommands(t *testing.T) {
 		t.Errorf("device show: %+v", d)
 	}
 	var s control.Status
-	mustJSON(t, &s, "status", "--json", "--data-dir", dir)
+	mustJSON(t, &s, "status", "--format", "json", "--data-dir", dir)
 	if !s.Running || s.Devices != 1 || s.Connected != 1 || s.Frames != 100 || s.Readings != 200 || s.Storage.State != "ok" || len(s.Tails) == 0 {
 		t.Errorf("status: %+v", s)
 	}
@@ -82,7 +82,7 @@ func TestCommands(t *testing.T) {
 	if got := must(t, readings...); got != wantCSV {
 		t.Errorf("readings of the killed hub's files:\n%s", got)
 	}
-	mustJSON(t, &s, "status", "--json", "--data-dir", dir)
+	mustJSON(t, &s, "status", "--format", "json", "--data-dir", dir)
 	if s.Running || s.Connected != 0 || s.Frames != 100 {
 		t.Errorf("status of the files: %+v", s)
 	}
@@ -101,14 +101,14 @@ func TestCommands(t *testing.T) {
 		t.Error("it was removed without --yes")
 	}
 	must(t, "device", "remove", "probe-1", "--yes", "--data-dir", dir)
-	cli(t, readings...).wants(t, exitFailure, "error: no such device", "hint: telemetry-hub device list")
+	cli(t, readings...).wants(t, exitNotFound, "error: no such device", "hint: telemetry-hub device list")
 	if err := p.stop(t, syscall.SIGTERM); err != nil {
 		t.Errorf("SIGTERM: %v", err)
 	}
 	if _, err := os.Lstat(filepath.Join(dir, control.SocketName)); !os.IsNotExist(err) {
 		t.Errorf("the hub left its socket: %v", err)
 	}
-	if out := must(t, "device", "list", "--json", "--data-dir", dir); strings.TrimSpace(out) != "[]" {
+	if out := must(t, "device", "list", "--format", "json", "--data-dir", dir); strings.TrimSpace(out) != "[]" {
 		t.Errorf("devices left: %s", out)
 	}
 }
@@ -137,12 +137,12 @@ func TestFleet(t *testing.T) {
 		t.Errorf("the file was changed: %v", err)
 	}
 	add[len(add)-3] += ".2"
-	cli(t, add...).wants(t, exitFailure, "error: ", "exists already", "hint: ")
+	cli(t, add...).wants(t, exitRefused, "error: ", "exists already", "hint: ")
 	if _, err := os.Stat(path + ".2"); !os.IsNotExist(err) {
 		t.Errorf("a file without tokens was left: %v", err)
 	}
 	var list []control.Device
-	mustJSON(t, &list, "device", "list", "--json", "--data-dir", dir)
+	mustJSON(t, &list, "device", "list", "--format", "json", "--data-dir", dir)
 	if len(list) != 12 || list[11].Kind != "meter" {
 		t.Errorf("device list: %+v", list)
 	}
@@ -174,7 +174,7 @@ func TestDeadLetters(t *testing.T) {
 		t.Fatalf("dead-letters list:\n%s", table)
 	}
 	var letters []store.DeadLetter
-	for line := range strings.Lines(must(t, append(dirFlag, "dead-letters", "list", "--json")...)) {
+	for line := range strings.Lines(must(t, append(dirFlag, "dead-letters", "list", "--format", "json")...)) {
 		var l store.DeadLetter
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatal(err)
@@ -192,8 +192,8 @@ func TestDeadLetters(t *testing.T) {
 		}
 	}
 	cli(t, append(dirFlag, "dead-letters", "drop", position)...).wants(t, 0, "1 dead letter dropped")
-	cli(t, append(dirFlag, "dead-letters", "show", position)...).wants(t, exitFailure, "no dead letter at position "+position)
-	cli(t, append(dirFlag, "dead-letters", "drop", position)...).wants(t, exitFailure, "1 of the positions had none")
+	cli(t, append(dirFlag, "dead-letters", "show", position)...).wants(t, exitNotFound, "no dead letter at position "+position)
+	cli(t, append(dirFlag, "dead-letters", "drop", position)...).wants(t, exitNotFound, "1 of the positions had none")
 	cli(t, append(dirFlag, "dead-letters", "drop")...).wants(t, exitUsage, "either positions or --all")
 	cli(t, append(dirFlag, "dead-letters", "drop", "--all")...).wants(t, 0, "2 dead letters dropped")
 	if d := show(t, dir, "probe-1"); d.Books.Rejected != 3 {
@@ -226,7 +226,7 @@ func TestRootBecomesTheOwner(t *testing.T) {
 	if info, err := os.Stat(output); err != nil || int(info.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() {
 		t.Errorf("the output: %v, %v", info, err)
 	}
-	cli(t, "device", "add", "probe-1", "--output", output+".2", "--data-dir", dir).wants(t, exitFailure, "exists already")
+	cli(t, "device", "add", "probe-1", "--output", output+".2", "--data-dir", dir).wants(t, exitRefused, "exists already")
 	if _, err := os.Stat(output + ".2"); !os.IsNotExist(err) {
 		t.Errorf("a file without tokens was left: %v", err)
 	}
@@ -242,10 +242,34 @@ func TestRootBecomesTheOwner(t *testing.T) {
 	must(t, "device", "list", "--data-dir", dir)
 }
 
+// Where the data are is taken from the flag, the environment or the configuration file.
+func TestConfigOfCommands(t *testing.T) {
+	base := t.TempDir()
+	dir, file := filepath.Join(base, "data"), filepath.Join(base, "hub.toml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "data_dir = %q\n", dir), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "device", "add", "probe-1", "--config", file)
+	for name, r := range map[string]result{
+		"--config":               cli(t, "device", "list", "--format", "csv", "--config", file),
+		"--data-dir":             cli(t, "device", "list", "--format", "csv", "--config", os.DevNull, "--data-dir", dir),
+		"TELEMETRY_HUB_CONFIG":   cliIn(t, []string{"TELEMETRY_HUB_CONFIG=" + file}, "device", "list", "--format", "csv"),
+		"TELEMETRY_HUB_DATA_DIR": cliIn(t, []string{"TELEMETRY_HUB_DATA_DIR=" + dir}, "device", "list", "--format", "csv", "--config", os.DevNull),
+	} {
+		if r.code != 0 || !strings.Contains(r.stdout, "\nprobe-1,never seen,,0,0,0,0\n") {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	cli(t, "status", "--config", file+".missing").wants(t, exitFailure, "read the configuration", "hub.toml.missing")
+	if out := must(t, "status", "--format", "csv", "--config", file); !strings.Contains(out, "\ndevices,1\n") || !strings.Contains(out, "\nstorage.state,ok\n") {
+		t.Errorf("%s", out)
+	}
+}
+
 func TestMissingDataDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "typo")
 	for _, args := range [][]string{{"status"}, {"device", "list"}, {"readings", "x"}, {"dead-letters", "list"}, {"device", "rotate", "x"}} {
-		cli(t, append(args, "--data-dir", dir)...).wants(t, exitFailure, "error: there is no hub's data in "+dir, "hint: ")
+		cli(t, append(args, "--data-dir", dir)...).wants(t, exitUnreachable, "error: there is no hub's data in "+dir, "hint: ")
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("a command that only looks made the directory: %v", err)

@@ -121,7 +121,7 @@ func loadConfig(flags *pflag.FlagSet, path string, environ []string) (*config, e
 		c.DataDir, _, _ = strings.Cut(os.Getenv("STATE_DIRECTORY"), ":")
 	}
 	if c.DataDir == "" {
-		return nil, &usageError{withHint(errors.New("no data directory was given"), "use --data-dir DIR, or set %sDATA_DIR", envPrefix)}
+		return nil, &codedError{withHint(errors.New("no data directory was given"), "use --data-dir DIR, or set %sDATA_DIR", envPrefix), exitUsage}
 	}
 	return c, nil
 }
@@ -162,7 +162,7 @@ func readConfig(flags *pflag.FlagSet, path string, environ []string) (*config, e
 			if err != nil {
 				err = fmt.Errorf("%s: %s: %w", s.name, key, err)
 				if s.flags {
-					err = &usageError{err}
+					err = &codedError{err, exitUsage}
 				}
 				return nil, err
 			}

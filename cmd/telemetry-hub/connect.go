@@ -19,22 +19,9 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
-// serviceDataDir is where the systemd unit keeps its data.
-const serviceDataDir = "/var/lib/telemetry-hub"
-
 // lockPatience is how long a command waits for files that are held by a hub which is starting or stopping, or by another
 // command.
 const lockPatience = 10 * time.Second
-
-// dataDirFlag adds --data-dir to a command that talks to a hub.
-func dataDirFlag(cmd *cobra.Command) *string {
-	dir := os.Getenv(envPrefix + "DATA_DIR")
-	if dir == "" {
-		dir = serviceDataDir
-	}
-	_ = cmd.MarkFlagDirname("data-dir")
-	return cmd.Flags().String("data-dir", dir, "the hub's data `directory` (env "+envPrefix+"DATA_DIR)")
-}
 
 // mode says what a command needs of a data directory when no hub runs on it.
 type mode int
@@ -103,8 +90,12 @@ func hintCannotWrite(err error) error {
 	return err
 }
 
-// withHub runs use with a client of the hub on dir. Root acts as the owner of dir meanwhile.
-func withHub(cmd *cobra.Command, dir string, m mode, use func(context.Context, *control.Client) error) (err error) {
+// withHub runs use with a client of the hub that the flags mean. Root acts as the owner of its directory meanwhile.
+func withHub(cmd *cobra.Command, h *hubFlags, m mode, use func(context.Context, *control.Client) error) (err error) {
+	dir, err := h.dir()
+	if err != nil {
+		return err
+	}
 	back, err := becomeOwner(dir)
 	if err != nil {
 		return err
@@ -117,42 +108,13 @@ func withHub(cmd *cobra.Command, dir string, m mode, use func(context.Context, *
 		defer stop()
 		var remove func() error
 		if dir, remove, err = readableCopy(ctx, dir); err != nil {
-			return err
+			return &codedError{err, exitUnreachable}
 		}
 		defer func() { err = errors.Join(err, remove()) }()
 	}
 	c, err := connect(ctx, dir, m)
 	if err != nil {
-		return err
+		return &codedError{err, exitUnreachable}
 	}
 	return errors.Join(use(ctx, c), c.Close())
-}
-
-// completeDevices offers the ids of a running hub's devices.
-func completeDevices(dir *string) cobra.CompletionFunc {
-	return completeNames(dir, func(ctx context.Context, c *control.Client) (ids []string, err error) {
-		devices, err := c.Devices(ctx)
-		for _, d := range devices {
-			ids = append(ids, d.ID)
-		}
-		return ids, err
-	})
-}
-
-// completeNames offers what list returns of a running hub. It never opens files: completion must not get in the way.
-func completeNames(dir *string, list func(context.Context, *control.Client) ([]string, error)) cobra.CompletionFunc {
-	return func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		c, err := control.Dial(ctx, *dir)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		defer c.Close()
-		names, _ := list(ctx, c) // on an error there are none to offer
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
 }

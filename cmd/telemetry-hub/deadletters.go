@@ -5,11 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
@@ -23,74 +23,56 @@ func newDeadLetters() *cobra.Command {
 		Use:   "dead-letters",
 		Short: "Look at what the hub or InfluxDB refused",
 		Long: `A frame that the hub can't store, because it is malformed or does not fit the
-device's schema, is rejected with a reason and kept on the dead-letter shelf,
-where it can be looked at. So are the lines of a stored frame that InfluxDB
+device's schema, is rejected with a reason and kept as a dead letter, which can
+be looked at. So are the lines of a stored frame that InfluxDB
 refuses; those can be sent again.`,
 	}, newDeadLettersList(), newDeadLettersShow(), newDeadLettersReplay(), newDeadLettersDrop())
 }
 
 func newDeadLettersList() *cobra.Command {
-	var asJSON bool
-	var dir *string
+	var format string
+	var hub hubFlags
 	cmd := &cobra.Command{
-		Use:   "list [--json]",
+		Use:   "list [--format F]",
 		Short: "List the dead letters, oldest first",
-		Long:  `list prints the dead letters, oldest first. --json prints one object a line.`,
+		Long:  `list prints the dead letters, oldest first, with --format json one a line.`,
 		Args:  exactArgs(),
 		Example: `  telemetry-hub dead-letters list
-  telemetry-hub dead-letters list --json | jq -r .device | sort | uniq -c`,
+  telemetry-hub dead-letters list --format json | jq -r .device | sort | uniq -c`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
-				return listDeadLetters(ctx, c, cmd.OutOrStdout(), asJSON)
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+				pages := render.NewPages(cmd.OutOrStdout(), format, letterColumns)
+				for after := uint64(0); ; {
+					letters, err := c.DeadLetters(ctx, after, deadLetterPage)
+					if err == nil {
+						err = pages.Print(letters)
+					}
+					if err != nil || len(letters) < deadLetterPage {
+						return err
+					}
+					after = letters[len(letters)-1].Position
+				}
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
-	dir = dataDirFlag(cmd)
+	formatFlag(cmd, &format)
+	hub.add(cmd)
 	return cmd
 }
 
-func listDeadLetters(ctx context.Context, c *control.Client, w io.Writer, asJSON bool) error {
-	print, flush := deadLetterTable(w)
-	if asJSON {
-		print, flush = func(l *store.DeadLetter) error { return printJSONLine(w, l) }, func() error { return nil }
-	}
-	var after uint64
-	for {
-		letters, err := c.DeadLetters(ctx, after, deadLetterPage)
-		if err != nil {
-			return err
-		}
-		for i := range letters {
-			if err := print(&letters[i]); err != nil {
-				return err
-			}
-			after = letters[i].Position
-		}
-		if err := flush(); err != nil || len(letters) < deadLetterPage {
-			return err
-		}
-	}
-}
-
-func deadLetterTable(w io.Writer) (print func(*store.DeadLetter) error, flush func() error) {
-	t := newTable(w)
-	header := false
-	print = func(l *store.DeadLetter) error {
-		if !header {
-			header = true
-			t.row("POSITION", "RECEIVED", "DEVICE", "SEQ", "BYTES", "REASON")
-		}
-		t.row(l.Position, stamp(l.Received), l.Device, sequence(l.Seq), len(l.Message), reason(l))
-		return nil
-	}
-	return print, t.flush
+var letterColumns = []render.Column[store.DeadLetter]{
+	{Name: "position", Cell: func(l *store.DeadLetter) any { return l.Position }},
+	{Name: "received", Cell: func(l *store.DeadLetter) any { return l.Received }},
+	{Name: "device", Cell: func(l *store.DeadLetter) any { return l.Device }},
+	{Name: "seq", Cell: func(l *store.DeadLetter) any { return sequence(l.Seq) }},
+	{Name: "bytes", Cell: func(l *store.DeadLetter) any { return len(l.Message) }},
+	{Name: "reason", Cell: func(l *store.DeadLetter) any { return reason(l) }},
 }
 
 // reason says who refused it, and why.
 func reason(l *store.DeadLetter) string {
 	if l.Lines > 0 {
-		return fmt.Sprintf("InfluxDB, %s: %s", plural(l.Lines, "line"), l.Text)
+		return fmt.Sprintf("InfluxDB, %s: %s", render.Plural(l.Lines, "line"), l.Text)
 	}
 	return fmt.Sprintf("%s: %s", device.RejectCode(l.Code), l.Text)
 }
@@ -104,9 +86,10 @@ func sequence(seq uint64) string {
 }
 
 func newDeadLettersShow() *cobra.Command {
-	var dir *string
+	var format string
+	var hub hubFlags
 	cmd := &cobra.Command{
-		Use:     "show POSITION",
+		Use:     "show POSITION [--format F]",
 		Short:   "Show a dead letter with the bytes of its frame",
 		Example: "  telemetry-hub dead-letters show 4711",
 		Args:    exactArgs("POSITION"),
@@ -115,26 +98,31 @@ func newDeadLettersShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
 				letters, err := c.DeadLetters(ctx, positions[0]-1, 1)
 				if err != nil {
 					return err
 				}
 				if len(letters) == 0 || letters[0].Position != positions[0] {
-					return withHint(fmt.Errorf("there is no dead letter at position %d", positions[0]), "telemetry-hub dead-letters list shows the positions there are")
+					return &codedError{withHint(fmt.Errorf("there is no dead letter at position %d", positions[0]),
+						"telemetry-hub dead-letters list shows the positions there are"), exitNotFound}
 				}
 				l := &letters[0]
+				if format != render.FormatTable {
+					return render.Record(cmd.OutOrStdout(), format, l, nil)
+				}
 				content := hex.Dump(l.Message)
 				if l.Lines > 0 {
 					content = string(l.Message) // line protocol, as it was sent
 				}
 				_, err = fmt.Fprintf(text.NewWriter(cmd.OutOrStdout()), "position  %d\nreceived  %s\ndevice    %s\nseq       %s\nreason    %s\n\n%s",
-					l.Position, stamp(l.Received), l.Device, sequence(l.Seq), reason(l), content)
+					l.Position, render.Stamp(l.Received), l.Device, sequence(l.Seq), reason(l), content)
 				return err
 			})
 		},
 	}
-	dir = dataDirFlag(cmd)
+	formatFlag(cmd, &format)
+	hub.add(cmd)
 	return cmd
 }
 
@@ -143,14 +131,14 @@ func newDeadLettersReplay() *cobra.Command {
 		Use:   "replay {POSITION... | --all}",
 		Short: "Send what InfluxDB refused once more",
 		Long: `replay sends the lines that InfluxDB refused once more, after the cause is
-mended. Those it takes leave the shelf. The hub must be running.`,
+mended. Those it takes are dead letters no more. The hub must be running.`,
 		Example: `  telemetry-hub dead-letters replay --all`,
 	}, "replay all that InfluxDB refused", func(cmd *cobra.Command, c *control.Client, positions []uint64) error {
 		r, err := c.ReplayDeadLetters(cmd.Context(), positions)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted, %d refused again\n", plural(r.Accepted, "dead letter"), r.Refused)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted, %d refused again\n", render.Plural(r.Accepted, "dead letter"), r.Refused)
 		return nil
 	})
 }
@@ -159,8 +147,7 @@ func newDeadLettersDrop() *cobra.Command {
 	return onPositions(&cobra.Command{
 		Use:   "drop {POSITION... | --all}",
 		Short: "Drop dead letters",
-		Long: `drop takes dead letters off the shelf. The books keep counting their frames as
-rejected.`,
+		Long:  `drop forgets dead letters. Their frames still count as rejected.`,
 		Example: `  telemetry-hub dead-letters drop 4711 4712
   telemetry-hub dead-letters drop --all`,
 	}, "drop all of them", func(cmd *cobra.Command, c *control.Client, positions []uint64) error {
@@ -168,9 +155,9 @@ rejected.`,
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s dropped\n", plural(n, "dead letter"))
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s dropped\n", render.Plural(n, "dead letter"))
 		if n < len(positions) {
-			return fmt.Errorf("%d of the positions had none", len(positions)-n)
+			return &codedError{fmt.Errorf("%d of the positions had none", len(positions)-n), exitNotFound}
 		}
 		return nil
 	})
@@ -180,7 +167,8 @@ rejected.`,
 func onPositions(cmd *cobra.Command, allUsage string, use func(*cobra.Command, *control.Client, []uint64) error) *cobra.Command {
 	var all bool
 	cmd.Flags().BoolVar(&all, "all", false, allUsage)
-	dir := dataDirFlag(cmd)
+	var hub hubFlags
+	hub.add(cmd)
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if all == (len(args) > 0) {
 			return misused(cmd, errors.New("either positions or --all is needed"))
@@ -192,7 +180,7 @@ func onPositions(cmd *cobra.Command, allUsage string, use func(*cobra.Command, *
 		if err != nil {
 			return err
 		}
-		return withHub(cmd, *dir, existing, func(_ context.Context, c *control.Client) error { return use(cmd, c, positions) })
+		return withHub(cmd, &hub, existing, func(_ context.Context, c *control.Client) error { return use(cmd, c, positions) })
 	}
 	return cmd
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	firmwaresim "github.com/telemetry-hub/telemetry-hub/firmware-sim"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
@@ -159,7 +160,7 @@ func (s *server) reportDemo(ctx context.Context, w io.Writer) error {
 			st := s.store.Status()
 			id := devices[i%len(devices)].ID
 			fmt.Fprintf(w, "%s  %d/%d connected  %s frames  %s readings  %s\n", now.Format(time.TimeOnly),
-				s.hub.Connected(), st.Devices, grouped(st.Frames), grouped(st.Readings), s.newest(ctx, id, now))
+				s.hub.Connected(), st.Devices, render.Grouped(st.Frames), render.Grouped(st.Readings), s.newest(ctx, id, now))
 		}
 	}
 }

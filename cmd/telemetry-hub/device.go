@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -37,7 +38,7 @@ func newDeviceAdd() *cobra.Command {
 		labels        []string
 		count         int
 		prefix, path  string
-		dir           *string
+		hub           hubFlags
 		onlyForFleets = []string{"count", "prefix"}
 	)
 	cmd := &cobra.Command{
@@ -79,7 +80,7 @@ them.`,
 				add.ID = args[0]
 				devices = []store.NewDevice{add}
 			}
-			return makeTokens(cmd, *dir, orCreate, path, func(ctx context.Context, c *control.Client) ([]store.Credential, error) {
+			return makeTokens(cmd, &hub, orCreate, path, func(ctx context.Context, c *control.Client) ([]store.Credential, error) {
 				return c.AddDevices(ctx, devices)
 			})
 		},
@@ -90,7 +91,7 @@ them.`,
 	f.IntVar(&count, "count", 0, "register a fleet of `N` devices")
 	f.StringVar(&prefix, "prefix", "", "what the ids of the fleet begin with")
 	outputFlag(cmd, &path)
-	dir = dataDirFlag(cmd)
+	hub.add(cmd)
 	return cmd
 }
 
@@ -122,7 +123,7 @@ func fleet(model store.NewDevice, prefix string, count int) []store.NewDevice {
 
 func newDeviceRotate() *cobra.Command {
 	var path string
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:   "rotate ID [--output FILE.csv]",
 		Short: "Give a device a new token",
@@ -134,15 +135,15 @@ revoked device is admitted again, with the new token only.`,
   telemetry-hub device rotate pump-7 --output pump-7.csv`,
 		Args: exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return makeTokens(cmd, *dir, existing, path, func(ctx context.Context, c *control.Client) ([]store.Credential, error) {
+			return makeTokens(cmd, &hub, existing, path, func(ctx context.Context, c *control.Client) ([]store.Credential, error) {
 				cred, err := c.Rotate(ctx, args[0])
 				return []store.Credential{cred}, err
 			})
 		},
 	}
 	outputFlag(cmd, &path)
-	dir = dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeDevices(dir)
+	hub.add(cmd)
+	cmd.ValidArgsFunction = hub.complete(deviceIDs)
 	return cmd
 }
 
@@ -153,7 +154,7 @@ func outputFlag(cmd *cobra.Command, path *string) {
 
 // makeTokens calls create and hands its tokens over: to the file at path or, without one, to the standard output. The
 // file is made first, as the user who called, and goes again if there is nothing to put into it.
-func makeTokens(cmd *cobra.Command, dir string, m mode, path string, create func(context.Context, *control.Client) ([]store.Credential, error)) (err error) {
+func makeTokens(cmd *cobra.Command, hub *hubFlags, m mode, path string, create func(context.Context, *control.Client) ([]store.Credential, error)) (err error) {
 	var file *os.File
 	if path != "" {
 		file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -166,7 +167,7 @@ func makeTokens(cmd *cobra.Command, dir string, m mode, path string, create func
 		defer func() { err = errors.Join(err, file.Close()) }()
 	}
 	var creds []store.Credential
-	err = withHub(cmd, dir, m, func(ctx context.Context, c *control.Client) (err error) {
+	err = withHub(cmd, hub, m, func(ctx context.Context, c *control.Client) (err error) {
 		creds, err = create(ctx, c)
 		return err
 	})
@@ -182,7 +183,7 @@ func makeTokens(cmd *cobra.Command, dir string, m mode, path string, create func
 	if err := errors.Join(writeTokens(file, creds), file.Sync()); err != nil {
 		return withHint(err, "the devices are registered, but not all tokens were written: device rotate makes new ones")
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "%s written to %s\n", plural(len(creds), "token"), path)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s written to %s\n", render.Plural(len(creds), "token"), path)
 	return nil
 }
 
@@ -260,10 +261,11 @@ func confirm(cmd *cobra.Command, id string) error {
 // deviceAction completes a command that does one thing to one device.
 func deviceAction(cmd *cobra.Command, done string, act func(*control.Client, context.Context, string) error) *cobra.Command {
 	cmd.Args = exactArgs("ID")
-	dir := dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeDevices(dir)
+	var hub hubFlags
+	hub.add(cmd)
+	cmd.ValidArgsFunction = hub.complete(deviceIDs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		err := withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error { return act(c, ctx, args[0]) })
+		err := withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error { return act(c, ctx, args[0]) })
 		if err == nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s is %s\n", args[0], done)
 		}

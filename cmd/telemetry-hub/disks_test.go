@@ -179,7 +179,7 @@ func (d *disk) rest(path string) {
 
 func (d *disk) status() (s control.Status) {
 	d.t.Helper()
-	mustJSON(d.t, &s, "status", "--json", "--data-dir", d.data)
+	mustJSON(d.t, &s, "status", "--format", "json", "--data-dir", d.data)
 	return s
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
@@ -121,43 +122,42 @@ them: the configuration file, the environment and the flags.`,
 		},
 	}
 	influxFlags(cmd.Flags())
-	cmd.Flags().StringVar(&path, "config", os.Getenv(envPrefix+"CONFIG"), "configuration `file` (TOML, env "+envPrefix+"CONFIG)")
-	_ = cmd.MarkFlagFilename("config", "toml")
+	configFlag(cmd, &path)
 	return cmd
 }
 
-// printExport prints the state of the export, if there is one.
-func printExport(row func(name, format string, args ...any), text func(string), e *export.Status, now time.Time) {
+// fillExport says the state of the export, if there is one.
+func fillExport(t *render.Table, e *export.Status, now time.Time) {
 	if e == nil {
 		return
 	}
 	since := ""
 	if !e.Since.IsZero() && e.State != "reachable" {
-		since = " since " + stamp(e.Since)
+		since = " since " + render.Stamp(e.Since)
 	}
-	row("export", "%s%s, bucket %s at %s", e.State, since, e.Bucket, e.URL)
-	text(e.Reason)
+	t.Field("export", "%s%s, bucket %s at %s", e.State, since, e.Bucket, e.URL)
+	t.Text("", e.Reason)
 	if !e.NextTry.IsZero() {
-		row("", "next try at %s", stamp(e.NextTry))
+		t.Field("", "next try at %s", render.Stamp(e.NextTry))
 	}
 	if e.Sample != "" {
-		text("for example: " + e.Sample)
+		t.Text("", "for example: "+e.Sample)
 	}
-	row("", "%s lines written, %s refused and put on the shelf", grouped(e.Lines), grouped(e.Refused))
+	t.Field("", "%s lines written, %s refused, see dead-letters list", render.Grouped(e.Lines), render.Grouped(e.Refused))
 	if n := e.NotFinite + e.OutOfTime; n > 0 {
-		row("", "%s readings left out: %s not finite, %s out of InfluxDB's time", grouped(n), grouped(e.NotFinite), grouped(e.OutOfTime))
+		t.Field("", "%s readings left out: %s not finite, %s out of InfluxDB's time", render.Grouped(n), render.Grouped(e.NotFinite), render.Grouped(e.OutOfTime))
 	}
 	if e.Dropped > 0 {
-		row("", "%s journal entries dropped before they were exported", grouped(e.Dropped))
+		t.Field("", "%s journal entries dropped before they were exported", render.Grouped(e.Dropped))
 	}
 	if e.Waiting.Entries > 0 {
-		row("", "%s frames (%s) wait, the oldest %s", grouped(e.Waiting.Entries), bytesOf(e.Waiting.Bytes), ago(e.Waiting.Oldest, now))
+		t.Field("", "%s frames (%s) wait, the oldest %s", render.Grouped(e.Waiting.Entries), render.Bytes(e.Waiting.Bytes), render.Ago(e.Waiting.Oldest, now))
 		if !e.Done.IsZero() {
-			row("", "%.0f a second go out; none will wait at %s", e.Rate, stamp(e.Done))
+			t.Field("", "%.0f a second go out; none will wait at %s", e.Rate, render.Stamp(e.Done))
 		}
 	}
 	if !e.Horizon.IsZero() {
-		row("", "without InfluxDB, the journal would hold out until %s;", stamp(e.Horizon))
-		row("", "then the oldest go first, received from %s on", stamp(e.Oldest))
+		t.Field("", "without InfluxDB, the journal would hold out until %s;", render.Stamp(e.Horizon))
+		t.Field("", "then the oldest go first, received from %s on", render.Stamp(e.Oldest))
 	}
 }

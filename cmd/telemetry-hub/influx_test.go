@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
@@ -116,20 +116,23 @@ func TestStatusOfTheExport(t *testing.T) {
 		Waiting: export.Waiting{Entries: 12345, Bytes: 1 << 20, Oldest: at}, Horizon: at.Add(48 * time.Hour), Oldest: at,
 	}
 	e.Dropped, e.Refused, e.NotFinite = 7, 3, 2
-	var b strings.Builder
-	row := func(name, format string, args ...any) { fmt.Fprintf(&b, name+" "+format+"\n", args...) }
-	printExport(row, func(s string) { row("", "%s", s) }, e, at.Add(time.Hour))
+	shown := func(e *export.Status) string {
+		var b strings.Builder
+		if err := render.Record(&b, render.FormatTable, e, func(t *render.Table) { fillExport(t, e, at.Add(time.Hour)) }); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
 	for _, words := range []string{
-		"backing off since 2026-03-01 12:00:00Z", "connection refused", "next try at 2026-03-01 12:01:00Z", "12,345 frames (1.0 MiB) wait, the oldest 1h ago",
-		"hold out until 2026-03-03 12:00:00Z", "received from 2026-03-01 12:00:00Z on", "7 journal entries dropped", "3 refused", "2 not finite",
+		"backing off since 2026-03-01T12:00:00Z", "connection refused", "next try at 2026-03-01T12:01:00Z", "12,345 frames (1.0 MiB) wait, the oldest 1h ago",
+		"hold out until 2026-03-03T12:00:00Z", "received from 2026-03-01T12:00:00Z on", "7 journal entries dropped", "3 refused", "2 not finite",
 	} {
-		if !strings.Contains(b.String(), words) {
-			t.Errorf("it does not say %q:\n%s", words, b.String())
+		if out := shown(e); !strings.Contains(out, words) {
+			t.Errorf("it does not say %q:\n%s", words, out)
 		}
 	}
-	b.Reset()
-	if printExport(row, nil, nil, at); b.Len() > 0 {
-		t.Errorf("without an export: %s", b.String())
+	if out := shown(nil); out != "" {
+		t.Errorf("without an export: %s", out)
 	}
 }
 

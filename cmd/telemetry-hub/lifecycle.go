@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 )
 
 // outliveReaders keeps a program that serves others alive when whoever reads its output goes away, as journald does for a
@@ -103,10 +105,10 @@ func (s *server) tellStatus(ctx context.Context) {
 func (s *server) status() string {
 	text := "Waiting for devices on " + s.ln.Addr().String()
 	if n := s.hub.Connected(); n > 0 {
-		text = plural(n, "device") + " connected"
+		text = render.Plural(n, "device") + " connected"
 	}
 	if n := len(s.store.Alarms()); n > 0 {
-		text += ", " + plural(n, "alarm") + ": see telemetry-hub status"
+		text += ", " + render.Plural(n, "alarm") + ": see telemetry-hub status"
 	}
 	return text
 }

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
@@ -19,9 +21,13 @@ import (
 // version is set by the linker in release builds (-X main.version=…).
 var version = ""
 
+// Exit codes; newRoot explains them.
 const (
-	exitFailure = 1
-	exitUsage   = 2
+	exitFailure     = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitUnreachable = 4
+	exitRefused     = 5
 )
 
 func main() {
@@ -31,7 +37,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
-	stdout, stderr = printable(stdout), printable(stderr)
+	stdout, stderr = render.Terminal(stdout), render.Terminal(stderr)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
@@ -39,10 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	printError(stderr, err)
-	if _, ok := errors.AsType[*usageError](err); ok {
-		return exitUsage
-	}
-	return exitFailure
+	return exitCode(err)
 }
 
 func newRoot() *cobra.Command {
@@ -51,7 +54,16 @@ func newRoot() *cobra.Command {
 		Short: "A hub for IoT devices on an edge gateway",
 		Long: `telemetry-hub receives the readings of IoT devices over WebSocket, makes every
 frame durable before it acknowledges it, keeps a local history and gives it
-back.`,
+back.
+
+Exit codes:
+  0  it is done
+  1  it failed, or was not done as a whole: readings are missing, a device did
+     not carry out its command
+  2  the command line can't be understood
+  3  there is no such device, user, key, command or the like
+  4  the hub or its data can't be reached
+  5  the hub refuses: it is not allowed, not possible now, or not valid`,
 		Example: `  telemetry-hub demo                        see it work, with simulated devices
   telemetry-hub serve --data-dir data       run a hub; in another terminal:
   export TELEMETRY_HUB_DATA_DIR=data
@@ -68,6 +80,7 @@ back.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
 	root.AddCommand(newServe(), newDemo(), newDevice(), newUser(), newAPIKey(), newReadings(), newStatus(), newDeadLetters(), newInflux(),
 		newCommand(), newSetting(), newAudit(), newCertificate())
+	refuseRepeats(root)
 	return root
 }
 
@@ -86,7 +99,7 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
 	cmd.SuggestionsMinimumDistance = 2 // letters to be changed
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return &usageError{withHint(err, "did you mean %s?", strings.Join(near, " or "))}
+		return &codedError{withHint(err, "did you mean %s?", strings.Join(near, " or ")), exitUsage}
 	}
 	return misused(cmd, err)
 }
@@ -104,13 +117,32 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// usageError is a command line that can't be understood.
-type usageError struct{ error }
+// codedError is an error with an exit code of its own.
+type codedError struct {
+	error
+	code int
+}
 
-func (e *usageError) Unwrap() error { return e.error }
+func (e *codedError) Unwrap() error { return e.error }
 
+// misused is the error of a command line that can't be understood.
 func misused(cmd *cobra.Command, err error) error {
-	return &usageError{withHint(err, "%s --help shows how to use it", cmd.CommandPath())}
+	return &codedError{withHint(err, "%s --help shows how to use it", cmd.CommandPath()), exitUsage}
+}
+
+func exitCode(err error) int {
+	if e, ok := errors.AsType[*codedError](err); ok {
+		return e.code
+	}
+	e, ok := errors.AsType[*control.Error](err)
+	switch {
+	case !ok:
+	case e.Status == http.StatusNotFound:
+		return exitNotFound
+	case e.Status >= 400 && e.Status < 500:
+		return exitRefused
+	}
+	return exitFailure
 }
 
 // hintedError is an error whose reader can do something about it.

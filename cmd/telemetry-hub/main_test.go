@@ -289,6 +289,6 @@ func send(t *testing.T, c *client.Client, samples int) {
 
 func show(t *testing.T, dir, id string) (d control.Device) {
 	t.Helper()
-	mustJSON(t, &d, "device", "show", id, "--json", "--data-dir", dir)
+	mustJSON(t, &d, "device", "show", id, "--format", "json", "--data-dir", dir)
 	return d
 }

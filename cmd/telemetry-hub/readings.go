@@ -4,19 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
 func newReadings() *cobra.Command {
 	var q control.ReadingsQuery
 	var since, from, to string
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:   "readings DEVICE [--channel C]... [--since 1h | --from T --to T] [--format F]",
 		Short: "Print the readings of a device",
@@ -43,9 +42,6 @@ Formats:
   telemetry-hub readings pump-7 --format csv > pump-7.csv`,
 		Args: exactArgs("DEVICE"),
 		PreRunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if !slices.Contains(control.Formats(), q.Format) {
-				return misused(cmd, fmt.Errorf("unknown format %q", q.Format))
-			}
 			if q.From, q.To, err = bounds(since, from, to, time.Now()); err != nil {
 				return misused(cmd, err)
 			}
@@ -53,7 +49,7 @@ Formats:
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.Device = args[0]
-			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
 				return c.Readings(ctx, q, cmd.OutOrStdout())
 			})
 		},
@@ -63,10 +59,11 @@ Formats:
 	f.StringVar(&since, "since", "", "no older than this: 90s, 1h, 7d")
 	f.StringVar(&from, "from", "", "from this time on")
 	f.StringVar(&to, "to", "", "before this time")
-	f.StringVar(&q.Format, "format", "table", strings.Join(control.Formats(), ", "))
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(control.Formats(), cobra.ShellCompDirectiveNoFileComp))
-	dir = dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeDevices(dir)
+	q.Format = render.FormatTable
+	choiceFlag(cmd, &q.Format, "format", "`F`", control.Formats()...)
+	hub.add(cmd)
+	hub.completeFlag(cmd, "channel", schemaNames(channelNames))
+	cmd.ValidArgsFunction = hub.complete(deviceIDs)
 	return cmd
 }
 

@@ -137,8 +137,9 @@ func TestBounds(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	cli(t, "readings").wants(t, exitUsage, "DEVICE is missing")
-	cli(t, "readings", "x", "--format", "xml").wants(t, exitUsage, `unknown format "xml"`)
+	cli(t, "readings", "x", "--format", "xml").wants(t, exitUsage, `invalid argument "xml" for "--format" flag: there are table, json, csv, lineprotocol`)
 	cli(t, "readings", "x", "--since", "1h", "--to", "2026-02-04").wants(t, exitUsage, "--since goes without", "hint: telemetry-hub readings --help")
+	cli(t, "readings", "x", "--since", "1h", "--since", "2h").wants(t, exitUsage, `"--since" flag: it is 1h already`)
 	cli(t, "device", "lst").wants(t, exitUsage, `unknown command "lst"`, "did you mean list?")
 	cli(t, "device", "add").wants(t, exitUsage, "ID is missing")
 	cli(t, "device", "add", "x", "--count", "3").wants(t, exitUsage, "both were given")

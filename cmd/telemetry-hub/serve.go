@@ -67,9 +67,8 @@ systemd/telemetry-hub.toml.`,
 	f.String("tls-key", "", "private key `file` (PEM)")
 	influxFlags(f)
 	f.String("log-level", "info", "debug, info, warn or error")
-	f.StringVar(&path, "config", os.Getenv(envPrefix+"CONFIG"), "configuration `file` (TOML, env "+envPrefix+"CONFIG)")
+	configFlag(cmd, &path)
 	_ = cmd.MarkFlagDirname("data-dir")
-	_ = cmd.MarkFlagFilename("config", "toml")
 	return cmd
 }
 

@@ -153,7 +153,7 @@ func TestReload(t *testing.T) {
 	alarms := func() (texts []string) {
 		t.Helper()
 		var s control.Status
-		mustJSON(t, &s, "status", "--json", "--data-dir", dir)
+		mustJSON(t, &s, "status", "--format", "json", "--data-dir", dir)
 		for _, a := range s.Alarms {
 			texts = append(texts, a.Text)
 		}
@@ -178,7 +178,7 @@ func TestReload(t *testing.T) {
 	if a := alarms(); len(a) != 0 {
 		t.Errorf("the alarms are %q", a)
 	}
-	cli(t, "certificate", "renew", "--data-dir", dir).wants(t, exitFailure, "error: the certificate was given", "hint: put a new one into the files")
+	cli(t, "certificate", "renew", "--data-dir", dir).wants(t, exitRefused, "error: the certificate was given", "hint: put a new one into the files")
 	if err := p.stop(t, syscall.SIGTERM); err != nil {
 		t.Errorf("SIGTERM: %v", err)
 	}

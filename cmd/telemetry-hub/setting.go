@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -29,55 +29,47 @@ device reports another value:
 
 func newSettingList() *cobra.Command {
 	var format string
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
-		Use:     "list DEVICE [--format json]",
+		Use:     "list DEVICE [--format F]",
 		Short:   "List the desired values of a device beside what it reports",
 		Example: "  telemetry-hub setting list room-1",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := exactArgs("DEVICE")(cmd, args); err != nil {
-				return err
-			}
-			return checkFormat(cmd, format)
-		},
+		Args:    exactArgs("DEVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
 				list, err := c.Settings(ctx, args[0])
 				if err != nil {
 					return err
 				}
-				if format == "json" {
-					return printJSON(cmd.OutOrStdout(), list)
-				}
-				return printSettings(cmd.OutOrStdout(), list, time.Now())
+				return render.List(cmd.OutOrStdout(), format, list, settingColumns(time.Now()), "No desired values are set.")
 			})
 		},
 	}
 	formatFlag(cmd, &format)
-	dir = dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeDevices(dir)
+	hub.add(cmd)
+	cmd.ValidArgsFunction = hub.complete(deviceIDs)
 	return cmd
 }
 
-func printSettings(w io.Writer, list []store.Setting, now time.Time) error {
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "Nothing is desired of it.")
-		return err
+func settingColumns(now time.Time) []render.Column[store.Setting] {
+	return []render.Column[store.Setting]{
+		{Name: "channel", Cell: func(s *store.Setting) any { return s.Channel }},
+		{Name: "desired", Cell: func(s *store.Setting) any { return plainText(s.Desired) }},
+		{Name: "reported", Cell: func(s *store.Setting) any {
+			if s.Reported == nil {
+				return "nothing"
+			}
+			return plainText(s.Reported)
+		}},
+		{Name: "status", Cell: func(s *store.Setting) any { return s.Status }},
+		{Name: "since", Cell: func(s *store.Setting) any { return render.Age{At: s.Since, Now: now} }},
+		{Name: "by", Cell: func(s *store.Setting) any { return s.By }},
+		{Name: "reason", Cell: func(s *store.Setting) any { return s.Reason }},
 	}
-	t := newTable(w, "CHANNEL", "DESIRED", "REPORTED", "STATUS", "SINCE", "BY", "REASON")
-	for i := range list {
-		s := &list[i]
-		reported := "nothing"
-		if s.Reported != nil {
-			reported = plainText(s.Reported)
-		}
-		t.row(s.Channel, plainText(s.Desired), reported, s.Status, ago(s.Since, now), s.By, s.Reason)
-	}
-	return t.flush()
 }
 
 func newSettingSet() *cobra.Command {
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:     "set DEVICE CHANNEL=VALUE",
 		Short:   "Give a channel a desired value",
@@ -88,7 +80,7 @@ func newSettingSet() *cobra.Command {
 			if !ok {
 				return misused(cmd, fmt.Errorf("%q is not like CHANNEL=VALUE", args[1]))
 			}
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
 				set, err := c.SetDesired(ctx, args[0], channel, value)
 				if err == nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s of %s is %s\n", channel, args[0], set.Status)
@@ -97,25 +89,25 @@ func newSettingSet() *cobra.Command {
 			})
 		},
 	}
-	dir = dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeDevices(dir)
+	hub.add(cmd)
+	cmd.ValidArgsFunction = hub.complete(deviceIDs, schemaNames(writableNames("=")))
 	return cmd
 }
 
 func newSettingClear() *cobra.Command {
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:     "clear DEVICE CHANNEL",
-		Short:   "End the hub's care for a channel; the device keeps what it has",
+		Short:   "Remove the desired value of a channel; the device keeps what it has",
 		Example: "  telemetry-hub setting clear room-1 setpoint",
 		Args:    exactArgs("DEVICE", "CHANNEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
 				return c.ClearDesired(ctx, args[0], args[1])
 			})
 		},
 	}
-	dir = dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeDevices(dir)
+	hub.add(cmd)
+	cmd.ValidArgsFunction = hub.complete(deviceIDs, schemaNames(writableNames("")))
 	return cmd
 }

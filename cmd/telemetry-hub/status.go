@@ -3,105 +3,91 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
 func newStatus() *cobra.Command {
-	var asJSON bool
-	var dir *string
+	var format string
+	var hub hubFlags
 	cmd := &cobra.Command{
-		Use:   "status [--json]",
+		Use:   "status [--format F]",
 		Short: "Show what the hub does and holds",
 		Long: `status shows the state of the hub: devices and connections, the books (frames
 stored, duplicates, rejected, lost, missing), the journal and how far each of
 its readers is, and what is wrong, if something is. It works without a running
 hub, too.`,
 		Example: `  telemetry-hub status
-  telemetry-hub status --json | jq .alarms`,
+  telemetry-hub status --format json | jq .alarms`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
 				s, err := c.Status(ctx)
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), s)
-				}
-				return printStatus(cmd.OutOrStdout(), &s, time.Now())
+				return render.Record(cmd.OutOrStdout(), format, s, func(t *render.Table) { fillStatus(t, &s, time.Now()) })
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
-	dir = dataDirFlag(cmd)
+	formatFlag(cmd, &format)
+	hub.add(cmd)
 	return cmd
 }
 
-const statusText = 80 - len("dead letters  ") // columns for a text
-
-func printStatus(w io.Writer, s *control.Status, now time.Time) error {
-	t := newTable(w)
-	row := func(name, format string, args ...any) { t.row(name, fmt.Sprintf(format, args...)) }
-
-	text := func(s string) {
-		for line := range wrapped(s, statusText) {
-			row("", "%s", line)
-		}
-	}
+func fillStatus(t *render.Table, s *control.Status, now time.Time) {
 	if s.Running {
-		row("hub", "running, %d of %s connected", s.Connected, plural(s.Devices, "device"))
+		t.Field("hub", "running, %d of %s connected", s.Connected, render.Plural(s.Devices, "device"))
 	} else {
-		row("hub", "not running, %s registered", plural(s.Devices, "device"))
+		t.Field("hub", "not running, %s registered", render.Plural(s.Devices, "device"))
 	}
 	switch st := s.Storage; {
 	case st.Error != "":
-		row("storage", "%s since %s", st.State, stamp(st.Since))
-		text(st.Error)
+		t.Field("storage", "%s since %s", st.State, render.Stamp(st.Since))
+		t.Text("", st.Error)
 	default:
-		row("storage", "%s", st.State)
+		t.Field("storage", "%s", st.State)
 	}
-	row("frames", "%s stored, with %s readings", grouped(s.Frames), grouped(s.Readings))
-	row("", "%s duplicates dropped, %s rejected", grouped(s.Duplicates), grouped(s.Rejected))
-	row("", "%s lost by devices, %s missing", grouped(s.Lost), grouped(s.Holes))
-	row("dead letters", "%d", s.DeadLetters)
-	row("journal", "%s in %s", bytesOf(s.Journal.Bytes), plural(s.Journal.Segments, "segment"))
+	t.Field("frames", "%s stored, with %s readings", render.Grouped(s.Frames), render.Grouped(s.Readings))
+	t.Field("", "%s duplicates dropped, %s rejected", render.Grouped(s.Duplicates), render.Grouped(s.Rejected))
+	t.Field("", "%s lost by devices, %s missing", render.Grouped(s.Lost), render.Grouped(s.Holes))
+	t.Field("dead letters", "%d", s.DeadLetters)
+	t.Field("journal", "%s in %s", render.Bytes(s.Journal.Bytes), render.Plural(s.Journal.Segments, "segment"))
 	if s.Journal.Next > s.Journal.First {
-		row("", "positions %d to %d, the oldest %s", s.Journal.First, s.Journal.Next-1, ago(s.Journal.Oldest, now))
+		t.Field("", "positions %d to %d, the oldest %s", s.Journal.First, s.Journal.Next-1, render.Ago(s.Journal.Oldest, now))
 	}
 	for _, g := range s.Gaps {
-		text(fmt.Sprintf("gap from %d to %d, noticed %s: %s %s", g.First, g.Last, stamp(g.Noticed), g.Cause, g.SetAside))
+		t.Text("", fmt.Sprintf("gap from %d to %d, noticed %s: %s %s", g.First, g.Last, render.Stamp(g.Noticed), g.Cause, g.SetAside))
 	}
 	for _, tail := range s.Tails {
-		printTail(row, &tail)
-		text(tail.Error)
+		fillTail(t, &tail)
+		t.Text("", tail.Error)
 	}
-	printExport(row, text, s.Export, now)
+	fillExport(t, s.Export, now)
 	if len(s.Alarms) == 0 {
-		row("alarms", "none")
+		t.Field("alarms", "none")
 	}
 	for i, a := range s.Alarms {
-		row(strings.Repeat("alarms", 1-min(i, 1)), "since %s", stamp(a.Since))
-		text(a.Text)
+		t.Field(strings.Repeat("alarms", 1-min(i, 1)), "since %s", render.Stamp(a.Since))
+		t.Text("", a.Text)
 	}
-	return t.flush()
 }
 
-// printTail prints how far a reader of the journal is: what it still has to read, and what it has read but not yet written to
+// fillTail says how far a reader of the journal is: what it still has to read, and what it has read but not yet written to
 // its file, for which it takes its time.
-func printTail(row func(name, format string, args ...any), t *store.TailStatus) {
-	if t.Unread > 0 {
-		row(t.Name, "%s entries to go", grouped(t.Unread))
+func fillTail(t *render.Table, tail *store.TailStatus) {
+	if tail.Unread > 0 {
+		t.Field(tail.Name, "%s entries to go", render.Grouped(tail.Unread))
 	} else {
-		row(t.Name, "has read everything")
+		t.Field(tail.Name, "has read everything")
 	}
-	if written := t.LagEntries - min(t.Unread, t.LagEntries); written > 0 {
-		row("", "%s entries (%s) are still in the journal only", grouped(t.LagEntries), bytesOf(t.LagBytes))
+	if written := tail.LagEntries - min(tail.Unread, tail.LagEntries); written > 0 {
+		t.Field("", "%s entries (%s) are still in the journal only", render.Grouped(tail.LagEntries), render.Bytes(tail.LagBytes))
 	}
 }

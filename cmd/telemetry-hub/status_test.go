@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -26,11 +27,11 @@ func TestStatusOfAHubInTrouble(t *testing.T) {
 		},
 	}}
 	var out strings.Builder
-	if err := printStatus(&out, s, since); err != nil {
+	if err := render.Record(&out, render.FormatTable, s, func(t *render.Table) { fillStatus(t, s, since) }); err != nil {
 		t.Fatal(err)
 	}
 	want := `hub           running, 3 of 12 devices connected
-storage       failing since 2026-02-04 17:51:00Z
+storage       failing since 2026-02-04T17:51:00Z
               write 00000000000000000001.seg: no space left on device
 frames        1,234,567 stored, with 9,876,543,210 readings
               0 duplicates dropped, 0 rejected
@@ -38,17 +39,17 @@ frames        1,234,567 stored, with 9,876,543,210 readings
 dead letters  2
 journal       5.0 MiB in 1 segment
               positions 1 to 100, the oldest 1h ago
-              gap from 7 to 9, noticed 2026-02-04 17:51:00Z: damaged
+              gap from 7 to 9, noticed 2026-02-04T17:51:00Z: damaged
               set-aside/1.seg
 history       4 entries to go
               11 entries (900 B) are still in the journal only
               disk full
 books         has read everything
               11 entries (900 B) are still in the journal only
-alarms        since 2026-02-04 17:51:00Z
+alarms        since 2026-02-04T17:51:00Z
               the local history can't be written, the journal keeps its frames:
               [31mno space left on device
-              since 2026-02-04 17:51:00Z
+              since 2026-02-04T17:51:00Z
               second
 `
 	if d := cmp.Diff(want, out.String()); d != "" {

@@ -57,7 +57,7 @@ func TestReadersOfTheOutputGoAway(t *testing.T) {
 		}
 	}
 	var s control.Status
-	mustJSON(t, &s, "status", "--json", "--data-dir", dir)
+	mustJSON(t, &s, "status", "--format", "json", "--data-dir", dir)
 	if !s.Running {
 		t.Error("the hub is gone")
 	}
@@ -160,7 +160,7 @@ func TestDataThatCanOnlyBeRead(t *testing.T) {
 		{[]string{"status"}, 0, "5 stored"},
 		{[]string{"device", "list"}, 0, "pump-7"},
 		{[]string{"certificate", "show"}, 0, p.publicKey},
-		{[]string{"device", "rotate", "pump-7"}, exitFailure, "hint: "},
+		{[]string{"device", "rotate", "pump-7"}, exitUnreachable, "error: open " + dir + "/hub.db: permission denied\nhint: "},
 		{[]string{"serve", "--listen", "127.0.0.1:0"}, exitFailure, "hint: "},
 	} {
 		cmd := exec.Command(program("telemetry-hub"), append(c.args, "--data-dir", dir)...)

@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -23,26 +24,20 @@ an argon2id hash of each password.`,
 
 // roleFlag adds --role, which has no default: nobody should be an admin by an oversight.
 func roleFlag(cmd *cobra.Command, role *string) {
-	cmd.Flags().StringVar(role, "role", "", "viewer, operator or admin")
-	_ = cmd.RegisterFlagCompletionFunc("role", cobra.FixedCompletions(
-		[]string{string(store.RoleViewer), string(store.RoleOperator), string(store.RoleAdmin)}, cobra.ShellCompDirectiveNoFileComp))
+	choiceFlag(cmd, role, "role", "`R`", string(store.RoleViewer), string(store.RoleOperator), string(store.RoleAdmin))
 }
 
-// parseRole reads --role.
-func parseRole(cmd *cobra.Command, role string) (store.Role, error) {
+// needRole returns an error if --role was not given.
+func needRole(cmd *cobra.Command, role string) error {
 	if role == "" {
-		return "", misused(cmd, fmt.Errorf("--role is missing: viewer, operator or admin"))
+		return misused(cmd, errors.New("--role is missing: viewer, operator or admin"))
 	}
-	r, err := store.ParseRole(role)
-	if err != nil {
-		return "", misused(cmd, err)
-	}
-	return r, nil
+	return nil
 }
 
 func newUserAdd() *cobra.Command {
 	var role, file string
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:   "add NAME --role R [--password-file FILE]",
 		Short: "Make a user",
@@ -52,70 +47,58 @@ reads it from the standard input. The name is taken in lower case.`,
   telemetry-hub user add kim --role operator --password-file kim.txt`,
 		Args: exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := parseRole(cmd, role)
-			if err != nil {
+			if err := needRole(cmd, role); err != nil {
 				return err
 			}
 			password, err := readPassword(cmd, args[0], file)
 			if err != nil {
 				return err
 			}
-			err = withHub(cmd, *dir, orCreate, func(ctx context.Context, c *control.Client) error {
-				return c.AddUser(ctx, control.NewUser{Name: args[0], Password: password, Role: r})
+			err = withHub(cmd, &hub, orCreate, func(ctx context.Context, c *control.Client) error {
+				return c.AddUser(ctx, control.NewUser{Name: args[0], Password: password, Role: store.Role(role)})
 			})
 			if err == nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s is added as %s\n", store.UserName(args[0]), r)
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s is added as %s\n", store.UserName(args[0]), role)
 			}
 			return err
 		},
 	}
 	roleFlag(cmd, &role)
 	passwordFlag(cmd, &file)
-	dir = dataDirFlag(cmd)
+	hub.add(cmd)
 	return cmd
 }
 
 func newUserList() *cobra.Command {
-	var asJSON bool
-	var dir *string
+	var format string
+	var hub hubFlags
 	cmd := &cobra.Command{
-		Use:     "list [--json]",
+		Use:     "list [--format F]",
 		Short:   "List the users",
 		Example: "  telemetry-hub user list",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, *dir, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
 				users, err := c.Users(ctx)
 				if err != nil {
 					return err
 				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), users)
-				}
-				return printUsers(cmd.OutOrStdout(), users)
+				return render.List(cmd.OutOrStdout(), format, users, []render.Column[store.User]{
+					{Name: "user", Cell: func(u *store.User) any { return u.Name }},
+					{Name: "role", Cell: func(u *store.User) any { return u.Role }},
+					{Name: "created", Cell: func(u *store.User) any { return u.Created }},
+				}, "There are no users yet: telemetry-hub user add NAME --role admin makes one.")
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
-	dir = dataDirFlag(cmd)
+	formatFlag(cmd, &format)
+	hub.add(cmd)
 	return cmd
-}
-
-func printUsers(w io.Writer, users []store.User) error {
-	if len(users) == 0 {
-		_, err := fmt.Fprintln(w, "There are no users yet: telemetry-hub user add NAME --role admin makes one.")
-		return err
-	}
-	t := newTable(w, "USER", "ROLE", "CREATED")
-	for _, u := range users {
-		t.row(u.Name, u.Role, stamp(u.Created))
-	}
-	return t.flush()
 }
 
 func newUserPasswd() *cobra.Command {
 	var file string
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:   "passwd NAME [--password-file FILE]",
 		Short: "Give a user a new password",
@@ -128,7 +111,7 @@ password on the terminal or, if there is none, reads it from the standard input.
 			if err != nil {
 				return err
 			}
-			err = withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) error {
+			err = withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
 				return c.SetPassword(ctx, args[0], password)
 			})
 			if err == nil {
@@ -138,13 +121,13 @@ password on the terminal or, if there is none, reads it from the standard input.
 		},
 	}
 	passwordFlag(cmd, &file)
-	dir = dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeNames(dir, userNames)
+	hub.add(cmd)
+	cmd.ValidArgsFunction = hub.complete(userNames)
 	return cmd
 }
 
 func newUserRemove() *cobra.Command {
-	var dir *string
+	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:   "remove NAME",
 		Short: "Remove a user",
@@ -154,7 +137,7 @@ prints a setup link at its next start.`,
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var left []store.User
-			err := withHub(cmd, *dir, existing, func(ctx context.Context, c *control.Client) (err error) {
+			err := withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) (err error) {
 				if err := c.RemoveUser(ctx, args[0]); err != nil {
 					return err
 				}
@@ -171,8 +154,8 @@ prints a setup link at its next start.`,
 			return nil
 		},
 	}
-	dir = dataDirFlag(cmd)
-	cmd.ValidArgsFunction = completeNames(dir, userNames)
+	hub.add(cmd)
+	cmd.ValidArgsFunction = hub.complete(userNames)
 	return cmd
 }
 
@@ -183,12 +166,4 @@ func hasAdmin(users []store.User) bool {
 		}
 	}
 	return false
-}
-
-func userNames(ctx context.Context, c *control.Client) (names []string, err error) {
-	users, err := c.Users(ctx)
-	for _, u := range users {
-		names = append(names, u.Name)
-	}
-	return names, err
 }

@@ -83,12 +83,12 @@ func TestUsersAndKeys(t *testing.T) {
 		t.Errorf("the new password: %d", got)
 	}
 	var users []store.User
-	mustJSON(t, &users, "user", "list", "--json", "--data-dir", dir)
+	mustJSON(t, &users, "user", "list", "--format", "json", "--data-dir", dir)
 	if len(users) != 2 || users[0].Name != "kim" || users[0].Role != store.RoleAdmin || users[1].Name != "lee" {
 		t.Errorf("users: %+v", users)
 	}
 	var keys []store.APIKey
-	mustJSON(t, &keys, "apikey", "list", "--json", "--data-dir", dir)
+	mustJSON(t, &keys, "apikey", "list", "--format", "json", "--data-dir", dir)
 	if len(keys) != 1 || keys[0].Name != "script" || keys[0].LastUsed.IsZero() {
 		t.Errorf("API keys: %+v", keys)
 	}
@@ -109,9 +109,9 @@ func TestUsersAndKeys(t *testing.T) {
 	}
 
 	cli(t, "user", "remove", "lee", "--data-dir", dir).wants(t, 0, "lee is removed")
-	cli(t, "user", "remove", "lee", "--data-dir", dir).wants(t, exitFailure, "error: no such user: lee", "hint: telemetry-hub user list")
+	cli(t, "user", "remove", "lee", "--data-dir", dir).wants(t, exitNotFound, "error: no such user: lee", "hint: telemetry-hub user list")
 	cli(t, "apikey", "remove", "script", "--data-dir", dir).wants(t, 0, "script is removed")
-	cli(t, "apikey", "remove", "script", "--data-dir", dir).wants(t, exitFailure, "error: no such API key", "hint: telemetry-hub apikey list")
+	cli(t, "apikey", "remove", "script", "--data-dir", dir).wants(t, exitNotFound, "error: no such API key", "hint: telemetry-hub apikey list")
 	if got := p.ask(t, "GET", "/api/v1/session", key, ""); got != http.StatusUnauthorized {
 		t.Errorf("the removed API key: %d", got)
 	}
@@ -135,15 +135,15 @@ func TestUserMistakes(t *testing.T) {
 		want  string
 	}{
 		{[]string{"user", "add", "kim"}, "correct horse", exitUsage, "--role is missing"},
-		{[]string{"user", "add", "kim", "--role", "root"}, "correct horse", exitUsage, "there are viewer, operator and admin"},
+		{[]string{"user", "add", "kim", "--role", "root"}, "correct horse", exitUsage, "there are viewer, operator, admin"},
 		{[]string{"user", "add", "--role", "viewer"}, "correct horse", exitUsage, "NAME is missing"},
 		{[]string{"user", "add", "kim", "--role", "viewer"}, "", exitFailure, "hint: type it on a terminal"},
-		{[]string{"user", "add", "kim", "--role", "viewer"}, "short\n", exitFailure, "at least 8 characters"},
-		{[]string{"user", "add", "k m", "--role", "viewer"}, "correct horse", exitFailure, `user "k m"`},
+		{[]string{"user", "add", "kim", "--role", "viewer"}, "short\n", exitRefused, "at least 8 characters"},
+		{[]string{"user", "add", "k m", "--role", "viewer"}, "correct horse", exitRefused, `user "k m"`},
 		{[]string{"user", "add", "kim", "--role", "viewer", "--password-file", "missing"}, "", exitFailure, "missing"},
 		{[]string{"apikey", "add", "script"}, "", exitUsage, "--role is missing"},
-		{[]string{"apikey", "add", "s c", "--role", "viewer"}, "", exitFailure, `API key "s c"`},
-		{[]string{"user", "passwd", "kim"}, "correct horse", exitFailure, "no such user"},
+		{[]string{"apikey", "add", "s c", "--role", "viewer"}, "", exitRefused, `API key "s c"`},
+		{[]string{"user", "passwd", "kim"}, "correct horse", exitNotFound, "no such user"},
 	} {
 		r := cliWith(t, c.stdin, append(c.args, "--data-dir", dir)...)
 		r.wants(t, c.code, c.want)

@@ -22,7 +22,7 @@ const (
 )
 
 // Formats are the formats readings can be had in.
-func Formats() []string { return []string{"table", "csv", "json", "lineprotocol"} }
+func Formats() []string { return []string{"table", "json", "csv", "lineprotocol"} }
 
 func newRenderer(format string, d *store.Device, s *device.Schema) (r render.Readings, contentType string, err error) {
 	switch format {

@@ -39,6 +39,9 @@ func Open(path string, reserve int64) (*File, error) {
 		return nil, fmt.Errorf("open %s: %w: not a regular file", path, ErrDamaged)
 	}
 	f, err := open(path, reserve, false)
+	if _, named := errors.AsType[*fs.PathError](err); named {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

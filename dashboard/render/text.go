@@ -1,9 +1,7 @@
-package main
+package render
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"iter"
 	"strconv"
 	"strings"
@@ -12,33 +10,20 @@ import (
 	"unicode/utf8"
 )
 
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
-
-func printJSONLine(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
-
-// ago says how long before now t was.
-func ago(t, now time.Time) string {
+// Ago says how long before now t was.
+func Ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
 	d := now.Sub(t)
 	if d < 0 {
-		return stamp(t)
+		return Stamp(t)
 	}
-	return duration(d) + " ago"
+	return Duration(d) + " ago"
 }
 
-// duration is d in its largest unit: 42s, 5m, 3h, 12d.
-func duration(d time.Duration) string {
+// Duration is d in its largest unit: 42s, 5m, 3h, 12d.
+func Duration(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", max(0, d/time.Second))
@@ -50,15 +35,16 @@ func duration(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
-func stamp(t time.Time) string {
+// Stamp is a time to the second, as RFC 3339 in UTC.
+func Stamp(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return t.UTC().Format("2006-01-02 15:04:05Z")
+	return t.UTC().Format(time.RFC3339)
 }
 
-// bytesOf is a number of bytes in the unit that fits: 512 B, 3.4 KiB, 1.2 GiB.
-func bytesOf(n int64) string {
+// Bytes is a number of bytes in the unit that fits: 512 B, 3.4 KiB, 1.2 GiB.
+func Bytes(n int64) string {
 	if n < 1<<10 {
 		return fmt.Sprintf("%d B", n)
 	}
@@ -71,8 +57,8 @@ func bytesOf(n int64) string {
 	return fmt.Sprintf("%.1f %s", f, unit)
 }
 
-// grouped is n with a comma between thousands.
-func grouped(n uint64) string {
+// Grouped is n with a comma between thousands.
+func Grouped(n uint64) string {
 	s := strconv.FormatUint(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
@@ -80,7 +66,8 @@ func grouped(n uint64) string {
 	return s
 }
 
-func plural(n int, noun string) string {
+// Plural is a number of things: 1 device, 2 devices.
+func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

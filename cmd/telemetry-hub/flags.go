@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
+)
+
+// serviceDataDir is where the systemd unit keeps its data.
+const serviceDataDir = "/var/lib/telemetry-hub"
+
+// hubFlags say which hub a command is about.
+type hubFlags struct{ dataDir, config string }
+
+func (h *hubFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&h.dataDir, "data-dir", os.Getenv(envPrefix+"DATA_DIR"),
+		"the hub's data `directory` (env "+envPrefix+"DATA_DIR, or that of --config, or "+serviceDataDir+")")
+	_ = cmd.MarkFlagDirname("data-dir")
+	configFlag(cmd, &h.config)
+}
+
+func configFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "config", os.Getenv(envPrefix+"CONFIG"), "configuration `file` (TOML, env "+envPrefix+"CONFIG)")
+	_ = cmd.MarkFlagFilename("config", "toml")
+}
+
+// dir is the data directory that is meant.
+func (h *hubFlags) dir() (string, error) {
+	if h.dataDir != "" {
+		return h.dataDir, nil
+	}
+	if h.config == "" {
+		return serviceDataDir, nil
+	}
+	c, err := readConfig(pflag.NewFlagSet("", pflag.ContinueOnError), h.config, nil)
+	if err != nil || c.DataDir == "" {
+		return serviceDataDir, err
+	}
+	return c.DataDir, nil
+}
+
+// choice is a flag with one of some values, of which the first is the default unless it has one already.
+type choice struct {
+	to    *string
+	among []string
+}
+
+func (c *choice) String() string { return *c.to }
+func (c *choice) Type() string   { return "string" }
+func (c *choice) Set(s string) error {
+	if !slices.Contains(c.among, s) {
+		return fmt.Errorf("there are %s", strings.Join(c.among, ", "))
+	}
+	*c.to = s
+	return nil
+}
+
+// choiceFlag adds a flag with one of some values.
+func choiceFlag(cmd *cobra.Command, to *string, name, usage string, among ...string) {
+	cmd.Flags().Var(&choice{to, among}, name, usage+": "+strings.Join(among, ", "))
+	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(among, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// formatFlag adds --format.
+func formatFlag(cmd *cobra.Command, format *string) {
+	*format = render.FormatTable
+	choiceFlag(cmd, format, "format", "`F`", render.FormatTable, render.FormatJSON, render.FormatCSV)
+}
+
+// once is a flag with one value: another one would replace it without a word.
+type once struct {
+	pflag.Value
+	given string // "": not yet
+}
+
+func (o *once) Set(s string) error {
+	if o.given != "" && o.given != s { // completion parses a command line twice
+		return fmt.Errorf("it is %s already", o.given)
+	}
+	o.given = s
+	return o.Value.Set(s)
+}
+
+// refuseRepeats has all flags of a command, and of those below it, refuse a second value where there can be only one.
+func refuseRepeats(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if _, many := f.Value.(pflag.SliceValue); !many {
+			f.Value = &once{Value: f.Value}
+		}
+	})
+	for _, sub := range cmd.Commands() {
+		refuseRepeats(sub)
+	}
+}
