@@ -165,7 +165,7 @@ func TestBootsSurviveTheClock(t *testing.T) {
 	m := newMachine(time.Unix(1000, 0))
 	o := Options{Dir: t.TempDir(), Clock: m.clock()}
 	s := open(t, o)
-	c := newCommitter(s)
+	c := acknowledged(t, s)
 	in := s.Ingest("a", 1, func() {})
 	now := func() int64 { return s.now().UnixMicro() }
 	measure := func(boot uint64, uptime int64) {
@@ -193,7 +193,7 @@ func TestBootsSurviveTheClock(t *testing.T) {
 		meanwhile()
 		o.Clock = m.clock()
 		s = open(t, o)
-		c, in = newCommitter(s), s.Ingest("a", 1, func() {})
+		c, in = acknowledged(t, s), s.Ingest("a", 1, func() {})
 		if err := c.commit(t.Context()); err != nil {
 			t.Fatal(err)
 		}

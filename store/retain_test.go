@@ -49,6 +49,14 @@ func run(t testing.TB, s *Store) (stop func()) {
 	}
 }
 
+// acknowledged is a committer for a store that does not run; the batches that it writes are acknowledged.
+func acknowledged(t *testing.T, s *Store) *committer {
+	c := newCommitter(s)
+	go c.acknowledge()
+	t.Cleanup(func() { close(c.written) })
+	return c
+}
+
 // writer sends frames of about 1 KiB.
 type writer struct {
 	*Ingest
@@ -206,7 +214,7 @@ func TestJournalLimit(t *testing.T) {
 // readable without anything from before.
 func TestSegmentsStandAlone(t *testing.T) {
 	s := open(t, Options{})
-	c := newCommitter(s)
+	c := acknowledged(t, s)
 	w := newWriter(t, s, 1)
 	w.send(1)
 	if err := c.commit(t.Context()); err != nil {

@@ -73,7 +73,7 @@ func TestReserve(t *testing.T) {
 	defer s.Close()
 	d := diskSpace{total: 64 << 20}
 	s.space = func(string) diskSpace { return d }
-	c := newCommitter(s)
+	c := acknowledged(t, s)
 	for i, step := range []struct {
 		free int64
 		room bool
@@ -146,7 +146,7 @@ func TestPace(t *testing.T) {
 func TestExportIsNotedWithoutTheJournal(t *testing.T) {
 	dir := t.TempDir()
 	s := exporting(t, Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"})
-	c := newCommitter(s)
+	c := acknowledged(t, s)
 	newWriter(t, s, 1).send(10)
 	if err := c.commit(t.Context()); err != nil {
 		t.Fatal(err)
