@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
@@ -76,7 +77,7 @@ func TestCommands(t *testing.T) {
 	if err := p.stop(t, syscall.SIGKILL); err == nil {
 		t.Error("a killed hub ended well")
 	}
-	if _, err := os.Lstat(filepath.Join(dir, control.SocketName)); err != nil {
+	if _, err := os.Lstat(filepath.Join(dir, socket.Name)); err != nil {
 		t.Fatalf("the killed hub left no socket: %v", err)
 	}
 	if got := must(t, readings...); got != wantCSV {
@@ -105,7 +106,7 @@ func TestCommands(t *testing.T) {
 	if err := p.stop(t, syscall.SIGTERM); err != nil {
 		t.Errorf("SIGTERM: %v", err)
 	}
-	if _, err := os.Lstat(filepath.Join(dir, control.SocketName)); !os.IsNotExist(err) {
+	if _, err := os.Lstat(filepath.Join(dir, socket.Name)); !os.IsNotExist(err) {
 		t.Errorf("the hub left its socket: %v", err)
 	}
 	if out := must(t, "device", "list", "--format", "json", "--data-dir", dir); strings.TrimSpace(out) != "[]" {

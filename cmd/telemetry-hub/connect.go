@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
@@ -40,7 +41,7 @@ func connect(ctx context.Context, dir string, m mode) (*control.Client, error) {
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, withHint(err, "run the command as root or as the user the hub runs as")
 		}
-		if !errors.Is(err, control.ErrNotRunning) {
+		if !errors.Is(err, socket.ErrNotRunning) {
 			return c, err
 		}
 		c, err = openFiles(dir, m)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
@@ -26,7 +27,7 @@ func onlyReadable(ctx context.Context, dir string) bool {
 	if err == nil {
 		_ = c.Close()
 	}
-	return errors.Is(err, control.ErrNotRunning)
+	return errors.Is(err, socket.ErrNotRunning)
 }
 
 // readableCopy copies a hub's data to a temporary directory, without keys and what was set aside: opening them means to repair

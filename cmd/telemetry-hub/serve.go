@@ -18,6 +18,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
@@ -142,7 +143,7 @@ func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
 	}); err != nil {
 		return nil, fmt.Errorf("TLS certificate: %w", err)
 	}
-	if s.control, err = control.Listen(cfg.DataDir); err != nil {
+	if s.control, err = socket.Listen(cfg.DataDir); err != nil {
 		return nil, err
 	}
 	version := buildVersion()
@@ -221,7 +222,7 @@ func (s *server) run(ctx context.Context) error {
 	defer stopStore()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.store.Run(storeCtx) })
-	g.Go(func() error { return control.Serve(ctx, s.control, s.socketHandler()) })
+	g.Go(func() error { return socket.Serve(ctx, s.control, s.socketHandler()) })
 	g.Go(func() error { return s.feed.Run(ctx) })
 	g.Go(func() error { return s.dashboard.Run(ctx) })
 	g.Go(func() error { return s.cert.Run(ctx) })

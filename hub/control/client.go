@@ -4,22 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
-	"syscall"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
-
-// ErrNotRunning says that no hub answers in the data directory: there is no socket, or one left by a hub that was killed.
-var ErrNotRunning = errors.New("no hub is running there")
 
 // Client asks a hub to do things. It is safe for concurrent use.
 type Client struct {
@@ -28,21 +23,12 @@ type Client struct {
 	close  func() error
 }
 
-// Dial connects to the hub that runs on dataDir, or returns ErrNotRunning.
+// Dial connects to the hub that runs on dataDir, or returns socket.ErrNotRunning.
 func Dial(ctx context.Context, dataDir string) (*Client, error) {
-	dial := func(ctx context.Context, _, _ string) (conn net.Conn, err error) {
-		err = inDirectory(dataDir, SocketName, func(addr *net.UnixAddr) error {
-			conn, err = new(net.Dialer).DialContext(ctx, addr.Net, addr.Name)
-			return err
-		})
-		return conn, err
-	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return socket.Dial(ctx, dataDir) }
 	conn, err := dial(ctx, "", "")
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, ErrNotRunning
-	}
 	if err != nil {
-		return nil, fmt.Errorf("reach the hub: %w", err)
+		return nil, err
 	}
 	_ = conn.Close() // it answers; requests dial for themselves
 	return newClient(dial, func() error { return nil }), nil

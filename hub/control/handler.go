@@ -1,3 +1,38 @@
+// Package control is how the command line reaches the hub: HTTP with JSON over a Unix socket in the data directory.
+//
+//	GET    /status                     Status
+//	GET    /devices                    []Device
+//	POST   /devices                    []store.NewDevice → []store.Credential, all of them or none
+//	GET    /devices/{id}               Device, with its schema
+//	DELETE /devices/{id}               forget the device and its readings
+//	POST   /devices/{id}/rotate        → store.Credential
+//	POST   /devices/{id}/revoke
+//	GET    /devices/{id}/readings      ?channel= &from= &to= (RFC 3339) &format=table|csv|json|lineprotocol, streamed
+//	POST   /devices/{id}/commands      NewCommand → store.Command
+//	GET    /commands                   ?device= &state= (repeated) &since= &before=NUMBER &limit=N → []store.Command, newest first
+//	GET    /commands/{id}              ?wait=5s → store.Command
+//	POST   /commands/{id}/cancel       → store.Command
+//	GET    /devices/{id}/settings      → []store.Setting
+//	PUT    /devices/{id}/settings/{channel}     {"value": TEXT} → store.Setting
+//	DELETE /devices/{id}/settings/{channel}
+//	GET    /audit                      ?device= &since= &after=NUMBER &before=NUMBER &limit=N → []store.AuditEntry, newest first
+//	GET    /dead-letters               ?after=POSITION &limit=N → []store.DeadLetter, oldest first
+//	POST   /dead-letters/replay        ?position=N (repeated) or ?all=true → store.Replayed
+//	DELETE /dead-letters               ?position=N (repeated) or ?all=true → {"dropped": N}
+//	GET    /certificate                certificate.Info
+//	POST   /certificate/renew          → certificate.Info
+//	GET    /users                      []store.User
+//	POST   /users                      NewUser
+//	POST   /users/{name}/password      {"password": …}
+//	DELETE /users/{name}
+//	GET    /apikeys                    []store.APIKey
+//	POST   /apikeys                    NewAPIKey → MadeAPIKey
+//	DELETE /apikeys/{name}
+//
+// An answer other than 2xx carries an [Error]. A stream that fails midway says so in the trailer Telemetry-Hub-Error.
+//
+// When no hub runs, the command line opens the files with [Open], which serves the same [Handler] in its own process: every
+// operation exists once.
 package control
 
 import (

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -21,7 +22,7 @@ func Open(o store.Options) (*Client, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ln := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return Serve(ctx, ln, Handler(st, nil, nil)) })
+	g.Go(func() error { return socket.Serve(ctx, ln, Handler(st, nil, nil)) })
 	g.Go(func() error { return st.Run(ctx) }) // a killed hub may have left frames that the history has not seen
 	return newClient(ln.dial, func() error {
 		cancel()

@@ -1,4 +1,4 @@
-package control
+package socket
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// serveTest serves h on the socket in dir until the test ends.
-func serveTest(t *testing.T, dir string, h http.Handler) {
+// serve serves h on the socket in dir until the test ends.
+func serve(t *testing.T, dir string, h http.Handler) {
 	t.Helper()
 	ln, err := Listen(dir)
 	if err != nil {
@@ -31,24 +31,18 @@ func serveTest(t *testing.T, dir string, h http.Handler) {
 		if err := <-served; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		if _, err := os.Lstat(filepath.Join(dir, SocketName)); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(dir, Name)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("the socket was left behind: %v", err)
 		}
 	})
 }
 
-func dialTest(t *testing.T, dir string) *Client {
+// get asks the server on the socket in dir.
+func get(t *testing.T, dir string) (*http.Response, error) {
 	t.Helper()
-	c, err := Dial(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Errorf("close the client: %v", err)
-		}
-	})
-	return c
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return Dial(ctx, dir) }}
+	t.Cleanup(transport.CloseIdleConnections)
+	return (&http.Client{Transport: transport}).Get("http://hub/")
 }
 
 func TestDialWithoutHub(t *testing.T) {
@@ -62,7 +56,7 @@ func TestDialWithoutHub(t *testing.T) {
 
 func TestListenReplacesTheSocketOfAKilledHub(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{SocketName, SocketName + ".new"} {
+	for _, name := range []string{Name, Name + ".new"} {
 		dead, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: filepath.Join(dir, name)})
 		if err != nil {
 			t.Fatal(err)
@@ -75,9 +69,13 @@ func TestListenReplacesTheSocketOfAKilledHub(t *testing.T) {
 	if _, err := Dial(t.Context(), dir); !errors.Is(err, ErrNotRunning) {
 		t.Fatalf("a dead socket: got %v", err)
 	}
-	serveTest(t, dir, http.NotFoundHandler())
-	dialTest(t, dir)
-	info, err := os.Lstat(filepath.Join(dir, SocketName))
+	serve(t, dir, http.NotFoundHandler())
+	conn, err := Dial(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	info, err := os.Lstat(filepath.Join(dir, Name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,10 +94,12 @@ func TestLongDirectory(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	serveTest(t, dir, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, []Device{}) }))
-	if _, err := dialTest(t, dir).Devices(t.Context()); err != nil {
-		t.Error(err)
+	serve(t, dir, http.NotFoundHandler())
+	resp, err := get(t, dir)
+	if err != nil {
+		t.Fatal(err)
 	}
+	resp.Body.Close()
 }
 
 // Nobody who reads slowly, or not at all, may keep the hub from ending.
@@ -114,7 +114,7 @@ func TestServeEndsDuringAStream(t *testing.T) {
 	served := make(chan error, 1)
 	block := make([]byte, 1<<20)
 	go func() {
-		served <- Serve(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served <- Serve(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			for {
 				if _, err := w.Write(block); err != nil {
 					return
@@ -122,19 +122,16 @@ func TestServeEndsDuringAStream(t *testing.T) {
 			}
 		}))
 	}()
-	c := dialTest(t, dir)
-	began := make(chan struct{})
-	ended := make(chan error, 1)
-	go func() {
-		ended <- c.Readings(t.Context(), ReadingsQuery{Device: "d"}, writerFunc(func(p []byte) (int, error) {
-			close(began)
-			<-served // reads no further until the server has ended
-			return len(p), io.ErrShortWrite
-		}))
-	}()
-	<-began
+	resp, err := get(t, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
 	stop()
-	if err := <-ended; err == nil {
+	if err := <-served; err != nil { // nothing is read until the server has ended
+		t.Error(err)
+	}
+	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
 		t.Error("the client does not know that the stream was cut")
 	}
 }
@@ -152,7 +149,3 @@ func TestServeEndsWithItsListener(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
