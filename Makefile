@@ -1,6 +1,4 @@
-# make test    everything CI checks
-# make build   bin/telemetry-hub and bin/firmware-sim, static
-# make install the program and its systemd service (systemd/README.md)
+# make help lists what can be made; make alone builds.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,36 +13,22 @@ STATIC := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(
 MAX_BINARY := 25000000 # bytes
 
 .PHONY: build
-build:
+build: ## bin/telemetry-hub and bin/firmware-sim, static
 	$(STATIC) -o bin/ ./cmd/telemetry-hub ./cmd/firmware-sim
 
+.PHONY: help
+help: ## what can be made
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
 .PHONY: test
-test: needs format vet staticcheck unit unit32 fuzz size units page
+test: setup format vet staticcheck unit unit32 fuzz size units page disks demo ## everything that CI checks; installs what it lacks, where it may
 
-# What a fresh machine with Go may lack: a C compiler for the race detector, systemd's own checker of units, and a browser
-# with what drives it.
-.PHONY: missing
-missing:
-	@for need in gcc:gcc git:git systemd-analyze:systemd curl:curl node:nodejs npm:npm chromium:chromium; do \
-		command -v "$${need%%:*}" >/dev/null || echo "$${need##*:}"; \
-	done
-
-.PHONY: needs
-needs:
-	@missing=$$($(MAKE) missing); \
-	if [ -n "$$missing" ]; then \
-		echo "error: the tests need programs that are not installed" >&2; \
-		echo "hint: sudo apt-get install" $$missing >&2; \
-		exit 1; \
-	fi
-	@node --eval 'process.exit(Number(parseInt(process.versions.node) < 20))' || { \
-		echo "error: the tests of the page need Node.js 20 or newer, and this is $$(node --version)" >&2; \
-		echo "hint: sudo npm install --global node@20" >&2; \
-		exit 1; \
-	}
+.PHONY: setup
+setup: ## install what the tests need, or say by which command
+	@.ci/setup
 
 .PHONY: format
-format:
+format: ## check that the code is formatted
 	@unformatted=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); \
 	if [ -n "$$unformatted" ]; then \
 		printf 'error: not formatted:\n%s\nhint: gofmt -w .\n' "$$unformatted" >&2; \
@@ -52,16 +36,16 @@ format:
 	fi
 
 .PHONY: vet
-vet:
+vet: ## go vet, and whether go.mod is tidy
 	$(GO) mod tidy -diff
 	$(GO) vet ./... ./.ci/progress
 
 .PHONY: staticcheck
-staticcheck:
+staticcheck: ## more checks of the code
 	$(GO) tool -modfile=.ci/tools/go.mod staticcheck ./...
 
 .PHONY: unit
-unit:
+unit: ## all Go tests, with the race detector
 	$(GO) test -race -timeout 15m -json ./... ./.ci/progress | $(GO) run ./.ci/progress
 
 # The parts that take bytes from elsewhere, where an int has 32 bits, as on many gateways; what has no tests run there compiles.
@@ -69,21 +53,21 @@ unit:
 .PHONY: unit32
 unit32: export GOARCH = 386
 unit32: export CGO_ENABLED = 0
-unit32:
+unit32: ## device, store and hub on a 32-bit processor
 	@case "$$(GOARCH= $(GO) env GOHOSTARCH)" in amd64|386) ;; *) \
 		echo "error: programs for 386 do not run on this machine" >&2; \
-		echo "hint: make needs format vet staticcheck unit fuzz size units page" >&2; \
+		echo "hint: make setup format vet staticcheck unit fuzz size units page disks demo" >&2; \
 		exit 1; \
 	esac
 	$(GO) vet ./...
 	$(GO) test -timeout 15m -json ./device/... ./store/... ./hub/... | GOARCH= $(GO) run ./.ci/progress
 
 .PHONY: fuzz
-fuzz:
+fuzz: ## each fuzz target for ten seconds
 	.ci/fuzz 10s
 
 .PHONY: size
-size: build
+size: build ## the program has fewer bytes than promised
 	@size=$$(stat -c %s bin/telemetry-hub); \
 	echo "bin/telemetry-hub has $$size bytes"; \
 	if [ "$$size" -gt $(MAX_BINARY) ]; then \
@@ -92,27 +76,36 @@ size: build
 	fi
 
 .PHONY: units
-units: build
+units: build ## what systemd says of the installed service
 	.ci/check-units
 
 # The dashboard's page: types, its modules by themselves, and in a real browser with a real hub. Pictures are kept in
 # dashboard/webtest/screenshots.
 .PHONY: page
-page: build
+page: build ## the dashboard's page, in a real browser
 	cd dashboard/webtest && npm ci --no-audit --no-fund && npm run --silent types
 	cd dashboard/webtest && node --test --test-reporter=spec unit/*.test.js
 	cd dashboard/webtest && node --test --test-reporter=spec --test-concurrency=3 browser/*.test.mjs # they wait most of the time
 
 # A hub on file systems of 64 and 32 MB that it fills itself or others fill, and on one that stands still. They are mounted
-# where nobody else sees them, which needs root.
+# where nobody else sees them, which needs root; sudo is used where it asks for no password.
 .PHONY: disks
-disks:
-	@test "$$(id -u)" -eq 0 || { printf 'error: only root may mount file systems\nhint: sudo make disks\n' >&2; exit 1; }
+disks: ## a hub on small and full file systems, as root
+ifeq ($(shell id -u),0)
 	$(GO) vet -tags disks ./cmd/telemetry-hub
 	unshare --mount --propagation private $(GO) test -tags disks -count 1 -timeout 20m -v -run '^TestDisk' ./cmd/telemetry-hub
+else
+	@sudo --non-interactive true 2>/dev/null || { \
+		printf 'error: only root may mount file systems\nhint: sudo env "PATH=$$PATH" make disks\n' >&2; exit 1; }
+	sudo --non-interactive env "PATH=$$PATH" $(MAKE) disks
+endif
+
+.PHONY: demo
+demo: ## run the demo as the README says, until readings come
+	.ci/demo
 
 .PHONY: install
-install:
+install: ## the program and its systemd service (systemd/README.md)
 	@test -x bin/telemetry-hub || { echo "error: make build comes first, as an ordinary user" >&2; exit 1; }
 	install -D -m 0755 bin/telemetry-hub '$(DESTDIR)$(PREFIX)/bin/telemetry-hub'
 	install -D -m 0644 systemd/sysusers.d/telemetry-hub.conf '$(DESTDIR)/etc/sysusers.d/telemetry-hub.conf'
@@ -122,7 +115,7 @@ install:
 		install -v -D -m 0644 systemd/telemetry-hub.toml '$(DESTDIR)/etc/telemetry-hub/telemetry-hub.toml'
 
 .PHONY: uninstall
-uninstall:
+uninstall: ## remove them; data and configuration stay
 	rm -f '$(DESTDIR)$(PREFIX)/bin/telemetry-hub' '$(DESTDIR)/etc/sysusers.d/telemetry-hub.conf' \
 		'$(DESTDIR)/etc/systemd/system/telemetry-hub.service'
 
@@ -132,21 +125,21 @@ BENCH := cd dashboard/webtest && { test -d node_modules || npm ci --silent; } &&
 
 # From a frame's arrival at the hub to its changed text, with 200 devices at 1 Hz; and a new browser's first paint.
 .PHONY: bench-latency
-bench-latency: build
+bench-latency: build ## from a frame to its text on the page
 	$(BENCH)/latency.mjs
 	$(BENCH)/paint.mjs
 
 # What a browser receives and needs while it scrolls through 10,000 devices at 0.2 frames/s, for ten minutes.
 .PHONY: bench-fleet
-bench-fleet: build
+bench-fleet: build ## what a browser needs for 10,000 devices
 	ulimit -n $$(ulimit -Hn); $(BENCH)/fleet.mjs
 
 # What 200 viewers, 20 of whom never read, change for 1,000 devices: ingest rate, acks, the hub's CPU and memory.
 .PHONY: bench-viewers
-bench-viewers: build
+bench-viewers: build ## what 200 viewers change
 	ulimit -n $$(ulimit -Hn); $(BENCH)/viewers.mjs
 
 # From a click that sends a command to its result on the page, through browser, hub and device.
 .PHONY: bench-commands
-bench-commands: build
+bench-commands: build ## from a click to its result
 	$(BENCH)/commands.mjs
