@@ -1,6 +1,5 @@
 // The REST API under /api/v1.
 import { parse } from './exact.js'
-import { expired } from './session.js'
 
 /** What the hub answered instead of what was asked for. status 0: no answer at all. */
 export class ApiError extends Error {
@@ -18,6 +17,29 @@ export class ApiError extends Error {
     this.retryAfter = retryAfter
     this.body = body
   }
+}
+
+/** Asks the user to log in again. @type {() => Promise<void>} */
+let logIn = () => new Promise(() => {})
+
+/** @type {Promise<void> | null} */
+let renewal = null
+
+/**
+ * Says what is to be done when the session has ended: f asks the user to log in again, and returns when that is done.
+ * @param {() => Promise<void>} f
+ */
+export function whenExpired(f) {
+  logIn = f
+}
+
+/**
+ * The session has ended: asks the user to log in again, once however many ask for it, and returns when that is done.
+ * @returns {Promise<void>}
+ */
+export function expired() {
+  renewal ??= logIn().finally(() => { renewal = null })
+  return renewal
 }
 
 /** @typedef {string | number | boolean | undefined | null} Parameter */

@@ -14,8 +14,6 @@ const files = { en: () => import('../lang/en.js'), ko: () => import('../lang/ko.
 const current = signal('en')
 /** @type {Texts} */
 let texts = {}
-/** @type {{name: string, offset_s: number} | null} */
-let hubZone = null
 
 export const languages = /** @type {Language[]} */ (Object.keys(files))
 
@@ -122,26 +120,11 @@ export function bytes(n) {
 }
 
 /**
- * Learns the hub's own time zone.
- * @param {{name: string, offset_s: number} | null | undefined} zone
- */
-export function setHubZone(zone) {
-  hubZone = zone ?? hubZone
-}
-
-/** The hub's time zone, when it is known. */
-export function zoneOfHub() {
-  return hubZone
-}
-
-/**
  * The parts of a moment in the chosen time zone.
  * @param {number} ms
  */
 function parts(ms) {
-  const zone = setting('zone')
-  const shifted = zone === 'hub' && hubZone !== null
-  const key = zone === 'browser' || (zone === 'hub' && !shifted) ? 'local' : 'utc'
+  const key = setting('zone') === 'utc' ? 'utc' : 'local'
   let f = /** @type {Intl.DateTimeFormat | undefined} */ (formats.get(key))
   if (!f) {
     f = new Intl.DateTimeFormat('en-CA', {
@@ -152,7 +135,7 @@ function parts(ms) {
   }
   /** @type {Record<string, string>} */
   const p = {}
-  for (const { type, value } of f.formatToParts(shifted && hubZone ? ms + hubZone.offset_s * 1000 : ms)) p[type] = value
+  for (const { type, value } of f.formatToParts(ms)) p[type] = value
   return { date: `${p.year}-${p.month}-${p.day}`, time: `${p.hour}:${p.minute}:${p.second}` }
 }
 

@@ -1,8 +1,8 @@
 // The live feed as the screens see it.
+import { expired } from './api.js'
 import { now } from './clock.js'
 import { Client } from './connection.js'
-import { setHubZone } from './i18n.js'
-import { expired, load } from './session.js'
+import { load } from './session.js'
 import { signal } from './signal.js'
 import { socket, stream } from './transport.js'
 
@@ -31,10 +31,7 @@ let started = false
 export function start() {
   if (started) return
   started = true
-  client.subscribe('/topic/hub', {}, (body) => {
-    setHubZone(body.zone)
-    hub.set(body)
-  })
+  client.subscribe('/topic/hub', {}, (body) => hub.set(body))
   addEventListener('online', retryNow)
   document.addEventListener('visibilitychange', () => {
     const { phase } = connection.get()

@@ -1,4 +1,5 @@
 // Puts the page together: language, session, frame, screens.
+import { whenExpired } from './api.js'
 import { h, replace } from './dom.js'
 import { buildFrame } from './frame.js'
 import { onLanguage, preferredLanguage, setLanguage, t } from './i18n.js'
@@ -27,6 +28,8 @@ settings.subscribe((s) => {
   if (s.theme === 'light' || s.theme === 'dark') dataset.theme = s.theme
   else delete dataset.theme
 })
+
+whenExpired(async () => (await import('./loginform.js')).ask(current.get()?.user ?? ''))
 
 const frame = buildFrame()
 current.subscribe((session) => {

@@ -2,7 +2,7 @@
 import { signal } from './signal.js'
 
 /**
- * theme: system, light, dark; language: empty for the browser's; zone: browser, hub, utc; keys: single-key shortcuts, on or off;
+ * theme: system, light, dark; language: empty for the browser's; zone: browser, utc; keys: single-key shortcuts, on or off;
  * list: how long lists are shown, scroll or pages.
  * @typedef {{theme: string, language: string, zone: string, keys: string, list: string}} Settings
  */

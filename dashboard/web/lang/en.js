@@ -192,7 +192,6 @@ export default {
   'settings.language': 'Language',
   'settings.zone': 'Time zone',
   'settings.zone.browser': 'This browser ({zone})',
-  'settings.zone.hub': 'The hub ({zone})',
   'settings.list': 'Long lists',
   'settings.list.scroll': 'One list to scroll',
   'settings.list.pages': 'Pages',

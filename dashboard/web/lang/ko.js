@@ -192,7 +192,6 @@ export default {
   'settings.language': '언어',
   'settings.zone': '시간대',
   'settings.zone.browser': '이 브라우저({zone})',
-  'settings.zone.hub': '허브({zone})',
   'settings.list': '긴 목록',
   'settings.list.scroll': '스크롤하는 한 목록',
   'settings.list.pages': '페이지',

@@ -2,7 +2,7 @@
 import { post } from '../api.js'
 import { h } from '../dom.js'
 import { attempt, failure, field } from '../form.js'
-import { hasText, language, languages, setLanguage, t, zoneOfHub } from '../i18n.js'
+import { hasText, language, languages, setLanguage, t } from '../i18n.js'
 import { ApiError } from '../api.js'
 import { can, current } from '../session.js'
 import { choose, setting } from '../settings.js'
@@ -29,8 +29,6 @@ export function mount(root) {
 
 function appearance() {
   const zones = [['browser', t('settings.zone.browser', { zone: Intl.DateTimeFormat().resolvedOptions().timeZone })], ['utc', 'UTC']]
-  const hub = zoneOfHub()
-  if (hub) zones.splice(1, 0, ['hub', t('settings.zone.hub', { zone: hub.name })])
   return h('section', { class: 'panel stack' }, h('h2', { text: t('settings.appearance') }), h('p', { class: 'hint', text: t('settings.local') }),
     select('settings.theme', setting('theme'), ['system', 'light', 'dark'].map((v) => [v, t('settings.theme.' + v)]), (v) => choose('theme', v)),
     select('settings.language', language(), languages.map((l) => [l, l === 'ko' ? '한국어' : 'English']), (v) => {
