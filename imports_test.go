@@ -36,6 +36,8 @@ var mayImport = map[string][]string{
 	"store/journal":   {},
 	"store/influx":    {"device"},
 	"store/tail":      {"device", "store/journal"},
+	"store/alarms":    {"store/wallclock"},
+	"store/hubdb":     {"store/alarms", "store/boltfile", "store/wallclock"},
 	"store/history":   {"device", "store/boltfile", "store/tail", "store/wallclock"},
 	"store/export":    {"device", "store/influx", "store/journal", "store/tail", "store/wallclock"},
 }

@@ -36,7 +36,7 @@ func (h *Hub) noRoom(why error, network netip.Prefix) {
 	h.crowded.mu.Lock()
 	defer h.crowded.mu.Unlock()
 	if _, was := h.crowded.last[why]; !was { // it keeps the first address: two in turn would be news without end
-		h.store.SetAlarm("limits: "+why.Error(), text)
+		h.store.Alarms.Set("limits: "+why.Error(), text)
 	}
 	if h.crowded.last == nil {
 		h.crowded.last = map[error]time.Duration{}
@@ -51,7 +51,7 @@ func (h *Hub) endNoRoom(now time.Duration) {
 	for why, last := range h.crowded.last {
 		if now-last > crowdedFor {
 			delete(h.crowded.last, why)
-			h.store.SetAlarm("limits: "+why.Error(), "")
+			h.store.Alarms.Set("limits: "+why.Error(), "")
 		}
 	}
 }

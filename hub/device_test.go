@@ -439,7 +439,7 @@ func (d *testDevice) alive(seq uint64) {
 // alarm returns the text of the alarm that has all of these words, "" if there is none.
 func (r *rig) alarm(words ...string) string {
 next:
-	for _, a := range r.store.Alarms() {
+	for _, a := range r.store.Alarms.All() {
 		for _, w := range words {
 			if !strings.Contains(a.Text, w) {
 				continue next

@@ -197,10 +197,10 @@ func TestConnectionLimits(t *testing.T) {
 				t.Fatalf("%v %v", res.Status, res.Header)
 			}
 			if r.alarm(c.alarm...) == "" {
-				t.Errorf("no alarm: %v", r.store.Alarms())
+				t.Errorf("no alarm: %v", r.store.Alarms.All())
 			}
 			r.hub.endNoRoom(r.hub.elapsed() + crowdedFor + time.Second)
-			if alarms := r.store.Alarms(); len(alarms) > 0 {
+			if alarms := r.store.Alarms.All(); len(alarms) > 0 {
 				t.Errorf("it does not end: %v", alarms)
 			}
 			a.alive(1)

@@ -52,7 +52,7 @@ func TestNextFarAhead(t *testing.T) {
 	if w := d.greet(hello); !w.NeedStream {
 		t.Errorf("%+v", w)
 	}
-	if alarms := r.store.Alarms(); len(alarms) != 1 || !strings.Contains(alarms[0].Text, "readings of a are lost") {
+	if alarms := r.store.Alarms.All(); len(alarms) != 1 || !strings.Contains(alarms[0].Text, "readings of a are lost") {
 		t.Errorf("%+v", alarms)
 	}
 	d.data(device.MaxSeq - 1)
@@ -69,7 +69,7 @@ func TestNextFarAhead(t *testing.T) {
 	if w := d.greet(hello); w.NeedStream {
 		t.Errorf("%+v", w)
 	}
-	if alarms := r.store.Alarms(); len(alarms) != 0 {
+	if alarms := r.store.Alarms.All(); len(alarms) != 0 {
 		t.Errorf("%+v", alarms)
 	}
 	d.alive(device.MaxSkip)
@@ -128,7 +128,7 @@ func TestStreamThatBeginsAgain(t *testing.T) {
 	if b := r.store.Books("a"); b.Duplicates != 1 || b.Frames != 3 {
 		t.Errorf("%+v", b)
 	}
-	if alarms := r.store.Alarms(); len(alarms) != 1 || !strings.Contains(alarms[0].Text, "readings of a are lost") || !strings.Contains(alarms[0].Text, "has number 3 already") {
+	if alarms := r.store.Alarms.All(); len(alarms) != 1 || !strings.Contains(alarms[0].Text, "readings of a are lost") || !strings.Contains(alarms[0].Text, "has number 3 already") {
 		t.Errorf("%+v", alarms)
 	}
 	eventually(t, "an event", func() bool {
@@ -143,7 +143,7 @@ func TestStreamThatBeginsAgain(t *testing.T) {
 	if w := d.greet(hello); w.NeedStream {
 		t.Errorf("%+v", w)
 	}
-	if alarms := r.store.Alarms(); len(alarms) != 0 {
+	if alarms := r.store.Alarms.All(); len(alarms) != 0 {
 		t.Errorf("%+v", alarms)
 	}
 	// The owner may also remove it.
@@ -153,13 +153,13 @@ func TestStreamThatBeginsAgain(t *testing.T) {
 	d.alive(1)
 	r.leave(d)
 	r.connect("b").greet(helloNow())
-	if alarms := r.store.Alarms(); len(alarms) != 1 {
+	if alarms := r.store.Alarms.All(); len(alarms) != 1 {
 		t.Errorf("%+v", alarms)
 	}
 	if err := r.store.RemoveDevice("b"); err != nil {
 		t.Fatal(err)
 	}
-	if alarms := r.store.Alarms(); len(alarms) != 0 {
+	if alarms := r.store.Alarms.All(); len(alarms) != 0 {
 		t.Errorf("%+v", alarms)
 	}
 }

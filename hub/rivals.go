@@ -88,7 +88,7 @@ func (h *Hub) tellRivals() {
 	}
 	if text != h.rivals.told {
 		h.rivals.told = text
-		h.store.SetAlarm("rivals", text)
+		h.store.Alarms.Set("rivals", text)
 	}
 }
 

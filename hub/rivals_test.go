@@ -30,10 +30,10 @@ func TestTwoDevicesWithOneToken(t *testing.T) {
 	}
 	eventually(t, "the old sessions have ended", func() bool { return len(r.hub.registry.sessions()) == 2 })
 	if n := took("b"); n != 0 || r.alarm("b (") != "" {
-		t.Errorf("%d takeovers: %v", n, r.store.Alarms())
+		t.Errorf("%d takeovers: %v", n, r.store.Alarms.All())
 	}
 	r.hub.endRivals(r.hub.elapsed() + rivalSpan + time.Second)
 	if r.alarm("token") != "" || took("a") != 0 {
-		t.Errorf("it does not end: %v", r.store.Alarms())
+		t.Errorf("it does not end: %v", r.store.Alarms.All())
 	}
 }

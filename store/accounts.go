@@ -12,7 +12,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -59,16 +59,16 @@ func ParseRole(s string) (Role, error) {
 // access is who may use the hub. Users, API keys and sessions are in RAM and in hub.db, one-time codes in RAM only.
 type access struct {
 	// static
-	db        *boltfile.File
+	db        *hubdb.DB
 	store     *Store
 	clock     *wallclock.View  // what times in sessions are by; moved with them
 	now       func() time.Time // of clock
 	log       *slog.Logger
 	passwords passwords
 
-	writing       sync.Mutex // held by who changes anything below; Identify must not wait for a disk
-	clockRecorded bool       // hub.db knows what times are by
-	backup        copyFile   // guarded by writing
+	writing       sync.Mutex  // held by who changes anything below; Identify must not wait for a disk
+	clockRecorded bool        // hub.db knows what times are by
+	backup        *hubdb.Copy // guarded by writing
 
 	// guarded by mu; who holds writing may read without it
 	mu       sync.RWMutex
@@ -83,33 +83,33 @@ type access struct {
 func (a *access) load(s *Store) error {
 	a.db, a.store, a.clock, a.log = s.db, s, s.clock.View(), s.log
 	a.now = a.clock.Now
-	a.backup = copyFile{path: filepath.Join(s.opts.Dir, accessCopy), what: "users and API keys", alarms: &s.alarms}
+	a.backup = hubdb.NewCopy(filepath.Join(s.opts.Dir, accessCopy), "users and API keys", s.Alarms)
 	a.users, a.keys, a.sessions = map[string]*user{}, map[TokenHash]*apiKey{}, map[TokenHash]*session{}
 	a.codes = map[TokenHash]string{}
 	a.passwords = newPasswords()
 	return a.db.View(func(tx *bbolt.Tx) error {
-		a.clockRecorded = s.followRecorded(tx, keySessionsClock, a.clock)
+		a.clockRecorded = s.db.LoadClock(tx, hubdb.KeySessionsClock, s.clock, a.clock)
 		return errors.Join(
-			s.bad.each(tx, bucketUsers, func(name, v []byte) error {
+			s.db.Each(tx, hubdb.BucketUsers, func(name, v []byte) error {
 				u := new(user)
 				if err := json.Unmarshal(v, u); err != nil || !u.sound() || u.Name != string(name) {
-					return errors.Join(err, errRecord)
+					return errors.Join(err, hubdb.ErrRecord)
 				}
 				a.users[u.Name] = u
 				return nil
 			}),
-			s.bad.each(tx, bucketAPIKeys, func(name, v []byte) error {
+			s.db.Each(tx, hubdb.BucketAPIKeys, func(name, v []byte) error {
 				k, err := readAPIKey(v)
 				if err != nil || k.name != string(name) {
-					return errors.Join(err, errRecord)
+					return errors.Join(err, hubdb.ErrRecord)
 				}
 				a.keys[k.hash] = k
 				return nil
 			}),
-			s.bad.each(tx, bucketSessions, func(key, v []byte) error {
+			s.db.Each(tx, hubdb.BucketSessions, func(key, v []byte) error {
 				e, err := readSession(v)
 				if err != nil || len(key) != len(TokenHash{}) || checkUserName(e.user) != nil {
-					return errors.Join(err, errRecord)
+					return errors.Join(err, hubdb.ErrRecord)
 				}
 				a.sessions[TokenHash(key)] = e
 				return nil

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // followClock moves the times of sessions by as much as the clock was set: nobody is logged out for it, and nobody stays longer. What
@@ -34,11 +36,11 @@ func (a *access) followClock() error {
 			if err != nil {
 				return err
 			}
-			if err := putChanged(tx.Bucket(bucketSessions), hash[:], value); err != nil {
+			if err := hubdb.PutChanged(tx.Bucket(hubdb.BucketSessions), hash[:], value); err != nil {
 				return err
 			}
 		}
-		return a.store.putMovedBy(tx, keySessionsClock, base)
+		return hubdb.PutClock(tx, hubdb.KeySessionsClock, a.store.clock, base)
 	})
 	if err != nil { // as if it had not been noticed yet
 		use(old)

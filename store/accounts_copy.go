@@ -10,6 +10,8 @@ import (
 
 	"github.com/alexedwards/argon2id"
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // accessCopy is a copy of the users and API keys beside hub.db, so that a damaged hub.db neither locks everybody out nor
@@ -33,14 +35,14 @@ func (a *access) copy() {
 		r.LastUsed = time.Time{} // the copy is not written again for each use
 		records = append(records, accountCopy{APIKey: &r})
 	}
-	a.backup.write(records)
+	a.backup.Write(records)
 }
 
 // copyAgain writes the copy if that has failed before.
 func (a *access) copyAgain() {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	if a.backup.stale {
+	if a.backup.Stale() {
 		a.copy()
 	}
 }
@@ -49,7 +51,7 @@ func (a *access) copyAgain() {
 // how many, and how many more the copy can't tell any more.
 func (a *access) restore(newer bool) (restored, bad int, err error) {
 	var missing []accountCopy
-	bad, err = a.backup.read(func(record []byte) error {
+	bad, err = a.backup.Read(func(record []byte) error {
 		var r accountCopy
 		if err := json.Unmarshal(record, &r); err != nil {
 			return err
@@ -64,7 +66,7 @@ func (a *access) restore(newer bool) (restored, bad int, err error) {
 				missing = append(missing, r)
 			}
 		default:
-			return errRecord
+			return hubdb.ErrRecord
 		}
 		return nil
 	})
@@ -88,7 +90,7 @@ func (a *access) restore(newer bool) (restored, bad int, err error) {
 				return err
 			}
 		}
-		return put(tx.Bucket(bucketMeta), keyAccounts, []byte{1})
+		return hubdb.Put(tx.Bucket(hubdb.BucketMeta), hubdb.KeyAccounts, []byte{1})
 	})
 }
 
@@ -98,13 +100,13 @@ func (r *accountCopy) put(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		return put(tx.Bucket(bucketUsers), []byte(r.User.Name), value)
+		return hubdb.Put(tx.Bucket(hubdb.BucketUsers), []byte(r.User.Name), value)
 	}
 	value, err := json.Marshal(r.APIKey)
 	if err != nil {
 		return err
 	}
-	return put(tx.Bucket(bucketAPIKeys), []byte(r.APIKey.Name), value)
+	return hubdb.Put(tx.Bucket(hubdb.BucketAPIKeys), []byte(r.APIKey.Name), value)
 }
 
 // sound tells whether a user read from a file could have been written by the hub.

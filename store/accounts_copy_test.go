@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
 
 func TestCopyOfAccounts(t *testing.T) {
@@ -61,8 +62,8 @@ func TestCopyOfAccounts(t *testing.T) {
 		if _, err := h.NewSetupCode(); !errors.Is(err, store.ErrSetupDone) {
 			t.Errorf("a setup after the loss: %v", err)
 		}
-		if alarms := h.Status().Alarms; !slices.ContainsFunc(alarms, func(a store.Alarm) bool { return strings.Contains(a.Text, "users.json") }) {
-			t.Errorf("alarms: %v", alarms)
+		if active := h.Status().Alarms; !slices.ContainsFunc(active, func(a alarms.Alarm) bool { return strings.Contains(a.Text, "users.json") }) {
+			t.Errorf("alarms: %v", active)
 		}
 	})
 	// A copy that could not be written after lee was removed must not bring lee back: hub.db knows better, and the copy is

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // What an identity was proved with.
@@ -93,7 +95,7 @@ func (a *access) saveUses(tx *bbolt.Tx) error {
 	a.mu.RLock()
 	sessions, keys := maps.Clone(a.sessions), maps.Clone(a.keys)
 	a.mu.RUnlock()
-	b := tx.Bucket(bucketSessions)
+	b := tx.Bucket(hubdb.BucketSessions)
 	for hash, e := range sessions {
 		if !e.seen.noted.Swap(false) || b.Get(hash[:]) == nil { // it may have ended meanwhile
 			continue
@@ -102,11 +104,11 @@ func (a *access) saveUses(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		if err := put(b, hash[:], value); err != nil {
+		if err := hubdb.Put(b, hash[:], value); err != nil {
 			return err
 		}
 	}
-	b = tx.Bucket(bucketAPIKeys)
+	b = tx.Bucket(hubdb.BucketAPIKeys)
 	for _, k := range keys {
 		if !k.used.noted.Swap(false) || b.Get([]byte(k.name)) == nil {
 			continue
@@ -115,7 +117,7 @@ func (a *access) saveUses(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		if err := put(b, []byte(k.name), value); err != nil {
+		if err := hubdb.Put(b, []byte(k.name), value); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // What ends does so in hub.db first, then in RAM. A checkpoint in between must not bring it back.
@@ -31,7 +33,7 @@ func TestUsesOfWhatHasEnded(t *testing.T) {
 	}
 	s.access.sessions[session.Hash].seen.noted.Store(true)
 	err = s.db.Update(func(tx *bbolt.Tx) error {
-		sessions, keys := tx.Bucket(bucketSessions), tx.Bucket(bucketAPIKeys)
+		sessions, keys := tx.Bucket(hubdb.BucketSessions), tx.Bucket(hubdb.BucketAPIKeys)
 		if err := errors.Join(sessions.Delete(session.Hash[:]), keys.Delete([]byte("script")), s.access.saveUses(tx)); err != nil {
 			return err
 		}

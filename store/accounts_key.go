@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // APIKey is what a script proves itself with. The key itself is not kept.
@@ -45,7 +47,7 @@ func readAPIKey(value []byte) (*apiKey, error) {
 		return nil, err
 	}
 	if !r.sound() {
-		return nil, errRecord
+		return nil, hubdb.ErrRecord
 	}
 	k := &apiKey{name: r.Name, role: r.Role, created: r.Created, hash: r.Hash}
 	if !r.LastUsed.IsZero() {
@@ -87,7 +89,7 @@ func (s *Store) AddAPIKey(name string, role Role) (key string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := a.update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketAPIKeys), []byte(name), value) }); err != nil {
+	if err := a.update(func(tx *bbolt.Tx) error { return hubdb.Put(tx.Bucket(hubdb.BucketAPIKeys), []byte(name), value) }); err != nil {
 		return "", err
 	}
 	a.mu.Lock()
@@ -106,7 +108,7 @@ func (s *Store) RemoveAPIKey(name string) error {
 	if k == nil {
 		return fmt.Errorf("%w: %s", ErrNoAPIKey, name)
 	}
-	if err := a.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketAPIKeys).Delete([]byte(name)) }); err != nil {
+	if err := a.update(func(tx *bbolt.Tx) error { return tx.Bucket(hubdb.BucketAPIKeys).Delete([]byte(name)) }); err != nil {
 		return err
 	}
 	a.mu.Lock()

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // Secrets are a prefix, by which leak scanners can know them, and 256 random bits in base64url.
@@ -134,7 +136,7 @@ func (a *access) openSession(name string) (secret string, id Identity, err error
 		if err := deleteSessions(tx, ended); err != nil {
 			return err
 		}
-		return put(tx.Bucket(bucketSessions), hash[:], value)
+		return hubdb.Put(tx.Bucket(hubdb.BucketSessions), hash[:], value)
 	})
 	if err != nil {
 		// On a full disk people have to log in all the more. Such a session ends with the hub.
@@ -183,7 +185,7 @@ func (a *access) drop(hashes []TokenHash) {
 }
 
 func deleteSessions(tx *bbolt.Tx, hashes []TokenHash) error {
-	b := tx.Bucket(bucketSessions)
+	b := tx.Bucket(hubdb.BucketSessions)
 	for i := range hashes {
 		if err := b.Delete(hashes[i][:]); err != nil {
 			return err

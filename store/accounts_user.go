@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // User is a person who may log in.
@@ -169,7 +171,7 @@ func (s *Store) RemoveUser(name string, force bool) error {
 	}
 	ended := a.sessionsOf(name)
 	err := a.update(func(tx *bbolt.Tx) error {
-		return errors.Join(tx.Bucket(bucketUsers).Delete([]byte(name)), deleteSessions(tx, ended))
+		return errors.Join(tx.Bucket(hubdb.BucketUsers).Delete([]byte(name)), deleteSessions(tx, ended))
 	})
 	if err != nil {
 		return err
@@ -200,7 +202,7 @@ func (a *access) putUser(u *user, ended ...TokenHash) error {
 		return err
 	}
 	err = a.update(func(tx *bbolt.Tx) error {
-		return errors.Join(put(tx.Bucket(bucketUsers), []byte(u.Name), value), deleteSessions(tx, ended))
+		return errors.Join(hubdb.Put(tx.Bucket(hubdb.BucketUsers), []byte(u.Name), value), deleteSessions(tx, ended))
 	})
 	if err != nil {
 		return err

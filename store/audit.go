@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // The audit trail holds at most this many entries; then the oldest go, auditStep at a time.
@@ -54,11 +55,11 @@ type trail struct {
 
 func (t *trail) load(s *Store, tx *bbolt.Tx) error {
 	*t = trail{next: 1}
-	return s.bad.each(tx, bucketAudit, func(k, v []byte) error {
-		number, ok := parseKey8(k)
+	return s.db.Each(tx, hubdb.BucketAudit, func(k, v []byte) error {
+		number, ok := hubdb.ParseKey8(k)
 		var r auditRecord
 		if err := cbor.Unmarshal(v, &r); err != nil || !ok {
-			return errors.Join(err, errRecord)
+			return errors.Join(err, hubdb.ErrRecord)
 		}
 		t.count++
 		t.next = number + 1
@@ -68,14 +69,14 @@ func (t *trail) load(s *Store, tx *bbolt.Tx) error {
 
 // append enters entries and drops the oldest above the bound.
 func (t *trail) append(tx *bbolt.Tx, entries []AuditEntry) error {
-	b := tx.Bucket(bucketAudit)
+	b := tx.Bucket(hubdb.BucketAudit)
 	for i := range entries {
 		e := &entries[i]
 		r := auditRecord{At: e.At.UnixNano(), By: e.By, From: e.From, Action: e.Action, Device: e.Device, Text: e.Text}
 		if e.Command != (device.CommandID{}) {
 			r.Command = e.Command[:]
 		}
-		if err := put(b, key8(t.next), encode(&r)); err != nil {
+		if err := hubdb.Put(b, hubdb.Key8(t.next), hubdb.Encode(&r)); err != nil {
 			return err
 		}
 		t.next++
@@ -137,10 +138,10 @@ func (s *Store) AuditTrail(f AuditFilter) ([]AuditEntry, error) {
 	f.Limit = min(f.Limit, maxCommandsPage)
 	list := []AuditEntry{}
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		c := tx.Bucket(bucketAudit).Cursor()
+		c := tx.Bucket(hubdb.BucketAudit).Cursor()
 		for k, v := lastBefore(c, f.Before); k != nil && len(list) < f.Limit; k, v = c.Prev() {
-			number, _ := parseKey8(k)
-			value, ok := unseal(k, v)
+			number, _ := hubdb.ParseKey8(k)
+			value, ok := hubdb.Unseal(k, v)
 			var r auditRecord
 			if !ok || cbor.Unmarshal(value, &r) != nil {
 				continue // the next start reports it
@@ -166,7 +167,7 @@ func lastBefore(c *bbolt.Cursor, number uint64) (k, v []byte) {
 	if number == 0 {
 		return c.Last()
 	}
-	if k, _ := c.Seek(key8(number)); k == nil {
+	if k, _ := c.Seek(hubdb.Key8(number)); k == nil {
 		return c.Last()
 	}
 	return c.Prev()

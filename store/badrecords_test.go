@@ -16,6 +16,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
 
 // wholeHub returns the directory of a stopped store that has something in every bucket of hub.db, and the tokens of a and b.
@@ -122,19 +123,19 @@ func TestBadRecordOfEveryBucket(t *testing.T) {
 				dir := copyDir(t, dir)
 				editHub(t, dir, func(tx *bbolt.Tx) error { return tx.Bucket(bucket).Put(key, bad) })
 				h := start(t, store.Options{Dir: dir})
-				alarmed := slices.ContainsFunc(h.Alarms(), func(a store.Alarm) bool {
+				alarmed := slices.ContainsFunc(h.Alarms.All(), func(a alarms.Alarm) bool {
 					return strings.Contains(a.Text, "hub.db") && strings.Contains(a.Text, string(bucket))
 				})
 				// What marks that there are accounts, and when the hub ran, is nothing to anybody if it is unreadable.
 				if !alarmed && !(string(bucket) == "meta" && string(key) == "accounts") {
-					t.Errorf("alarms: %v", h.Alarms())
+					t.Errorf("alarms: %v", h.Alarms.All())
 				}
 				checkWhole(t, h.Store, tokens, string(bucket))
 				if err := h.stop(); err != nil {
 					t.Fatal(err)
 				}
 				again := start(t, store.Options{Dir: dir})
-				if alarms := again.Alarms(); len(alarms) > 0 {
+				if alarms := again.Alarms.All(); len(alarms) > 0 {
 					t.Errorf("at the next start: %v", alarms)
 				}
 				checkWhole(t, again.Store, tokens, string(bucket))
@@ -215,7 +216,7 @@ func TestCopyThatCantBeWritten(t *testing.T) {
 	if err := h.RemoveDevice("b"); err != nil {
 		t.Error(err)
 	}
-	if alarms := h.Alarms(); len(alarms) != 1 || !strings.Contains(alarms[0].Text, "devices.json") {
+	if alarms := h.Alarms.All(); len(alarms) != 1 || !strings.Contains(alarms[0].Text, "devices.json") {
 		t.Errorf("alarms: %v", alarms)
 	}
 	if err := h.stop(); err != nil {
@@ -223,7 +224,7 @@ func TestCopyThatCantBeWritten(t *testing.T) {
 	}
 	h = start(t, store.Options{Dir: h.Dir()})
 	wantToken(t, h.Store, first, "", store.ErrRevoked)
-	if alarms := h.Alarms(); len(alarms) != 1 {
+	if alarms := h.Alarms.All(); len(alarms) != 1 {
 		t.Errorf("alarms: %v", alarms)
 	}
 	if err := os.RemoveAll(name); err != nil {
@@ -232,7 +233,7 @@ func TestCopyThatCantBeWritten(t *testing.T) {
 	if err := h.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
-	if alarms := h.Alarms(); len(alarms) != 0 {
+	if alarms := h.Alarms.All(); len(alarms) != 0 {
 		t.Errorf("alarms: %v", alarms)
 	}
 	if b, err := os.ReadFile(name); err != nil || !strings.Contains(string(b), `"revoked":true`) {
@@ -287,11 +288,11 @@ func TestFlippedBitInCopies(t *testing.T) {
 				}
 				s := start(t, store.Options{Dir: dir}).Store
 				have := len(s.Devices()) + len(s.Users()) + len(s.APIKeys())
-				told := slices.ContainsFunc(s.Alarms(), func(a store.Alarm) bool {
+				told := slices.ContainsFunc(s.Alarms.All(), func(a alarms.Alarm) bool {
 					return strings.Contains(a.Text, "in "+name+" are damaged")
 				})
 				if have < 3 || have < 4 && !told {
-					t.Errorf("%d of 4 records are back; alarms: %v", have, s.Alarms())
+					t.Errorf("%d of 4 records are back; alarms: %v", have, s.Alarms.All())
 				}
 				for _, d := range s.Devices() {
 					wantToken(t, s, tokens[d.ID[0]-'a'], d.ID, nil)

@@ -8,6 +8,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 const (
@@ -198,16 +199,7 @@ func (a *account) record() []byte {
 	for i, set := range a.streams {
 		r.Streams[i] = streamRecord{ID: set.id, Settled: flat(set.settled.Ranges())}
 	}
-	return encode(&r)
-}
-
-// encode encodes one of our own records, which can't fail.
-func encode(record any) []byte {
-	b, err := cbor.Marshal(record)
-	if err != nil {
-		panic(err)
-	}
-	return b
+	return hubdb.Encode(&r)
 }
 
 func flat(ranges device.Ranges) []uint64 {
@@ -232,7 +224,7 @@ func parseAccount(deviceID string, b []byte) (*account, error) {
 		set := &streamSet{id: sr.ID}
 		for pair := range slices.Chunk(sr.Settled, 2) {
 			if len(pair) != 2 || pair[0] == 0 || pair[0] > pair[1] {
-				return nil, errRecord
+				return nil, hubdb.ErrRecord
 			}
 			set.settled.AddRange(pair[0], pair[1])
 			set.durable.AddRange(pair[0], pair[1])

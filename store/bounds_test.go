@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // TestSchemasArePruned: hub.db keeps a schema as long as the journal has frames of it or a device has announced it last.
@@ -37,7 +38,7 @@ func TestSchemasArePruned(t *testing.T) {
 	}
 	kept := map[device.Hash]bool{}
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketSchemas).ForEach(func(k, _ []byte) error {
+		return tx.Bucket(hubdb.BucketSchemas).ForEach(func(k, _ []byte) error {
 			kept[device.Hash(k)] = true
 			return nil
 		})
@@ -116,7 +117,7 @@ func TestRemovedDeviceLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketDevices, bucketBooks, bucketDesired, bucketAnnounced, bucketIncidents} {
+		for _, name := range [][]byte{hubdb.BucketDevices, hubdb.BucketBooks, hubdb.BucketDesired, hubdb.BucketAnnounced, hubdb.BucketIncidents} {
 			if v := tx.Bucket(name).Get([]byte("a")); v != nil {
 				t.Errorf("%s has %q", name, v)
 			}

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
@@ -110,10 +111,10 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 		s.mu.Unlock()
 		if err != nil {
 			s.sources.Returned(&cp.sources)
-			s.alarms.set("hub.db", "the books can't be written, they are kept by the journal meanwhile: "+err.Error())
+			s.Alarms.Set("hub.db", "the books can't be written, they are kept by the journal meanwhile: "+err.Error())
 		} else {
 			s.sources.Saved(&cp.sources)
-			s.alarms.clear("hub.db")
+			s.Alarms.Clear("hub.db")
 		}
 		s.registry.copyAgain()
 		s.access.copyAgain()
@@ -131,22 +132,22 @@ func (s *Store) save(cp *checkpoint) error {
 	defer s.registry.writing.Unlock()
 	notes, schemas := s.registry.takeNotes(), s.registry.schemasInUse()
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		books := tx.Bucket(bucketBooks)
+		books := tx.Bucket(hubdb.BucketBooks)
 		for _, id := range cp.forgotten {
 			key := []byte(id)
-			if err := errors.Join(books.Delete(key), tx.Bucket(bucketIncidents).Delete(key), tx.Bucket(bucketBoots).Delete(key)); err != nil {
+			if err := errors.Join(books.Delete(key), tx.Bucket(hubdb.BucketIncidents).Delete(key), tx.Bucket(hubdb.BucketBoots).Delete(key)); err != nil {
 				return err
 			}
 		}
 		for i, a := range cp.accounts {
-			if err := put(books, []byte(a.device), cp.records[i]); err != nil {
+			if err := hubdb.Put(books, []byte(a.device), cp.records[i]); err != nil {
 				return err
 			}
-			if err := putChanged(tx.Bucket(bucketBoots), []byte(a.device), cp.boots[i]); err != nil {
+			if err := hubdb.PutChanged(tx.Bucket(hubdb.BucketBoots), []byte(a.device), cp.boots[i]); err != nil {
 				return err
 			}
 		}
-		if err := putChanged(tx.Bucket(bucketMeta), keyClock, cp.clock); err != nil {
+		if err := hubdb.PutChanged(tx.Bucket(hubdb.BucketMeta), hubdb.KeyClock, cp.clock); err != nil {
 			return err
 		}
 		if err := cp.incidents.save(tx); err != nil {
@@ -169,14 +170,14 @@ func (s *Store) save(cp *checkpoint) error {
 			}
 		}
 		if cp.export != nil {
-			if err := put(tx.Bucket(bucketMeta), keyExport, cp.export); err != nil {
+			if err := hubdb.Put(tx.Bucket(hubdb.BucketMeta), hubdb.KeyExport, cp.export); err != nil {
 				return err
 			}
 		}
 		if err := s.access.saveUses(tx); err != nil {
 			return err
 		}
-		return put(tx.Bucket(bucketMeta), keyCursor, key8(cp.cursor))
+		return hubdb.Put(tx.Bucket(hubdb.BucketMeta), hubdb.KeyCursor, hubdb.Key8(cp.cursor))
 	})
 	if err != nil {
 		s.registry.returnNotes(notes)
@@ -256,7 +257,7 @@ func (s *Store) enterGap(g Gap) {
 	merged, dropped := s.mergeGaps()
 	s.mu.Unlock()
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketGaps)
+		b := tx.Bucket(hubdb.BucketGaps)
 		for i := range dropped {
 			if err := b.Delete(dropped[i].key()); err != nil {
 				return err
@@ -267,13 +268,13 @@ func (s *Store) enterGap(g Gap) {
 			if err != nil {
 				return err
 			}
-			if err := put(b, g.key(), value); err != nil {
+			if err := hubdb.Put(b, g.key(), value); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	s.alarms.set("gaps", s.gapText())
+	s.Alarms.Set("gaps", s.gapText())
 	if err != nil {
 		s.log.Error("a gap could not be entered in hub.db", "first", g.First, "last", g.Last, "error", err)
 	}
@@ -282,7 +283,7 @@ func (s *Store) enterGap(g Gap) {
 // maxGaps is how many gaps are kept apart.
 const maxGaps = 256
 
-func (g *Gap) key() []byte { return append(key8(g.First), g.Tail...) }
+func (g *Gap) key() []byte { return append(hubdb.Key8(g.First), g.Tail...) }
 
 // mergeGaps makes one gap of the two oldest of a tail while there are too many; mu is held.
 func (s *Store) mergeGaps() (merged, dropped []Gap) {

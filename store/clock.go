@@ -9,6 +9,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
 
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -34,13 +35,13 @@ func (a *account) bootsRecord(machine uint64) []byte {
 			r.Boots = append(r.Boots, a.boots[i].Boot)
 		}
 	}
-	return encode(&r)
+	return hubdb.Encode(&r)
 }
 
 // loadClock reads what clock the books and the journal are of, up to the last checkpoint.
 func (s *Store) loadClock(tx *bbolt.Tx) error {
 	s.ages.Store(&ages{})
-	s.bad.one(tx, bucketMeta, keyClock, func(v []byte) error {
+	s.db.One(tx, hubdb.BucketMeta, hubdb.KeyClock, func(v []byte) error {
 		a, err := parseAges(v)
 		if err == nil {
 			s.ages.Store(a)
@@ -49,7 +50,7 @@ func (s *Store) loadClock(tx *bbolt.Tx) error {
 		}
 		return err
 	})
-	return s.bad.each(tx, bucketBoots, func(k, v []byte) error {
+	return s.db.Each(tx, hubdb.BucketBoots, func(k, v []byte) error {
 		var r bootsRecord
 		if err := cbor.Unmarshal(v, &r); err != nil {
 			return err
@@ -134,7 +135,7 @@ func (s *Store) watchClock(ctx context.Context) {
 		}
 		if !set.IsZero() && time.Since(set) > clockAlarmFor {
 			set = time.Time{}
-			s.alarms.clear("clock set")
+			s.Alarms.Clear("clock set")
 		}
 		s.checkFloor(now)
 		s.checkHeld()
@@ -157,7 +158,7 @@ func (s *Store) clockSet(now time.Time, by time.Duration) {
 	if by.Abs() < leastClockAlarm {
 		s.log.Info(text, "by", by)
 	} else {
-		s.alarms.set("clock set", text+
+		s.Alarms.Set("clock set", text+
 			": readings that came before keep their times, and nothing expired or was deleted for it; if this happens often, look at the machine's source of time (timedatectl)")
 	}
 	s.clockWatchers.tell(struct{}{})
@@ -180,35 +181,6 @@ func (s *Store) Clock() *wallclock.Clock { return s.clock }
 // WatchClock calls f after the clock was set. f must be quick. stop ends it, and may be called more than once.
 func (s *Store) WatchClock(f func()) (stop func()) {
 	return s.clockWatchers.add(func(struct{}) { f() })
-}
-
-// movedBy is by which clock the times of a part of hub.db are.
-type movedBy struct {
-	_       struct{} `cbor:",toarray"`
-	Machine uint64
-	Base    int64
-}
-
-func (s *Store) putMovedBy(tx *bbolt.Tx, key []byte, base int64) error {
-	return putChanged(tx.Bucket(bucketMeta), key, encode(&movedBy{Machine: s.clock.Machine(), Base: base}))
-}
-
-// followRecorded has a view begin with the clock that the times of a part of hub.db are by, unless the machine has booted since: then
-// they are taken to be by the clock as it is. It returns false if the clock is still to be recorded.
-func (s *Store) followRecorded(tx *bbolt.Tx, key []byte, v *wallclock.View) (recorded bool) {
-	recorded = s.clock.Machine() == 0
-	s.bad.one(tx, bucketMeta, key, func(value []byte) error {
-		var m movedBy
-		if err := cbor.Unmarshal(value, &m); err != nil {
-			return err
-		}
-		if m.Machine == s.clock.Machine() {
-			recorded = true
-			v.Follow(m.Base)
-		}
-		return nil
-	})
-	return recorded
 }
 
 // moveTimes moves the times that something expires by.

@@ -7,6 +7,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
 
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -44,7 +45,7 @@ type clockRecord struct {
 }
 
 func (a *ages) record() []byte {
-	return encode(&clockRecord{Machine: a.machine, Base: a.base, Shifts: a.shifts})
+	return hubdb.Encode(&clockRecord{Machine: a.machine, Base: a.base, Shifts: a.shifts})
 }
 
 func parseAges(b []byte) (*ages, error) {
@@ -121,7 +122,9 @@ func (s *Store) checkClock() {
 		s.ages.Store(&a)
 		if first && m.Machine != 0 {
 			// Not with the next checkpoint: killed before, the hub would not know the clock that the journal is by.
-			err := s.db.Update(func(tx *bbolt.Tx) error { return putChanged(tx.Bucket(bucketMeta), keyClock, a.record()) })
+			err := s.db.Update(func(tx *bbolt.Tx) error {
+				return hubdb.PutChanged(tx.Bucket(hubdb.BucketMeta), hubdb.KeyClock, a.record())
+			})
 			if err != nil {
 				s.log.Error("the clock could not be entered in hub.db", "error", err)
 			}
@@ -204,11 +207,11 @@ func (s *Store) checkHeld() {
 		}
 	}
 	if held == nil {
-		s.alarms.clear("age limits")
+		s.Alarms.Clear("age limits")
 		return
 	}
 	at, most := time.UnixMicro(held.Held), max(s.opts.JournalMaxAge, s.opts.HistoryMaxAge)
-	s.alarms.set("age limits", fmt.Sprintf("when the hub started at %s, %s seemed to have passed; whether it was off for so long or its clock was set cannot be told, "+
+	s.Alarms.Set("age limits", fmt.Sprintf("when the hub started at %s, %s seemed to have passed; whether it was off for so long or its clock was set cannot be told, "+
 		"so what was received before is held back from the limits of age (max_age): it is counted as older only by the time that the hub runs, and is gone by %s; "+
 		"to free its room earlier, lower max_bytes", utc(at), days(time.Duration(held.By)*time.Microsecond+normalGap), utc(at.Add(most))))
 }
@@ -223,9 +226,9 @@ func days(d time.Duration) string {
 // checkFloor raises the alarm while the clock is certainly wrong.
 func (s *Store) checkFloor(now time.Time) {
 	if now.After(wallclock.Floor) {
-		s.alarms.clear("clock")
+		s.Alarms.Clear("clock")
 		return
 	}
-	s.alarms.set("clock", fmt.Sprintf("the hub's clock shows a year before this program was made (%d): times of readings that it decides are marked as doubtful "+
+	s.Alarms.Set("clock", fmt.Sprintf("the hub's clock shows a year before this program was made (%d): times of readings that it decides are marked as doubtful "+
 		"until it is right; set it, or let the machine get the time from the network (timedatectl)", now.UTC().Year()))
 }

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -138,7 +139,7 @@ func (a *aged) holds(when string, want int) {
 func (a *aged) alarmed(when, key string, want bool) string {
 	a.t.Helper()
 	a.checkHeld()
-	for _, alarm := range a.Alarms() {
+	for _, alarm := range a.Alarms.All() {
 		if alarm.Key == key {
 			if !want {
 				a.t.Errorf("%s: alarm %s", when, alarm.Text)
@@ -147,7 +148,7 @@ func (a *aged) alarmed(when, key string, want bool) string {
 		}
 	}
 	if want {
-		a.t.Errorf("%s: no alarm %q among %+v", when, key, a.Alarms())
+		a.t.Errorf("%s: no alarm %q among %+v", when, key, a.Alarms.All())
 	}
 	return ""
 }
@@ -246,7 +247,7 @@ func TestAgeOfANight(t *testing.T) {
 // the clock counts once then, and is not forgotten if it was that record.
 func TestAgeSurvivesABadRecord(t *testing.T) {
 	for name, record := range map[string]struct{ bucket, key []byte }{
-		"account": {bucketBooks, []byte("a")}, "cursor": {bucketMeta, keyCursor}, "clock": {bucketMeta, keyClock},
+		"account": {hubdb.BucketBooks, []byte("a")}, "cursor": {hubdb.BucketMeta, hubdb.KeyCursor}, "clock": {hubdb.BucketMeta, hubdb.KeyClock},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAged(t, time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC))

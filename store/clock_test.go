@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
 
 // setStore is a store whose machine's clock is set, with one device that takes commands.
@@ -275,27 +277,27 @@ func TestClockSetIsAnAlarm(t *testing.T) {
 	defer run(t, s)()
 	told := make(chan struct{}, 1)
 	defer s.WatchClock(func() { signal(told) })()
-	s.alarms.set("a test", "something is wrong")
+	s.Alarms.Set("a test", "something is wrong")
 	s.checkFloor(s.now())
-	if !slices.ContainsFunc(s.Alarms(), func(a Alarm) bool { return a.Key == "clock" && strings.Contains(a.Text, "(1970)") }) {
-		t.Errorf("in 1970: alarms %+v", s.Alarms())
+	if !slices.ContainsFunc(s.Alarms.All(), func(a alarms.Alarm) bool { return a.Key == "clock" && strings.Contains(a.Text, "(1970)") }) {
+		t.Errorf("in 1970: alarms %+v", s.Alarms.All())
 	}
 	m.pass(time.Minute)
 	m.set(20454 * day)
 	s.now()
 	<-told
 	s.checkFloor(s.now())
-	alarms := map[string]Alarm{}
-	for _, a := range s.Alarms() {
-		alarms[a.Key] = a
+	active := map[string]alarms.Alarm{}
+	for _, a := range s.Alarms.All() {
+		active[a.Key] = a
 	}
-	if a := alarms["a test"]; s.now().Sub(a.Since) != time.Minute {
+	if a := active["a test"]; s.now().Sub(a.Since) != time.Minute {
 		t.Errorf("%+v is a minute old at %v", a, s.now())
 	}
-	if a, is := alarms["clock"]; is {
+	if a, is := active["clock"]; is {
 		t.Errorf("with a clock that may be right: %+v", a)
 	}
-	if a := alarms["clock set"]; !strings.HasPrefix(a.Text, "the hub's clock was set forward by 20454 days, from 1970-01-01 00:17:40 UTC to 2026-") {
+	if a := active["clock set"]; !strings.HasPrefix(a.Text, "the hub's clock was set forward by 20454 days, from 1970-01-01 00:17:40 UTC to 2026-") {
 		t.Errorf("%q", a.Text)
 	}
 }

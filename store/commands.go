@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 const (
@@ -142,7 +143,7 @@ func (s *Store) Command(id device.CommandID) (c Command, err error) {
 		return c, noCommand(id)
 	}
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		value := get(tx.Bucket(bucketCommands), key8(number))
+		value := hubdb.Get(tx.Bucket(hubdb.BucketCommands), hubdb.Key8(number))
 		if value == nil {
 			return noCommand(id)
 		}

@@ -6,6 +6,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // What a device can be told has to be known after a crash, too, before the device is back: so it is recorded when the device
@@ -20,10 +21,10 @@ func (ch *commandChange) announce(id string, hash device.Hash) {
 
 // writeAnnounced records schemas, and which devices have announced them.
 func (ch *commandChange) writeAnnounced(tx *bbolt.Tx) error {
-	schemas := tx.Bucket(bucketSchemas)
+	schemas := tx.Bucket(hubdb.BucketSchemas)
 	for id, hash := range ch.announced {
 		if hash == (device.Hash{}) {
-			if err := tx.Bucket(bucketAnnounced).Delete([]byte(id)); err != nil {
+			if err := tx.Bucket(hubdb.BucketAnnounced).Delete([]byte(id)); err != nil {
 				return err
 			}
 			continue
@@ -33,11 +34,11 @@ func (ch *commandChange) writeAnnounced(tx *bbolt.Tx) error {
 			if !ok {
 				continue
 			}
-			if err := put(schemas, hash[:], message); err != nil {
+			if err := hubdb.Put(schemas, hash[:], message); err != nil {
 				return err
 			}
 		}
-		if err := put(tx.Bucket(bucketAnnounced), []byte(id), hash[:]); err != nil {
+		if err := hubdb.Put(tx.Bucket(hubdb.BucketAnnounced), []byte(id), hash[:]); err != nil {
 			return err
 		}
 	}
@@ -47,10 +48,10 @@ func (ch *commandChange) writeAnnounced(tx *bbolt.Tx) error {
 // loadAnnounced corrects what the registry knows of schemas: it may be older.
 func (b *commandBook) loadAnnounced(s *Store, tx *bbolt.Tx) error {
 	b.announced = map[string]device.Hash{}
-	err := s.bad.each(tx, bucketAnnounced, func(k, v []byte) error {
+	err := s.db.Each(tx, hubdb.BucketAnnounced, func(k, v []byte) error {
 		// Without its schema it would not be recorded again when the device announces it.
-		if len(v) != device.HashSize || get(tx.Bucket(bucketSchemas), v) == nil {
-			return errRecord
+		if len(v) != device.HashSize || hubdb.Get(tx.Bucket(hubdb.BucketSchemas), v) == nil {
+			return hubdb.ErrRecord
 		}
 		b.announced[string(k)] = device.Hash(v)
 		return nil

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -142,7 +143,7 @@ func (b *commandBook) write(batch *commandBatch) {
 	if err := b.store.db.Update(ch.write); err != nil {
 		ch.undo()
 		err = fmt.Errorf("write hub.db: %w", err)
-		b.store.alarms.set("commands", "commands and what is done through the hub can't be recorded: "+err.Error())
+		b.store.Alarms.Set("commands", "commands and what is done through the hub can't be recorded: "+err.Error())
 		for i := range batch.errs {
 			if batch.errs[i] == nil {
 				batch.errs[i] = err
@@ -150,7 +151,7 @@ func (b *commandBook) write(batch *commandBatch) {
 		}
 		return
 	}
-	b.store.alarms.clear("commands")
+	b.store.Alarms.Clear("commands")
 	ch.publish()
 }
 
@@ -160,10 +161,10 @@ func (b *commandBook) load(s *Store) error {
 	b.devices, b.newest, b.next = map[string]*deviceCommands{}, map[string]map[string]Reported{}, 1
 	b.index.numbers, b.index.lists = map[device.CommandID]uint64{}, map[string][]uint64{}
 	return s.db.View(func(tx *bbolt.Tx) error {
-		err := s.bad.each(tx, bucketCommands, func(k, v []byte) error {
-			number, ok := parseKey8(k)
+		err := s.db.Each(tx, hubdb.BucketCommands, func(k, v []byte) error {
+			number, ok := hubdb.ParseKey8(k)
 			if !ok {
-				return errRecord
+				return hubdb.ErrRecord
 			}
 			var c Command
 			if err := c.decode(number, v); err != nil {
@@ -187,7 +188,7 @@ func (b *commandBook) load(s *Store) error {
 			slices.SortFunc(d.sent, byTurn)
 			slices.SortFunc(d.lost, byTurn)
 		}
-		b.clockRecorded.Store(s.followRecorded(tx, keyCommandsClock, b.clock))
+		b.clockRecorded.Store(s.db.LoadClock(tx, hubdb.KeyCommandsClock, s.clock, b.clock))
 		if err := b.loadSettings(s, tx); err != nil {
 			return err
 		}
@@ -223,12 +224,12 @@ func (b *commandBook) number(id device.CommandID) (uint64, bool) {
 
 // newestFirst calls f with the commands of a device, or of all, while it wants more.
 func (b *commandBook) newestFirst(tx *bbolt.Tx, filter CommandFilter, f func(number uint64, value []byte) (bool, error)) error {
-	bucket := tx.Bucket(bucketCommands)
+	bucket := tx.Bucket(hubdb.BucketCommands)
 	if filter.Device == "" {
 		c := bucket.Cursor()
 		for k, v := lastBefore(c, filter.Before); k != nil; k, v = c.Prev() {
-			number, _ := parseKey8(k)
-			value, ok := unseal(k, v)
+			number, _ := hubdb.ParseKey8(k)
+			value, ok := hubdb.Unseal(k, v)
 			if !ok {
 				continue // the next start reports it
 			}
@@ -245,7 +246,7 @@ func (b *commandBook) newestFirst(tx *bbolt.Tx, filter CommandFilter, f func(num
 		if filter.Before > 0 && number >= filter.Before {
 			continue
 		}
-		value := get(bucket, key8(number))
+		value := hubdb.Get(bucket, hubdb.Key8(number))
 		if value == nil {
 			continue // dropped meanwhile
 		}

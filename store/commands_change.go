@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // commandChange is one transaction of the command book while it comes into being.
@@ -162,7 +163,7 @@ func (ch *commandChange) find(id device.CommandID) (*Command, error) {
 	}
 	c := &Command{}
 	err := ch.book.store.db.View(func(tx *bbolt.Tx) error {
-		value := get(tx.Bucket(bucketCommands), key8(number))
+		value := hubdb.Get(tx.Bucket(hubdb.BucketCommands), hubdb.Key8(number))
 		if value == nil {
 			return noCommand(id)
 		}
@@ -173,17 +174,17 @@ func (ch *commandChange) find(id device.CommandID) (*Command, error) {
 
 // write is the transaction.
 func (ch *commandChange) write(tx *bbolt.Tx) error {
-	b := tx.Bucket(bucketCommands)
+	b := tx.Bucket(hubdb.BucketCommands)
 	ch.kept = ch.book.kept
 	for number, c := range ch.commands {
-		key, value := key8(number), c.encode()
-		if old := get(b, key); old != nil {
+		key, value := hubdb.Key8(number), c.encode()
+		if old := hubdb.Get(b, key); old != nil {
 			ch.kept.bytes -= int64(len(old))
 		} else {
 			ch.kept.count++
 		}
 		ch.kept.bytes += int64(len(value))
-		if err := put(b, key, value); err != nil {
+		if err := hubdb.Put(b, key, value); err != nil {
 			return err
 		}
 	}
@@ -199,7 +200,7 @@ func (ch *commandChange) write(tx *bbolt.Tx) error {
 		return err
 	}
 	if ch.moved != nil {
-		if err := ch.book.store.putMovedBy(tx, keyCommandsClock, *ch.moved); err != nil {
+		if err := hubdb.PutClock(tx, hubdb.KeyCommandsClock, ch.book.store.clock, *ch.moved); err != nil {
 			return err
 		}
 	}
@@ -220,8 +221,8 @@ func (ch *commandChange) pruneCommands(b *bbolt.Bucket) error {
 	ch.dropped = nil
 	c := b.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		number, _ := parseKey8(k)
-		value, ok := unseal(k, v)
+		number, _ := hubdb.ParseKey8(k)
+		value, ok := hubdb.Unseal(k, v)
 		var old Command
 		if !ok || old.decode(number, value) != nil {
 			continue // the next start takes it out
@@ -237,7 +238,7 @@ func (ch *commandChange) pruneCommands(b *bbolt.Bucket) error {
 		bytes -= int64(len(value))
 	}
 	for i := range ch.dropped {
-		if err := b.Delete(key8(ch.dropped[i].Number)); err != nil {
+		if err := b.Delete(hubdb.Key8(ch.dropped[i].Number)); err != nil {
 			return err
 		}
 	}

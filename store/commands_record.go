@@ -8,6 +8,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // commandRecord is a command in hub.db. What the protocol has a form for is kept in that form: so it comes back as it was.
@@ -40,7 +41,7 @@ func (c *Command) encode() []byte {
 	if len(c.Values) > 0 {
 		r.Result = device.AppendControl(nil, &device.Result{ID: c.ID, Values: c.Values})
 	}
-	return encode(&r)
+	return hubdb.Encode(&r)
 }
 
 // decode reads what encode wrote.

@@ -552,7 +552,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 	if diff := cmp.Diff(before, r.commands.devices["a"], cmp.AllowUnexported(deviceCommands{}, Command{})); diff != "" {
 		t.Error(diff)
 	}
-	if alarms := r.alarms.list(); len(alarms) != 1 {
+	if alarms := r.Alarms.All(); len(alarms) != 1 {
 		t.Errorf("%+v", alarms)
 	}
 }

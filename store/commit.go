@@ -278,7 +278,7 @@ func (c *committer) fail(err error) {
 		return
 	}
 	c.failed = time.Now()
-	c.alarms.raise("journal", fmt.Sprintf("frames can't be stored, so none are acknowledged: %v", err))
+	c.Alarms.Raise("journal", fmt.Sprintf("frames can't be stored, so none are acknowledged: %v", err))
 }
 
 // recovered ends the alarm when no write has failed for a while: on a disk that is full but for a little, they fail now and
@@ -286,7 +286,7 @@ func (c *committer) fail(err error) {
 func (c *committer) recovered() {
 	if !c.failed.IsZero() && time.Since(c.failed) >= quietFor {
 		c.failed = time.Time{}
-		c.alarms.clear("journal")
+		c.Alarms.Clear("journal")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // writable returns a channel that can be set.
@@ -113,7 +114,7 @@ type settingRecord struct {
 
 // saveSettings writes the settings of one device.
 func saveSettings(tx *bbolt.Tx, id string, d *deviceCommands) error {
-	b := tx.Bucket(bucketDesired)
+	b := tx.Bucket(hubdb.BucketDesired)
 	if d == nil || len(d.settings) == 0 {
 		return b.Delete([]byte(id))
 	}
@@ -128,18 +129,18 @@ func saveSettings(tx *bbolt.Tx, id string, d *deviceCommands) error {
 		}
 		records = append(records, r)
 	}
-	return put(b, []byte(id), encode(records))
+	return hubdb.Put(b, []byte(id), hubdb.Encode(records))
 }
 
 func (b *commandBook) loadSettings(s *Store, tx *bbolt.Tx) error {
-	return s.bad.each(tx, bucketDesired, func(k, v []byte) error {
+	return s.db.Each(tx, hubdb.BucketDesired, func(k, v []byte) error {
 		var records []settingRecord
 		if err := cbor.Unmarshal(v, &records); err != nil {
 			return err
 		}
 		for i := range records {
 			if r := &records[i]; !settable(r.Desired) || r.Reported != nil && !settable(r.Reported) {
-				return errRecord
+				return hubdb.ErrRecord
 			}
 		}
 		d := b.of(string(k))

@@ -84,7 +84,7 @@ func TestFlippedHistory(t *testing.T) {
 			}
 			if missing > 0 {
 				incomplete++
-				if alarms := h.Alarms(); len(alarms) == 0 {
+				if alarms := h.Alarms.All(); len(alarms) == 0 {
 					t.Errorf("%s: %d readings are missing without an alarm", what, missing)
 				}
 			}
@@ -164,7 +164,7 @@ func TestFlippedHubDB(t *testing.T) {
 				t.Fatal(err)
 			}
 			h := start(t, store.Options{Dir: dir})
-			if len(h.Alarms()) > 0 {
+			if len(h.Alarms.All()) > 0 {
 				alarmed++
 			}
 			checkFlipped(t, h.Store, tokens)

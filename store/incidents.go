@@ -6,6 +6,8 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 const (
@@ -43,10 +45,10 @@ func (s *Store) HubStarted() {
 	now := s.now().UnixMilli()
 	s.runs = append(s.runs, hubRun{Started: now, Known: now})
 	s.runs = slices.Delete(s.runs, 0, max(0, len(s.runs)-maxRuns))
-	record := encode(s.runs)
+	record := hubdb.Encode(s.runs)
 	s.mu.Unlock()
 	// Not with the next checkpoint: killed before, it would seem never to have run.
-	err := s.db.Update(func(tx *bbolt.Tx) error { return put(tx.Bucket(bucketMeta), keyRuns, record) })
+	err := s.db.Update(func(tx *bbolt.Tx) error { return hubdb.Put(tx.Bucket(hubdb.BucketMeta), hubdb.KeyRuns, record) })
 	if err != nil {
 		s.log.Error("the start of the hub could not be entered in hub.db", "error", err)
 	}
@@ -145,7 +147,7 @@ func (s *Store) noteIncidents() (n incidentNotes) {
 	if r := s.serving(); r != nil {
 		r.Known = max(r.Known, s.now().UnixMilli())
 	}
-	n.runs = encode(s.runs)
+	n.runs = hubdb.Encode(s.runs)
 	for _, a := range s.accounts {
 		if a.noted {
 			a.noted = false
@@ -164,13 +166,13 @@ func (n *incidentNotes) back() {
 }
 
 func (n *incidentNotes) save(tx *bbolt.Tx) error {
-	b := tx.Bucket(bucketIncidents)
+	b := tx.Bucket(hubdb.BucketIncidents)
 	for i, a := range n.accounts {
-		if err := put(b, []byte(a.device), n.records[i]); err != nil {
+		if err := hubdb.Put(b, []byte(a.device), n.records[i]); err != nil {
 			return err
 		}
 	}
-	return put(tx.Bucket(bucketMeta), keyRuns, n.runs)
+	return hubdb.Put(tx.Bucket(hubdb.BucketMeta), hubdb.KeyRuns, n.runs)
 }
 
 // incidentRecord is a device's incidents in hub.db.
@@ -194,7 +196,7 @@ func (in *incidents) record() []byte {
 	for _, l := range in.losses {
 		r.Losses = append(r.Losses, *l)
 	}
-	return encode(&r)
+	return hubdb.Encode(&r)
 }
 
 func parseIncidents(b []byte) (in incidents, err error) {
@@ -203,7 +205,7 @@ func parseIncidents(b []byte) (in incidents, err error) {
 		return in, err
 	}
 	if len(r.Spells)%2 != 0 || len(r.Spells) > 2*maxSpells || len(r.Losses) > maxLosses {
-		return in, errRecord
+		return in, hubdb.ErrRecord
 	}
 	before := int64(0)
 	for pair := range slices.Chunk(r.Spells, 2) {
@@ -222,7 +224,7 @@ func parseIncidents(b []byte) (in incidents, err error) {
 
 // loadIncidents reads the incidents of the devices that have an account.
 func (s *Store) loadIncidents(tx *bbolt.Tx) error {
-	s.bad.one(tx, bucketMeta, keyRuns, func(v []byte) error {
+	s.db.One(tx, hubdb.BucketMeta, hubdb.KeyRuns, func(v []byte) error {
 		var runs []hubRun
 		err := cbor.Unmarshal(v, &runs)
 		if err == nil {
@@ -230,7 +232,7 @@ func (s *Store) loadIncidents(tx *bbolt.Tx) error {
 		}
 		return err
 	})
-	return s.bad.each(tx, bucketIncidents, func(k, v []byte) error {
+	return s.db.Each(tx, hubdb.BucketIncidents, func(k, v []byte) error {
 		in, err := parseIncidents(v)
 		if err == nil {
 			s.account(string(k)).incidents = in

@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
 
 // killed returns the directory of a store as kill -9 leaves it: 20 acknowledged frames behind its last checkpoint, the file of its
@@ -77,7 +78,7 @@ func TestLostEndOfJournal(t *testing.T) {
 		if frames == 70 || frames+missing != 70 {
 			t.Errorf("%s: %d frames are stored, the gaps %+v have %d", what, frames, status.Gaps, missing)
 		}
-		if !slices.ContainsFunc(status.Alarms, func(a store.Alarm) bool { return strings.Contains(a.Text, "missing") }) {
+		if !slices.ContainsFunc(status.Alarms, func(a alarms.Alarm) bool { return strings.Contains(a.Text, "missing") }) {
 			t.Errorf("%s: alarms %v", what, status.Alarms)
 		}
 		// The positions of what is gone are not given out again, and a device that still has the frames can bring them.

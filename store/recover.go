@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
@@ -25,7 +26,8 @@ func (s *Store) recover(report *journal.Report) error {
 	for _, d := range report.Damage {
 		s.enterDamage(d, newest)
 	}
-	s.recount, s.bad = nil, badRecords{}
+	s.recount = nil
+	s.db.ForgetDamaged()
 	s.endLostRun()
 	for _, a := range s.accounts {
 		a.writing, a.durable = a.tally, a.tally
@@ -41,16 +43,16 @@ func (s *Store) recover(report *journal.Report) error {
 
 func (s *Store) loadCheckpoint() error {
 	return s.db.View(func(tx *bbolt.Tx) error {
-		s.bad.one(tx, bucketMeta, keyCursor, func(v []byte) error {
-			cursor, ok := parseKey8(v)
+		s.db.One(tx, hubdb.BucketMeta, hubdb.KeyCursor, func(v []byte) error {
+			cursor, ok := hubdb.ParseKey8(v)
 			if !ok {
-				return errRecord
+				return hubdb.ErrRecord
 			}
 			s.cursor = cursor
 			return nil
 		})
-		s.bad.one(tx, bucketMeta, keyExport, s.Export.Load)
-		err := s.bad.each(tx, bucketBooks, func(k, v []byte) error {
+		s.db.One(tx, hubdb.BucketMeta, hubdb.KeyExport, s.Export.Load)
+		err := s.db.Each(tx, hubdb.BucketBooks, func(k, v []byte) error {
 			a, err := parseAccount(string(k), v)
 			if err == nil {
 				s.accounts[a.device] = a
@@ -60,7 +62,7 @@ func (s *Store) loadCheckpoint() error {
 		if err != nil {
 			return err
 		}
-		if s.bad.in(bucketBooks) {
+		if s.db.DamagedIn(hubdb.BucketBooks) {
 			s.recount = s.uncounted()
 		}
 		if err := s.loadClock(tx); err != nil {
@@ -69,7 +71,7 @@ func (s *Store) loadCheckpoint() error {
 		if err := s.loadIncidents(tx); err != nil {
 			return err
 		}
-		err = s.bad.each(tx, bucketGaps, func(_, v []byte) error {
+		err = s.db.Each(tx, hubdb.BucketGaps, func(_, v []byte) error {
 			var g Gap
 			err := json.Unmarshal(v, &g)
 			if err == nil {
@@ -80,13 +82,13 @@ func (s *Store) loadCheckpoint() error {
 		if err != nil {
 			return err
 		}
-		return s.bad.each(tx, bucketSources, func(k, v []byte) error {
+		return s.db.Each(tx, hubdb.BucketSources, func(k, v []byte) error {
 			var r sourceRecord
-			number, ok := parseKey8(k)
+			number, ok := hubdb.ParseKey8(k)
 			if err := cbor.Unmarshal(v, &r); err != nil || !ok {
-				return errors.Join(err, errRecord)
+				return errors.Join(err, hubdb.ErrRecord)
 			}
-			message := slices.Clone(get(tx.Bucket(bucketSchemas), r.Hash[:]))
+			message := slices.Clone(hubdb.Get(tx.Bucket(hubdb.BucketSchemas), r.Hash[:]))
 			src, err := tail.NewSource(number, r.Device, r.Stream, message)
 			if err != nil {
 				return err
@@ -115,7 +117,7 @@ const replayTries = 10
 // block.
 func (s *Store) replay() (before time.Time, err error) {
 	hindmost := min(s.cursor, s.history.Load().Cursor())
-	if s.recount != nil || s.bad.in(bucketSources) || s.bad.in(bucketMeta) {
+	if s.recount != nil || s.db.DamagedIn(hubdb.BucketSources) || s.db.DamagedIn(hubdb.BucketMeta) {
 		hindmost = 0
 	}
 	from := s.journal.First()
@@ -171,7 +173,7 @@ func (s *Store) replay() (before time.Time, err error) {
 // that was, or hub.db may not know of that any more.
 func (s *Store) recounted(e *tail.Entry) bool {
 	if e.Kind == tail.KindClock {
-		return s.recount != nil || s.bad.in(bucketMeta)
+		return s.recount != nil || s.db.DamagedIn(hubdb.BucketMeta)
 	}
 	if s.recount == nil {
 		return false

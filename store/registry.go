@@ -15,7 +15,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
-	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -51,10 +51,10 @@ type NewDevice struct {
 
 // registry is the devices, in RAM and in hub.db.
 type registry struct {
-	db     *boltfile.File
+	db     *hubdb.DB
 	store  *Store
 	clock  *wallclock.View // what times of tokens are by; moved with them
-	backup copyFile        // guarded by writing
+	backup *hubdb.Copy     // guarded by writing
 
 	// writing is held, and taken before mu, while devices are written to hub.db: what a checkpoint writes of them must not
 	// be older than what another wrote meanwhile.
@@ -72,14 +72,14 @@ type registry struct {
 // load reads the devices.
 func (r *registry) load(s *Store) error {
 	r.db, r.store, r.clock = s.db, s, s.clock.View()
-	r.backup = copyFile{path: filepath.Join(s.opts.Dir, registryCopy), what: "devices", alarms: &s.alarms}
+	r.backup = hubdb.NewCopy(filepath.Join(s.opts.Dir, registryCopy), "devices", s.Alarms)
 	r.devices, r.tokens, r.noted = map[string]*Device{}, map[TokenHash]string{}, map[string]bool{}
 	return r.db.View(func(tx *bbolt.Tx) error {
-		r.clockRecorded = s.followRecorded(tx, keyTokensClock, r.clock)
-		return s.bad.each(tx, bucketDevices, func(k, v []byte) error {
+		r.clockRecorded = s.db.LoadClock(tx, hubdb.KeyTokensClock, s.clock, r.clock)
+		return s.db.Each(tx, hubdb.BucketDevices, func(k, v []byte) error {
 			d, err := readDevice(v)
 			if err == nil && d.ID != string(k) {
-				err = errRecord
+				err = hubdb.ErrRecord
 			}
 			if err == nil {
 				r.index(d)
@@ -101,7 +101,7 @@ func readDevice(value []byte) (*Device, error) {
 // and how many more the copy can't tell any more.
 func (r *registry) restore(newer bool) (restored, bad int, err error) {
 	var missing []*Device
-	bad, err = r.backup.read(func(record []byte) error {
+	bad, err = r.backup.Read(func(record []byte) error {
 		d, err := readDevice(record)
 		if err == nil && (r.devices[d.ID] == nil || newer && !r.devices[d.ID].admitsLike(d)) {
 			missing = append(missing, d)
@@ -165,7 +165,7 @@ func (r *registry) write(changed map[string]*Device, more func(*bbolt.Tx) error)
 		for _, id := range slices.Sorted(maps.Keys(changed)) {
 			var err error
 			if d := changed[id]; d == nil {
-				err = tx.Bucket(bucketDevices).Delete([]byte(id))
+				err = tx.Bucket(hubdb.BucketDevices).Delete([]byte(id))
 			} else {
 				err = putDevice(tx, d)
 			}
@@ -204,14 +204,14 @@ func (r *registry) copy() {
 	for _, id := range slices.Sorted(maps.Keys(r.devices)) {
 		devices = append(devices, r.devices[id])
 	}
-	r.backup.write(devices)
+	r.backup.Write(devices)
 }
 
 // copyAgain writes the copy if that has failed before.
 func (r *registry) copyAgain() {
 	r.lock()
 	defer r.unlock()
-	if r.backup.stale {
+	if r.backup.Stale() {
 		r.copy()
 	}
 }
@@ -221,7 +221,7 @@ func putDevice(tx *bbolt.Tx, d *Device) error {
 	if err != nil {
 		return err
 	}
-	return put(tx.Bucket(bucketDevices), []byte(d.ID), value)
+	return hubdb.Put(tx.Bucket(hubdb.BucketDevices), []byte(d.ID), value)
 }
 
 // clone copies d so that the copy's tokens can be changed.

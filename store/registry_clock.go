@@ -1,6 +1,10 @@
 package store
 
-import "go.etcd.io/bbolt"
+import (
+	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+)
 
 // followClock moves the ends of tokens by as much as the clock was set: none ends for it, and none lasts longer than it may.
 func (r *registry) followClock() error {
@@ -22,7 +26,7 @@ func (r *registry) followClock() error {
 			}
 		}
 	}
-	err := r.write(changed, func(tx *bbolt.Tx) error { return r.store.putMovedBy(tx, keyTokensClock, base) })
+	err := r.write(changed, func(tx *bbolt.Tx) error { return hubdb.PutClock(tx, hubdb.KeyTokensClock, r.store.clock, base) })
 	if err != nil { // as if it had not been noticed yet
 		r.clock.Follow(base - by.Microseconds())
 		return err

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
 
 // Resume takes in the number that HELLO gives to the device's next frame, and returns why the stream can't go on with it, "" if it
@@ -31,7 +32,7 @@ func (in *Ingest) Resume(next uint64) (problem string) {
 
 // numbering is which devices have to begin a new stream, and why.
 type numbering struct {
-	alarms *alarms // static
+	alarms *alarms.List // static
 
 	mu       sync.Mutex
 	problems map[string]string // by device
@@ -50,7 +51,7 @@ func (n *numbering) note(deviceID, problem string) {
 		delete(n.problems, deviceID)
 	}
 	if len(n.problems) == 0 {
-		n.alarms.clear("numbering")
+		n.alarms.Clear("numbering")
 		return
 	}
 	const named = 5
@@ -59,6 +60,6 @@ func (n *numbering) note(deviceID, problem string) {
 	if len(devices) > named {
 		names += fmt.Sprintf(" and %d more", len(devices)-named)
 	}
-	n.alarms.set("numbering", fmt.Sprintf("readings of %s are lost until it begins a new stream, as a device must whose buffer is new or put back "+
+	n.alarms.Set("numbering", fmt.Sprintf("readings of %s are lost until it begins a new stream, as a device must whose buffer is new or put back "+
 		"(PROTOCOL.md, 5.1); of %s: %s", names, devices[0], n.problems[devices[0]]))
 }

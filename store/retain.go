@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/export"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 const (
@@ -47,20 +48,20 @@ func (s *Store) trim() {
 	}
 	before, had := max(passed, limit), s.journal.First()
 	if _, err := s.journal.TrimBefore(before); err != nil {
-		s.alarms.set("journal trim", "the journal can't give space back: "+err.Error())
+		s.Alarms.Set("journal trim", "the journal can't give space back: "+err.Error())
 		return
 	}
-	s.alarms.clear("journal trim")
+	s.Alarms.Clear("journal trim")
 	first := s.journal.First()
 	s.Export.Drop(first)
 	s.sources.Prune(first)
 	switch {
 	case first > max(passed, 1) && first > had: // positions begin at 1
 		s.dropped = time.Now()
-		s.alarms.raise("journal limit", fmt.Sprintf(
+		s.Alarms.Raise("journal limit", fmt.Sprintf(
 			"the journal reached its limit: entries before %d were dropped, and then more, although not everything had read them", first))
 	case first <= passed && time.Since(s.dropped) >= droppedFor:
-		s.alarms.clear("journal limit")
+		s.Alarms.Clear("journal limit")
 	}
 }
 
@@ -117,7 +118,7 @@ func (s *Store) saveExport() {
 	letters, end := s.shelf.snapshot()
 	s.mu.Unlock()
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		return errors.Join(saveLetters(tx, letters), put(tx.Bucket(bucketMeta), keyExport, record))
+		return errors.Join(saveLetters(tx, letters), hubdb.Put(tx.Bucket(hubdb.BucketMeta), hubdb.KeyExport, record))
 	})
 	if err != nil {
 		return // the next turn tries again

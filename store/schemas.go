@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -20,20 +21,20 @@ type sourceRecord struct {
 }
 
 func saveSources(tx *bbolt.Tx, c *tail.SourceChange) error {
-	b := tx.Bucket(bucketSources)
+	b := tx.Bucket(hubdb.BucketSources)
 	for _, number := range c.Remove {
-		if err := b.Delete(key8(number)); err != nil {
+		if err := b.Delete(hubdb.Key8(number)); err != nil {
 			return err
 		}
 	}
-	schemas := tx.Bucket(bucketSchemas)
+	schemas := tx.Bucket(hubdb.BucketSchemas)
 	for i, src := range c.Add {
-		record := encode(&sourceRecord{Device: src.Device, Stream: src.Stream, Hash: src.Hash, Position: c.Positions[i]})
-		if err := put(b, key8(src.Number), record); err != nil {
+		record := hubdb.Encode(&sourceRecord{Device: src.Device, Stream: src.Stream, Hash: src.Hash, Position: c.Positions[i]})
+		if err := hubdb.Put(b, hubdb.Key8(src.Number), record); err != nil {
 			return err
 		}
 		if schemas.Get(src.Hash[:]) == nil {
-			if err := put(schemas, src.Hash[:], src.Message); err != nil {
+			if err := hubdb.Put(schemas, src.Hash[:], src.Message); err != nil {
 				return err
 			}
 		}
@@ -44,9 +45,9 @@ func saveSources(tx *bbolt.Tx, c *tail.SourceChange) error {
 // pruneSchemas deletes from hub.db the schemas that neither a source, nor what a device has announced last, nor any of those in use
 // names.
 func pruneSchemas(tx *bbolt.Tx, used map[device.Hash]bool) error {
-	err := tx.Bucket(bucketSources).ForEach(func(k, sealed []byte) error {
+	err := tx.Bucket(hubdb.BucketSources).ForEach(func(k, sealed []byte) error {
 		var r sourceRecord
-		if value, ok := unseal(k, sealed); ok && cbor.Unmarshal(value, &r) == nil {
+		if value, ok := hubdb.Unseal(k, sealed); ok && cbor.Unmarshal(value, &r) == nil {
 			used[r.Hash] = true
 		}
 		return nil
@@ -54,8 +55,8 @@ func pruneSchemas(tx *bbolt.Tx, used map[device.Hash]bool) error {
 	if err != nil {
 		return err
 	}
-	err = tx.Bucket(bucketAnnounced).ForEach(func(k, sealed []byte) error {
-		if value, ok := unseal(k, sealed); ok && len(value) == device.HashSize {
+	err = tx.Bucket(hubdb.BucketAnnounced).ForEach(func(k, sealed []byte) error {
+		if value, ok := hubdb.Unseal(k, sealed); ok && len(value) == device.HashSize {
 			used[device.Hash(value)] = true
 		}
 		return nil
@@ -64,14 +65,14 @@ func pruneSchemas(tx *bbolt.Tx, used map[device.Hash]bool) error {
 		return err
 	}
 	var unused [][]byte
-	c := tx.Bucket(bucketSchemas).Cursor()
+	c := tx.Bucket(hubdb.BucketSchemas).Cursor()
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
 		if len(k) != device.HashSize || !used[device.Hash(k)] {
 			unused = append(unused, bytes.Clone(k))
 		}
 	}
 	for _, k := range unused {
-		if err := tx.Bucket(bucketSchemas).Delete(k); err != nil {
+		if err := tx.Bucket(hubdb.BucketSchemas).Delete(k); err != nil {
 			return err
 		}
 	}
@@ -95,7 +96,7 @@ func (s *Store) SchemaByHash(hash device.Hash) (schema *device.Schema, message [
 		return schema, message, true
 	}
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		message = bytes.Clone(get(tx.Bucket(bucketSchemas), hash[:]))
+		message = bytes.Clone(hubdb.Get(tx.Bucket(hubdb.BucketSchemas), hash[:]))
 		return nil
 	})
 	if err != nil || message == nil {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
 // The dead-letter shelf holds at most this much; then the oldest letters go.
@@ -32,9 +34,9 @@ func (l *DeadLetter) decode(key, value []byte) error {
 	if err := cbor.Unmarshal(value, l); err != nil {
 		return err
 	}
-	position, ok := parseKey8(key)
+	position, ok := hubdb.ParseKey8(key)
 	if _, err := l.Received.MarshalJSON(); err != nil || !ok {
-		return errRecord
+		return hubdb.ErrRecord
 	}
 	l.Position = position
 	return nil
@@ -87,9 +89,9 @@ func saveLetters(tx *bbolt.Tx, letters []DeadLetter) error {
 	if len(letters) == 0 {
 		return nil
 	}
-	b := tx.Bucket(bucketDeadLetters)
+	b := tx.Bucket(hubdb.BucketDeadLetters)
 	for i := range letters {
-		if err := put(b, key8(letters[i].Position), encode(&letters[i])); err != nil {
+		if err := hubdb.Put(b, hubdb.Key8(letters[i].Position), hubdb.Encode(&letters[i])); err != nil {
 			return err
 		}
 	}
@@ -123,10 +125,10 @@ func (s *Store) DeadLetters(after uint64, limit int) ([]DeadLetter, error) {
 	s.mu.Unlock()
 	var letters []DeadLetter
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		c := tx.Bucket(bucketDeadLetters).Cursor()
-		for k, v := c.Seek(key8(after + 1)); k != nil && len(letters) < limit; k, v = c.Next() {
+		c := tx.Bucket(hubdb.BucketDeadLetters).Cursor()
+		for k, v := c.Seek(hubdb.Key8(after + 1)); k != nil && len(letters) < limit; k, v = c.Next() {
 			var letter DeadLetter
-			if value, ok := unseal(k, v); !ok || letter.decode(k, value) != nil {
+			if value, ok := hubdb.Unseal(k, v); !ok || letter.decode(k, value) != nil {
 				continue // the next start reports it
 			}
 			letters = append(letters, letter)
@@ -155,17 +157,17 @@ func (s *Store) DropDeadLetters(positions []uint64) (int, error) {
 	}
 	dropped := 0
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketDeadLetters)
+		b := tx.Bucket(hubdb.BucketDeadLetters)
 		if positions == nil {
 			dropped = b.Stats().KeyN
-			if err := tx.DeleteBucket(bucketDeadLetters); err != nil {
+			if err := tx.DeleteBucket(hubdb.BucketDeadLetters); err != nil {
 				return err
 			}
-			_, err := tx.CreateBucket(bucketDeadLetters)
+			_, err := tx.CreateBucket(hubdb.BucketDeadLetters)
 			return err
 		}
 		for _, p := range positions {
-			k := key8(p)
+			k := hubdb.Key8(p)
 			if b.Get(k) == nil {
 				continue
 			}
@@ -185,7 +187,7 @@ func (s *Store) letters() (n int) {
 	n = len(s.shelf.pending)
 	s.mu.Unlock()
 	_ = s.db.View(func(tx *bbolt.Tx) error {
-		n += tx.Bucket(bucketDeadLetters).Stats().KeyN
+		n += tx.Bucket(hubdb.BucketDeadLetters).Stats().KeyN
 		return nil
 	})
 	return n

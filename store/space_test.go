@@ -99,7 +99,7 @@ func TestRoomAlarms(t *testing.T) {
 	look := func(free int64) (disk, limits bool) {
 		tight := long
 		s.watchRoom(diskSpace{total: 128 << 20, free: free}, &tight)
-		for _, a := range s.Alarms() {
+		for _, a := range s.Alarms.All() {
 			disk = disk || strings.Contains(a.Text, "nearly full")
 			limits = limits || strings.Contains(a.Text, "no room for the limits")
 		}

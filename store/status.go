@@ -8,6 +8,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
@@ -29,7 +30,7 @@ type Status struct {
 	Tails       []TailStatus   `json:"tails"`
 	Export      *export.Status `json:"export,omitempty"` // nil: nothing is exported
 	Gaps        []Gap          `json:"gaps"`
-	Alarms      []Alarm        `json:"alarms"`
+	Alarms      []alarms.Alarm `json:"alarms"`
 }
 
 // Storage says whether frames can be made durable.
@@ -56,13 +57,6 @@ type TailStatus struct {
 	LagEntries uint64 `json:"lag_entries"`    // committed entries not yet safe there
 	LagBytes   int64  `json:"lag_bytes"`      // about as many bytes of journal
 	Error      string `json:"error,omitempty"`
-}
-
-// Alarm is something an operator has to know.
-type Alarm struct {
-	Key   string    `json:"-"` // what it is about: an alarm whose text changes stays the same one
-	Since time.Time `json:"since"`
-	Text  string    `json:"text"`
 }
 
 // Status returns the state of the store.
@@ -93,7 +87,7 @@ func (s *Store) Condition() Status {
 	status := Status{
 		Storage: Storage{State: "ok"},
 		Journal: JournalStatus{Bytes: s.journal.Bytes(), Segments: len(segments), First: s.journal.First(), Next: next},
-		History: h.Stats(), DeadLetters: s.letters(), Export: s.Export.Status(), Alarms: s.alarms.list(),
+		History: h.Stats(), DeadLetters: s.letters(), Export: s.Export.Status(), Alarms: s.Alarms.All(),
 	}
 	if len(segments) > 0 {
 		status.Journal.Oldest = segments[0].Oldest

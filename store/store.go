@@ -7,10 +7,12 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,9 +22,10 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
@@ -30,7 +33,7 @@ import (
 
 // Errors a caller decides on.
 var (
-	ErrLocked       = errors.New("the data directory is in use by another process")
+	ErrLocked       = hubdb.ErrLocked
 	ErrClosed       = errors.New("store: closed")
 	ErrTooSparse    = errors.New("store: too many separate ranges of sequence numbers")
 	ErrFarAhead     = errors.New("store: a sequence number far above those in use")
@@ -64,8 +67,10 @@ const (
 	maxPending  = 2 << 20   // a batch this large takes no more: sessions wait, and TCP holds their devices back
 )
 
-// Store is open files plus, while Run runs, the goroutines that write them.
+// Store is open files plus, while Run runs, the goroutines that write them. Its exported fields are its parts.
 type Store struct {
+	Alarms *alarms.List
+
 	// static
 	log          *slog.Logger
 	clock        *wallclock.Clock
@@ -73,11 +78,10 @@ type Store struct {
 	space        func(dir string) diskSpace
 	opts         Options
 	segmentBytes int64 // of entries; then the next batch begins a segment
-	db           *boltfile.File
+	db           *hubdb.DB
 	journal      *journal.Journal
 	history      atomic.Pointer[history.History] // replaced when its file turns out damaged
 
-	bad          badRecords           // found in hub.db at start
 	recount      func(id string) bool // whose accounts the replay makes again; nil: nobody's
 	told         *wallclock.View      // the clock that the watchers have been told of
 	books        *wallclock.View      // the clock that boots and incidents in accounts are by; moved under mu
@@ -88,7 +92,6 @@ type Store struct {
 
 	registry registry
 	access   access
-	alarms   alarms
 	tail     historyTail
 	Export   *export.Export
 	commands commandBook
@@ -147,15 +150,15 @@ func Open(o Options) (*Store, error) {
 		o.Clock = wallclock.System()
 	}
 	s := &Store{
-		log: o.Logger, clock: o.Clock, now: o.Clock.Now, books: o.Clock.View(), told: o.Clock.View(), space: spaceOf, opts: o,
+		Alarms: alarms.New(o.Clock, o.Logger),
+		log:    o.Logger, clock: o.Clock, now: o.Clock.Now, books: o.Clock.View(), told: o.Clock.View(), space: spaceOf, opts: o,
 		work: make(chan struct{}, 1), full: make(chan struct{}, 1), trimNow: make(chan struct{}, 1),
 		checkpointNow: make(chan chan error), checkpoints: make(chan *checkpoint),
 		idle: make(chan struct{}, 1), stopped: make(chan struct{}),
 		room: make(chan struct{}), accounts: map[string]*account{},
 	}
 	s.idle <- struct{}{}
-	s.alarms.clock, s.alarms.log = o.Clock, o.Logger
-	s.numbering = numbering{alarms: &s.alarms, problems: map[string]string{}}
+	s.numbering = numbering{alarms: s.Alarms, problems: map[string]string{}}
 	s.tail = historyTail{store: s, news: make(chan struct{}, 1), moved: make(chan struct{})}
 	s.historyRead = s.tail.progress
 	exporting, err := export.New(o.Influx, s.exportDeps())
@@ -171,19 +174,22 @@ func Open(o Options) (*Store, error) {
 }
 
 func (s *Store) open() error {
-	if err := makeDir(s.opts.Dir); err != nil {
-		return err
+	if s.opts.Dir == "" {
+		return errors.New("no data directory given")
+	}
+	if err := os.MkdirAll(s.opts.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
 	}
 	space := s.space(s.opts.Dir)
 	s.opts.defaultLimits(space)
 	s.segmentBytes = segmentBytesFor(s.opts.JournalMaxBytes, space)
-	db, setAside, err := openDatabase(filepath.Join(s.opts.Dir, "hub.db"), s.now())
+	db, setAside, err := hubdb.Open(s.opts.Dir, s.now())
 	if err != nil {
 		return err
 	}
 	s.db = db
 	if setAside != "" {
-		s.alarms.set("hub.db damaged", fmt.Sprintf("hub.db was damaged; it is kept as %s and a new one was begun", setAside))
+		s.Alarms.Set("hub.db damaged", fmt.Sprintf("hub.db was damaged; it is kept as %s and a new one was begun", setAside))
 	}
 	if err := s.loadDatabase(); err != nil {
 		return fmt.Errorf("read hub.db: %w", err)
@@ -226,32 +232,49 @@ func (s *Store) loadDatabase() error {
 	}
 	fresh := false
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		fresh = get(tx.Bucket(bucketMeta), keyAccounts) == nil
-		return s.bad.checkRest(tx)
+		fresh = hubdb.Get(tx.Bucket(hubdb.BucketMeta), hubdb.KeyAccounts) == nil
+		return s.checkRest(tx)
 	})
 	if err != nil {
 		return err
 	}
-	if text := s.bad.remove(s); text != "" {
-		s.alarms.set("hub.db records", text)
+	if text := s.db.RemoveDamaged(s.log, s.now()); text != "" {
+		s.Alarms.Set("hub.db records", text)
 	}
 	reverted := s.db.Reverted()
 	if reverted {
-		s.alarms.set("hub.db reverted", "hub.db was damaged where it says what is valid, and may lack its last change: devices, users and "+
+		s.Alarms.Set("hub.db reverted", "hub.db was damaged where it says what is valid, and may lack its last change: devices, users and "+
 			"API keys are taken from their copies, the counters from the journal; a command, a setting or an entry of the audit trail may be gone")
 	}
-	if fresh || reverted || s.bad.in(bucketDevices) {
+	if fresh || reverted || s.db.DamagedIn(hubdb.BucketDevices) {
 		restored, bad, err := s.registry.restore(reverted)
 		s.noteRestored(registryCopy, "devices", "", restored, bad, err)
 		s.registry.correctSchemas(s.commands.announced)
 	}
-	if fresh || reverted || s.bad.in(bucketUsers) || s.bad.in(bucketAPIKeys) {
+	if fresh || reverted || s.db.DamagedIn(hubdb.BucketUsers) || s.db.DamagedIn(hubdb.BucketAPIKeys) {
 		restored, bad, err := s.access.restore(reverted)
 		s.noteRestored(accessCopy, "users and API keys", "; everybody has to log in again", restored, bad, err)
 	}
 	s.registry.copy()
 	s.access.copy()
 	return nil
+}
+
+// checkRest reads the records of hub.db that nothing is made of at start.
+func (s *Store) checkRest(tx *bbolt.Tx) error {
+	return errors.Join(
+		s.db.Each(tx, hubdb.BucketSchemas, func(k, v []byte) error {
+			src, err := tail.NewSource(0, "", 0, v)
+			if err == nil && !bytes.Equal(k, src.Hash[:]) {
+				err = hubdb.ErrRecord
+			}
+			return err
+		}),
+		s.db.Each(tx, hubdb.BucketDeadLetters, func(k, v []byte) error {
+			var letter DeadLetter
+			return letter.decode(k, v)
+		}),
+	)
 }
 
 // noteRestored raises an alarm that says what a copy beside hub.db was good for.
@@ -267,7 +290,7 @@ func (s *Store) noteRestored(file, what, hint string, restored, bad int, err err
 		text = append(text, fmt.Sprintf("the %s could not be restored from %s: %v", what, file, err))
 	}
 	if len(text) > 0 {
-		s.alarms.set("restored "+file, strings.Join(text, "; "))
+		s.Alarms.Set("restored "+file, strings.Join(text, "; "))
 	}
 }
 
@@ -281,7 +304,7 @@ func (s *Store) openHistory() error {
 	}
 	s.history.Store(h)
 	if setAside != "" {
-		s.alarms.set("history.db damaged", fmt.Sprintf(
+		s.Alarms.Set("history.db damaged", fmt.Sprintf(
 			"history.db was damaged; it is kept as %s, and a new one is filled as far as the journal reaches", setAside))
 	}
 	return nil

@@ -169,7 +169,7 @@ func (s *Store) firstCreated() (first time.Time) {
 // replace sets a damaged history file aside and begins a new one, as far back as the journal reaches.
 func (t *historyTail) replace() {
 	if err := t.history().Close(); err != nil { // it says where the damaged file is
-		t.store.alarms.set("history.db damaged", err.Error()+"; a new one is filled as far as the journal reaches")
+		t.store.Alarms.Set("history.db damaged", err.Error()+"; a new one is filled as far as the journal reaches")
 	}
 	if err := t.store.openHistory(); err != nil {
 		t.store.log.Error("a new history could not be begun", "error", err)
@@ -216,9 +216,9 @@ func (t *historyTail) advance(next uint64, err error) {
 		err = t.history().Failing() // it goes on in memory
 	}
 	if err != nil {
-		t.store.alarms.raise("history", "the local history can't be written, the journal keeps its frames: "+err.Error())
+		t.store.Alarms.Raise("history", "the local history can't be written, the journal keeps its frames: "+err.Error())
 	} else {
-		t.store.alarms.clear("history")
+		t.store.Alarms.Clear("history")
 	}
 }
 

@@ -53,15 +53,15 @@ func (t *historyTail) repair() {
 	t.damaged = len(damage)
 	switch {
 	case len(damage) > 0 && err != nil:
-		s.alarms.set("history damage", fmt.Sprintf("%d blocks of history.db are damaged, and could not be made again from the journal: %v. The hub "+
+		s.Alarms.Set("history damage", fmt.Sprintf("%d blocks of history.db are damaged, and could not be made again from the journal: %v. The hub "+
 			"tries again in a while", len(damage), err))
 	case len(damage) > 0:
-		s.alarms.set("history damage", damageText(damage))
+		s.Alarms.Set("history damage", damageText(damage))
 	case t.rebuilt > 0:
-		s.alarms.set("history damage", fmt.Sprintf("%d damaged blocks of history.db were made again from the journal: no readings are "+
+		s.Alarms.Set("history damage", fmt.Sprintf("%d damaged blocks of history.db were made again from the journal: no readings are "+
 			"missing. A disk that does this may be about to fail: have a look at its health, and a backup", t.rebuilt))
 	default:
-		s.alarms.clear("history damage")
+		s.Alarms.Clear("history damage")
 	}
 }
 

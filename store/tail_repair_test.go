@@ -85,8 +85,8 @@ func TestDamagedHistoryAndJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got < sent/2 || got == sent || incomplete == nil || len(s.Condition().Gaps) == 0 || len(s.Alarms()) == 0 {
-		t.Errorf("%d of %d readings, %v, gaps %+v, alarms %v", got, sent, incomplete, s.Condition().Gaps, s.Alarms())
+	if got < sent/2 || got == sent || incomplete == nil || len(s.Condition().Gaps) == 0 || len(s.Alarms.All()) == 0 {
+		t.Errorf("%d of %d readings, %v, gaps %+v, alarms %v", got, sent, incomplete, s.Condition().Gaps, s.Alarms.All())
 	}
 }
 

@@ -47,9 +47,9 @@ func (s *Store) watchRoom(d diskSpace, tight *time.Time) {
 		signal(s.trimNow)
 	}
 	if lasting {
-		s.alarms.raise("disk", "the disk is nearly full: the hub keeps less than its limits allow, and soon stops acknowledging; make room on the file system of "+s.opts.Dir)
+		s.Alarms.Raise("disk", "the disk is nearly full: the hub keeps less than its limits allow, and soon stops acknowledging; make room on the file system of "+s.opts.Dir)
 	} else if d.roomy() {
-		s.alarms.clear("disk")
+		s.Alarms.Clear("disk")
 	}
 	if s.opts.JournalMaxBytes == math.MaxInt64 {
 		return // a command has opened the files; the hub's limits are not known
@@ -57,10 +57,10 @@ func (s *Store) watchRoom(d diskSpace, tight *time.Time) {
 	grow := max(s.opts.JournalMaxBytes-s.journal.Bytes(), 0) + max(s.opts.HistoryMaxBytes-h.Stats().FileBytes, 0)
 	switch room := d.growth(); {
 	case grow > room:
-		s.alarms.raise("limits", fmt.Sprintf("the disk has no room for the limits: journal and history may grow by %d MiB, and there is room for %d MiB; lower [journal] max_bytes and [history] max_bytes, or make room",
+		s.Alarms.Raise("limits", fmt.Sprintf("the disk has no room for the limits: journal and history may grow by %d MiB, and there is room for %d MiB; lower [journal] max_bytes and [history] max_bytes, or make room",
 			grow>>20, room>>20))
 	case grow <= room-room/10:
-		s.alarms.clear("limits")
+		s.Alarms.Clear("limits")
 	}
 }
 
@@ -120,9 +120,9 @@ const slowText = "the disk is slow: it takes longer than a second to make frames
 // watchPace raises an alarm while the disk is slow.
 func (s *Store) watchPace(now time.Time) {
 	if s.pace.slowSince(now).IsZero() {
-		s.alarms.clear("slow disk")
+		s.Alarms.Clear("slow disk")
 	} else {
-		s.alarms.raise("slow disk", slowText+"; look for what else writes to it, and whether it is failing")
+		s.Alarms.Raise("slow disk", slowText+"; look for what else writes to it, and whether it is failing")
 	}
 }
 

@@ -107,7 +107,7 @@ func (s *server) status() string {
 	if n := s.hub.Connected(); n > 0 {
 		text = render.Plural(n, "device") + " connected"
 	}
-	if n := len(s.store.Alarms()); n > 0 {
+	if n := len(s.store.Alarms.All()); n > 0 {
 		text += ", " + render.Plural(n, "alarm") + ": see telemetry-hub status"
 	}
 	return text

@@ -139,7 +139,7 @@ func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
 	}
 	if s.cert, err = certificate.Open(certificate.Config{
 		DataDir: cfg.DataDir, CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey, Hosts: cfg.hosts(),
-		Logger: log, Alarm: s.store.SetAlarm,
+		Logger: log, Alarm: s.store.Alarms.Set,
 	}); err != nil {
 		return nil, fmt.Errorf("TLS certificate: %w", err)
 	}

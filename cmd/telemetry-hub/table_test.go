@@ -13,6 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 )
 
@@ -29,7 +30,7 @@ func TestTables(t *testing.T) {
 		"status": func(w io.Writer) error {
 			s := &control.Status{}
 			s.Storage.Error, s.Storage.State = hostile, hostile
-			s.Alarms = []store.Alarm{{Text: hostile}}
+			s.Alarms = []alarms.Alarm{{Text: hostile}}
 			s.Export = &export.Status{URL: hostile, Bucket: hostile, State: hostile, Reason: hostile, Sample: hostile}
 			return table(w, func(t *render.Table) { fillStatus(t, s, now) })
 		},

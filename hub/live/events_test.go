@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
 
 func TestRefusals(t *testing.T) {
@@ -124,8 +124,8 @@ func TestRejectsAreCounted(t *testing.T) {
 func TestAlarmsAreEvents(t *testing.T) {
 	r := newRig(t)
 	r.mu.Lock()
-	r.compareAlarms([]store.Alarm{{Key: "disk", Since: r.clock.now(), Text: "the disk is full"}}, r.micros())
-	r.compareAlarms([]store.Alarm{{Key: "disk", Since: r.clock.now(), Text: "the disk is very full"}}, r.micros())
+	r.compareAlarms([]alarms.Alarm{{Key: "disk", Since: r.clock.now(), Text: "the disk is full"}}, r.micros())
+	r.compareAlarms([]alarms.Alarm{{Key: "disk", Since: r.clock.now(), Text: "the disk is very full"}}, r.micros())
 	r.mu.Unlock()
 	r.ticks(4) // the store has none
 	got := r.Events("", 10)

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -65,7 +66,7 @@ type Feed struct {
 	counts    Counts
 	attention []Trouble
 	events    eventLog
-	alarms    []store.Alarm
+	alarms    []alarms.Alarm
 	rates     rates
 	touched   []*entry // whose books may have changed
 	looked    int64    // when look last ran, µs since 1970

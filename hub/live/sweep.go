@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 // and what needs attention.
 func (f *Feed) look() {
 	books := f.readBooks()
-	alarms := f.store.Alarms()
+	alarms := f.store.Alarms.All()
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -179,21 +180,21 @@ func compareTroubles(a, b Trouble) int {
 }
 
 // compareAlarms makes events of alarms that have begun or ended.
-func (f *Feed) compareAlarms(alarms []store.Alarm, now int64) {
-	has := func(list []store.Alarm, a store.Alarm) bool {
-		return slices.ContainsFunc(list, func(b store.Alarm) bool { return a.Key == b.Key })
+func (f *Feed) compareAlarms(current []alarms.Alarm, now int64) {
+	has := func(list []alarms.Alarm, a alarms.Alarm) bool {
+		return slices.ContainsFunc(list, func(b alarms.Alarm) bool { return a.Key == b.Key })
 	}
-	for _, a := range alarms {
+	for _, a := range current {
 		if !has(f.alarms, a) {
 			f.note(Event{Kind: kindAlarm, Text: a.Text}, now)
 		}
 	}
 	for _, a := range f.alarms {
-		if !has(alarms, a) {
+		if !has(current, a) {
 			f.note(Event{Kind: kindAlarm, Text: "over: " + a.Text}, now)
 		}
 	}
-	f.alarms = alarms
+	f.alarms = current
 }
 
 // rateSeconds is over how long the rates are taken.

@@ -1,4 +1,4 @@
-package store
+package hubdb
 
 import (
 	"bytes"
@@ -9,19 +9,29 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
 
-// copyFile is a file beside hub.db that holds some of its records a second time, so that a damaged hub.db does not lose them. It
-// is a JSON array with an element a line, each with its checksum: a damaged byte costs one record at most. Its methods are not for
+// Copy is a file beside hub.db that holds some of its records a second time, so that a damaged hub.db does not lose them. It is a
+// JSON array with an element a line, each with its checksum: a damaged byte costs one record at most. Its methods are not for
 // concurrent use.
-type copyFile struct {
+type Copy struct {
 	path   string
 	what   string // the records, in words
-	alarms *alarms
+	alarms *alarms.List
 	stale  bool // hub.db has something else
 }
 
-// copyLine is an element of a copyFile.
+// NewCopy returns the copy in this file. what names its records in texts.
+func NewCopy(path, what string, alarms *alarms.List) *Copy {
+	return &Copy{path: path, what: what, alarms: alarms}
+}
+
+// Stale tells whether the last Write failed.
+func (f *Copy) Stale() bool { return f.stale }
+
+// copyLine is an element of a Copy.
 type copyLine struct {
 	Checksum string          `json:"crc32c"` // of the bytes of Record, 8 hexadecimal digits
 	Record   json.RawMessage `json:"record"`
@@ -35,20 +45,20 @@ const maxBetween = len("\n]\n")
 
 func checksumText(b []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(b, castagnoli)) }
 
-// write replaces the file, unless it has these records already; a file that is not there is not made for none. That it could not
-// be written is no error of whatever changed the records, which are in hub.db: it is an alarm, and retry tries again.
-func (f *copyFile) write(records []any) {
+// Write replaces the file, unless it has these records already; a missing file is not made for none. A failure does not concern
+// whatever changed the records, which are in hub.db: it raises an alarm, and the copy is Stale.
+func (f *Copy) Write(records []any) {
 	err := f.replace(records)
 	if f.stale = err != nil; f.stale {
-		f.alarms.set(filepath.Base(f.path), fmt.Sprintf(
+		f.alarms.Set(filepath.Base(f.path), fmt.Sprintf(
 			"the copy of the %s, %s, can't be written: %v. They are safe in hub.db; should that be damaged, the last changes would be lost. "+
 				"The hub goes on trying", f.what, filepath.Base(f.path), err))
 		return
 	}
-	f.alarms.clear(filepath.Base(f.path))
+	f.alarms.Clear(filepath.Base(f.path))
 }
 
-func (f *copyFile) replace(records []any) error {
+func (f *Copy) replace(records []any) error {
 	content := []byte("[")
 	for i, record := range records {
 		value, err := json.Marshal(record)
@@ -72,9 +82,9 @@ func (f *copyFile) replace(records []any) error {
 	return writeFile(f.path, content)
 }
 
-// read calls use with each record of the file, and returns how many can't be used: they are damaged, or use refused them. A
-// file that is not there has none.
-func (f *copyFile) read(use func(record []byte) error) (bad int, err error) {
+// Read calls use with each record of the file, and returns how many can't be used: they are damaged, or use refused them. A
+// missing file has none.
+func (f *Copy) Read(use func(record []byte) error) (bad int, err error) {
 	content, err := os.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -107,4 +117,26 @@ func (f *copyFile) read(use func(record []byte) error) (bad int, err error) {
 			bad++
 		}
 	}
+}
+
+// writeFile replaces a file so that a power cut leaves the old or the new content.
+func writeFile(path string, b []byte) error {
+	// One name, so that what a crash leaves behind is one file. Nobody writes the same file twice at a time.
+	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
