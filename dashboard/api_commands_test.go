@@ -221,14 +221,14 @@ func TestListCommands(t *testing.T) {
 	}
 	// Page by page.
 	var seen []string
-	next := uint64(0)
+	next := ""
 	for {
 		var list api.Commands
-		a.get(fmt.Sprintf("/commands?limit=3&before=%d", next), &list)
+		a.get(fmt.Sprintf("/commands?limit=3&cursor=%s", next), &list)
 		for _, c := range list.Commands {
 			seen = append(seen, c.ID)
 		}
-		if next = list.Next; next == 0 {
+		if next = list.Next; next == "" {
 			break
 		}
 	}
@@ -260,7 +260,7 @@ func TestSettings(t *testing.T) {
 	d := a.obeys("d")
 	d.leave()
 	var list []live.SettingStatus
-	a.get("/devices/d/settings", &list)
+	a.get("/devices/d/settings", &struct{ Settings any }{&list})
 	if list == nil || len(list) != 0 {
 		t.Errorf("%+v", list)
 	}
@@ -283,7 +283,7 @@ func TestSettings(t *testing.T) {
 	a.call("operator", "PUT", "/devices/d/settings/temperature", map[string]any{"value": 21}).wants(400, nil)
 	a.call("operator", "PUT", "/devices/none/settings/setpoint", map[string]any{"value": 21}).wants(404, nil)
 	a.call("viewer", "GET", "/devices/none/settings", nil).wants(404, nil)
-	a.get("/devices/d/settings", &list)
+	a.get("/devices/d/settings", &struct{ Settings any }{&list})
 	if len(list) != 1 || list[0].Desired != 21.0 {
 		t.Errorf("%+v", list)
 	}
@@ -297,13 +297,13 @@ func TestSettings(t *testing.T) {
 		s := a.store.Desired("d")
 		return len(s) == 1 && s[0].Status == store.SettingInSync
 	})
-	a.get("/devices/d/settings", &list)
+	a.get("/devices/d/settings", &struct{ Settings any }{&list})
 	if len(list) != 1 || list[0].Reported != 21.0 || list[0].ReportedAt == 0 {
 		t.Errorf("%+v", list)
 	}
 	a.call("operator", "DELETE", "/devices/d/settings/setpoint", nil).wants(204, nil)
 	a.call("operator", "DELETE", "/devices/d/settings/setpoint", nil).wants(404, nil)
-	a.get("/devices/d/settings", &list)
+	a.get("/devices/d/settings", &struct{ Settings any }{&list})
 	if len(list) != 0 {
 		t.Errorf("%+v", list)
 	}

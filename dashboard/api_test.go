@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -54,7 +56,9 @@ func TestEveryOperation(t *testing.T) {
 
 	a.get("/hub", nil)
 	a.get("/openapi.json", nil)
+	a.get("/status", nil)
 	a.get("/certificate", nil)
+	a.call("admin", "POST", "/certificate/renew", nil).wants(200, nil)
 	a.get("/events", nil)
 	a.get("/devices", nil)
 	a.get("/devices/a", nil)
@@ -62,6 +66,7 @@ func TestEveryOperation(t *testing.T) {
 	a.get("/devices/a/readings?format=csv", nil)
 	a.get("/dead-letters", nil)
 	a.call("admin", "POST", "/devices", map[string]any{"id": "b", "kind": "meter", "labels": map[string]string{"site": "north"}}).wants(201, nil)
+	a.call("admin", "POST", "/devices/batch", map[string]any{"devices": []any{map[string]any{"id": "c"}, map[string]any{"id": "d"}}}).wants(201, nil)
 	a.call("admin", "POST", "/devices/b/rotate", nil).wants(200, nil)
 	a.call("admin", "POST", "/devices/b/revoke", nil).wants(204, nil)
 	a.get("/devices/b", nil)
@@ -128,8 +133,8 @@ func TestBadRequests(t *testing.T) {
 	for _, path := range []string{
 		"/hub?x=1", "/certificate?x", "/devices/a?x=1", "/hub?%zz", "/hub?a;b",
 		"/events?limit=0", "/events?limit=1001", "/events?limit=x", "/events?after=-1", "/events?device=" + long, "/events?limit=1&limit=2",
-		"/devices?count=201", "/devices?count=-1", "/devices?first=x", "/devices?state=dead", "/devices?sort=age", "/devices?q=" + long, "/devices?page=1",
-		"/dead-letters?limit=201", "/dead-letters?after=x",
+		"/devices?limit=1001", "/devices?limit=0", "/devices?sort=-id&cursor=x", "/devices?sort=-id&cursor=@-1", "/devices?state=dead", "/devices?sort=age", "/devices?q=" + long, "/devices?page=1",
+		"/dead-letters?limit=201", "/dead-letters?cursor=x", "/events?cursor=x", "/events?after=1&cursor=2", "/commands?cursor=a1",
 		"/devices/a/readings?points=0", "/devices/a/readings?points=5001", "/devices/a/readings?points=x",
 		"/devices/a/readings?from=yesterday", "/devices/a/readings?from=-1", "/devices/a/readings?from=253402300800000",
 		"/devices/a/readings?from=1969-12-31T23:59:59Z", "/devices/a/readings?from=99999999999999999999",
@@ -259,16 +264,122 @@ func TestDevicesList(t *testing.T) {
 	}
 	var w struct {
 		Total, Matched int
-		Order          []string
+		Devices        []api.DeviceItem
+		Next           string
+	}
+	ids := func() (ids []string) {
+		for _, d := range w.Devices {
+			ids = append(ids, d.ID)
+		}
+		return ids
 	}
 	for query, want := range map[string]string{
-		"": "[a b c d] of 4 of 4", "?first=1&count=2": "[b c] of 4 of 4", "?q=METER": "[d] of 1 of 4", "?label=site%3Dnorth": "[d] of 1 of 4",
-		"?sort=-id&count=1": "[d] of 4 of 4", "?state=never": "[d] of 1 of 4",
+		"": "[a b c d] of 4 of 4", "?cursor=a&limit=2": "[b c] of 4 of 4", "?q=METER": "[d] of 1 of 4", "?label=site%3Dnorth": "[d] of 1 of 4",
+		"?sort=-id&limit=1": "[d] of 4 of 4", "?state=never": "[d] of 1 of 4",
 	} {
 		eventually(t, query, func() bool {
 			a.get("/devices"+query, &w)
-			return fmt.Sprintf("%v of %d of %d", w.Order, w.Matched, w.Total) == want
+			return fmt.Sprintf("%v of %d of %d", ids(), w.Matched, w.Total) == want
 		})
+	}
+}
+
+// TestPages reads lists page by page: nothing comes twice, and nothing is left out.
+func TestPages(t *testing.T) {
+	a := newAPI(t, rigOptions{}, "a", "b", "c", "d", "e")
+	for _, name := range []string{"ann", "bob", "cid"} {
+		if err := a.store.AddUser(name, password, store.RoleViewer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		"/devices": "a b c d e", "/devices?sort=-id": "e d c b a", "/devices?q=telemetry": "a b c d e", "/devices?q=telemetry&sort=kind": "a b c d e",
+		"/users": "ann bob cid", "/apikeys": "reader test-admin test-operator test-viewer",
+	} {
+		for limit := 1; limit <= 6; limit++ {
+			var got []string
+			for cursor := "first"; cursor != ""; {
+				var page struct {
+					Devices []struct{ ID string }
+					Users   []struct{ Name string }
+					APIKeys []struct{ Name string }
+					Next    string
+				}
+				at, sep := path, "?"
+				if strings.Contains(path, "?") {
+					sep = "&"
+				}
+				at += sep + fmt.Sprintf("limit=%d", limit)
+				if cursor != "first" {
+					at += "&cursor=" + cursor
+				}
+				a.call("admin", "GET", at, nil).wants(200, &page)
+				for _, d := range page.Devices {
+					got = append(got, d.ID)
+				}
+				for _, u := range append(page.Users, page.APIKeys...) {
+					got = append(got, u.Name)
+				}
+				cursor = page.Next
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s by %d: %v, want %s", path, limit, got, want)
+			}
+		}
+	}
+}
+
+// TestOverTheSocket asks as the command line does, with a hub and without: whoever can connect is an admin.
+func TestOverTheSocket(t *testing.T) {
+	a := newAPI(t, rigOptions{}, "a")
+	for name, served := range map[string]*api.API{"running": a.API(), "files": api.New(api.Config{Store: a.store, Version: "v1"})} {
+		mux := http.NewServeMux()
+		served.Register(mux, api.OnSocket)
+		call := func(method, path, body string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(method, "/api/v1"+path, strings.NewReader(body))
+			r.Header.Set(api.CallerField, "root")
+			w := httptest.NewRecorder()
+			mux.ServeHTTP(w, r)
+			var sent []byte
+			if body != "" {
+				sent = []byte(body)
+			}
+			a.contract.check(t, method, path, sent, w.Result(), w.Body.Bytes())
+			return w
+		}
+		var status api.Status
+		if w := call("GET", "/status", ""); w.Code != 200 || json.Unmarshal(w.Body.Bytes(), &status) != nil || status.Running != (name == "running") {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		for _, path := range []string{"/devices", "/devices/a", "/hub", "/certificate", "/users", "/apikeys", "/audit", "/commands", "/dead-letters", "/devices/a/settings", "/session"} {
+			if w := call("GET", path, ""); w.Code != 200 {
+				t.Errorf("%s %s: %d %s", name, path, w.Code, w.Body)
+			}
+		}
+		var made api.Fleet
+		if w := call("POST", "/devices/batch", `{"devices":[{"id":"x"},{"id":"y","kind":"meter"}]}`); w.Code != 201 || json.Unmarshal(w.Body.Bytes(), &made) != nil || len(made.Devices) != 2 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if w := call("POST", "/devices/batch", `{"devices":[{"id":"z"},{"id":"x"}]}`); w.Code != 409 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if w := call("POST", "/devices/x/rotate", ""); w.Code != 200 || strings.Contains(w.Body.String(), "url") {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		for _, id := range []string{"x", "y"} {
+			if w := call("DELETE", "/devices/"+id, ""); w.Code != 204 {
+				t.Errorf("%s: %d %s", name, w.Code, w.Body)
+			}
+		}
+		// Whoever has the machine may remove the last admin.
+		call("POST", "/users", `{"name":"boss","password":"`+password+`","role":"admin"}`)
+		if w := call("DELETE", "/users/boss", ""); w.Code != 204 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+	entries, err := a.store.AuditTrail(store.AuditFilter{Device: "y"})
+	if err != nil || len(entries) != 4 || entries[0].By != "root" || entries[0].From != "command line" {
+		t.Errorf("%+v %v", entries, err)
 	}
 }
 
@@ -286,7 +397,7 @@ func TestDeadLettersAnswer(t *testing.T) {
 		t.Errorf("a letter: %+v", l)
 	}
 	var page api.DeadLetters
-	a.get(fmt.Sprintf("/dead-letters?after=%d&limit=1", got.Letters[0].Position), &page)
+	a.get(fmt.Sprintf("/dead-letters?cursor=%d&limit=1", got.Letters[0].Position), &page)
 	if len(page.Letters) != 1 || page.Letters[0].Position != got.Letters[1].Position {
 		t.Errorf("a page: %+v", page)
 	}

@@ -77,7 +77,7 @@ func TestManageUsers(t *testing.T) {
 		c.do("POST", "/api/v1/users", in).wants(http.StatusBadRequest, nil)
 	}
 	var list []api.User
-	c.do("GET", "/api/v1/users", nil).wants(http.StatusOK, &list)
+	c.do("GET", "/api/v1/users", nil).wants(http.StatusOK, &struct{ Users any }{&list})
 	if len(list) != 4 || !slices.Contains(list, made) {
 		t.Errorf("users %+v", list)
 	}
@@ -123,7 +123,7 @@ func TestManageAPIKeys(t *testing.T) {
 	script := s.withKey(made.Key)
 	script.do("GET", "/api/v1/session", nil).wants(http.StatusOK, nil)
 	var list []api.APIKey
-	r := c.do("GET", "/api/v1/apikeys", nil).wants(http.StatusOK, &list)
+	r := c.do("GET", "/api/v1/apikeys", nil).wants(http.StatusOK, &struct{ APIKeys any }{&list})
 	now := s.clock().UnixMilli()
 	if want := []api.APIKey{{Name: "reports", Role: store.RoleOperator, Created: now, LastUsed: now}}; !slices.Equal(list, want) {
 		t.Errorf("keys %+v, want %+v", list, want)

@@ -47,7 +47,7 @@ func (c *liveConn) takeCommand(by store.Identity, deviceID string, f *stomp.Fram
 		refused.Text, refused.Hint = "too many commands", "try again in "+wait.Round(100*time.Millisecond).String()
 		return c.refuseCommand(&refused)
 	}
-	_, err = c.d.store.SendCommand(in.Command(deviceID, caller))
+	_, err = c.d.api.Send(&in, deviceID, caller)
 	if err == nil {
 		return nil
 	}

@@ -128,9 +128,11 @@ type AuditFilter struct {
 	After  uint64 // higher numbers only
 	Before uint64 // lower numbers only: the page behind another
 	Limit  int    // 0: 100; at most 1000
+
+	OldestFirst bool // the oldest that are selected, in their order
 }
 
-// AuditTrail returns entries, the newest first.
+// AuditTrail returns entries, the newest first unless the filter says otherwise.
 func (s *Store) AuditTrail(f AuditFilter) ([]AuditEntry, error) {
 	if f.Limit <= 0 {
 		f.Limit = 100
@@ -139,7 +141,13 @@ func (s *Store) AuditTrail(f AuditFilter) ([]AuditEntry, error) {
 	list := []AuditEntry{}
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(hubdb.BucketAudit).Cursor()
-		for k, v := lastBefore(c, f.Before); k != nil && len(list) < f.Limit; k, v = c.Prev() {
+		k, v := lastBefore(c, f.Before)
+		step := c.Prev
+		if f.OldestFirst {
+			k, v = c.Seek(hubdb.Key8(f.After + 1))
+			step = c.Next
+		}
+		for ; k != nil && len(list) < f.Limit; k, v = step() {
 			number, _ := hubdb.ParseKey8(k)
 			value, ok := hubdb.Unseal(k, v)
 			var r auditRecord
@@ -150,8 +158,11 @@ func (s *Store) AuditTrail(f AuditFilter) ([]AuditEntry, error) {
 			if len(r.Command) == len(e.Command) {
 				e.Command = device.CommandID(r.Command)
 			}
-			if number <= f.After || e.At.Before(f.Since) {
-				break
+			switch old := number <= f.After || e.At.Before(f.Since); {
+			case f.OldestFirst && f.Before != 0 && number >= f.Before, old && !f.OldestFirst:
+				return nil
+			case old:
+				continue
 			}
 			if f.Device == "" || e.Device == f.Device {
 				list = append(list, e)

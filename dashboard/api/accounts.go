@@ -26,12 +26,25 @@ type APIKey struct {
 	Key      string     `json:"key,omitempty"`
 }
 
-func (a *API) serveUsers(w http.ResponseWriter, _ *http.Request, _ Caller) {
-	list := []User{}
-	for _, u := range a.store.Users() {
-		list = append(list, describeUser(u))
+// Users is a page of the list of users.
+type Users struct {
+	Users []User `json:"users"` // by name
+	Next  string `json:"next,omitempty"`
+}
+
+func (a *API) serveUsers(w http.ResponseWriter, r *http.Request, _ Caller) {
+	q := readQuery(r)
+	p := q.place(defaultPage, maxPage)
+	if err := q.end(); err != nil {
+		a.Failed(w, err)
+		return
 	}
-	Answer(w, http.StatusOK, list)
+	list, next := cut(a.store.Users(), p, func(u *store.User) string { return u.Name })
+	out := Users{Users: make([]User, len(list)), Next: next}
+	for i, u := range list {
+		out.Users[i] = describeUser(u)
+	}
+	Answer(w, http.StatusOK, out)
 }
 
 func (a *API) addUser(w http.ResponseWriter, r *http.Request, by Caller) {
@@ -80,7 +93,7 @@ func (a *API) changeUser(w http.ResponseWriter, r *http.Request, by Caller) {
 		return
 	}
 	if in.Role != "" {
-		if err := a.store.SetRole(name, in.Role, false); err != nil {
+		if err := a.store.SetRole(name, in.Role, by.Via == ViaSocket); err != nil {
 			a.Failed(w, err)
 			return
 		}
@@ -100,7 +113,8 @@ func (a *API) changeUser(w http.ResponseWriter, r *http.Request, by Caller) {
 
 func (a *API) removeUser(w http.ResponseWriter, r *http.Request, by Caller) {
 	name := r.PathValue("name")
-	if err := a.store.RemoveUser(name, false); err != nil {
+	// Whoever has the machine can make another admin.
+	if err := a.store.RemoveUser(name, by.Via == ViaSocket); err != nil {
 		a.Failed(w, err)
 		return
 	}
@@ -109,12 +123,25 @@ func (a *API) removeUser(w http.ResponseWriter, r *http.Request, by Caller) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (a *API) serveAPIKeys(w http.ResponseWriter, _ *http.Request, _ Caller) {
-	list := []APIKey{}
-	for _, k := range a.store.APIKeys() {
-		list = append(list, APIKey{Name: k.Name, Role: k.Role, Created: Millis(k.Created), LastUsed: Millis(k.LastUsed)})
+// APIKeys is a page of the list of API keys.
+type APIKeys struct {
+	APIKeys []APIKey `json:"apikeys"` // by name
+	Next    string   `json:"next,omitempty"`
+}
+
+func (a *API) serveAPIKeys(w http.ResponseWriter, r *http.Request, _ Caller) {
+	q := readQuery(r)
+	p := q.place(defaultPage, maxPage)
+	if err := q.end(); err != nil {
+		a.Failed(w, err)
+		return
 	}
-	Answer(w, http.StatusOK, list)
+	list, next := cut(a.store.APIKeys(), p, func(k *store.APIKey) string { return k.Name })
+	out := APIKeys{APIKeys: make([]APIKey, len(list)), Next: next}
+	for i, k := range list {
+		out.APIKeys[i] = APIKey{Name: k.Name, Role: k.Role, Created: Millis(k.Created), LastUsed: Millis(k.LastUsed)}
+	}
+	Answer(w, http.StatusOK, out)
 }
 
 func (a *API) addAPIKey(w http.ResponseWriter, r *http.Request, by Caller) {

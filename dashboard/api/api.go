@@ -83,10 +83,13 @@ func (a *API) routes() []route {
 	const viewer, operator, admin = store.RoleViewer, store.RoleOperator, store.RoleAdmin
 	return []route{
 		{"GET /api/v1/hub", viewer, a.serveHub},
+		{"GET /api/v1/status", viewer, a.serveStatus},
 		{"GET /api/v1/certificate", viewer, a.serveCertificate},
+		{"POST /api/v1/certificate/renew", admin, a.renewCertificate},
 		{"GET /api/v1/events", viewer, a.serveEvents},
 		{"GET /api/v1/devices", viewer, a.serveDevices},
 		{"POST /api/v1/devices", admin, a.addDevice},
+		{"POST /api/v1/devices/batch", admin, a.addDevices},
 		{"GET /api/v1/devices/{id}", viewer, a.serveDevice},
 		{"DELETE /api/v1/devices/{id}", admin, a.removeDevice},
 		{"POST /api/v1/devices/{id}/rotate", admin, a.rotateToken},

@@ -7,11 +7,6 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
-const (
-	defaultAudit = 100
-	maxAudit     = 1000 // in one answer
-)
-
 // AuditEntry is an entry of the audit trail.
 type AuditEntry struct {
 	Number  uint64           `json:"number"`
@@ -24,17 +19,17 @@ type AuditEntry struct {
 	Text    string           `json:"text,omitempty"`
 }
 
-// AuditEntries is a part of the audit trail.
+// AuditEntries is a page of the audit trail.
 type AuditEntries struct {
-	Entries []AuditEntry `json:"entries"`        // newest first
-	Next    uint64       `json:"next,omitempty"` // before=next asks for the page behind this one; absent: there is none
+	Entries []AuditEntry `json:"entries"` // newest first; with after, oldest first
+	Next    string       `json:"next,omitempty"`
 }
 
 func (a *API) serveAudit(w http.ResponseWriter, r *http.Request, _ Caller) {
 	q := readQuery(r)
+	n := q.numbered(defaultPage, maxPage, true)
 	f := store.AuditFilter{
-		Device: q.text("device"), Since: q.moment("since", a.now()), After: uint64(q.number("after", 0, 0, 1<<53)),
-		Before: uint64(q.number("before", 0, 0, 1<<53)), Limit: int(q.number("limit", defaultAudit, 1, maxAudit)),
+		Device: q.text("device"), Since: q.moment("since", a.now()), After: n.after, Before: n.before, Limit: n.limit, OldestFirst: n.ascending,
 	}
 	if err := q.end(); err != nil {
 		a.Failed(w, err)
@@ -45,12 +40,11 @@ func (a *API) serveAudit(w http.ResponseWriter, r *http.Request, _ Caller) {
 		a.Failed(w, err)
 		return
 	}
-	out := AuditEntries{Entries: make([]AuditEntry, len(list))}
+	out := AuditEntries{
+		Entries: make([]AuditEntry, len(list)), Next: n.next(len(list), func() uint64 { return list[len(list)-1].Number }),
+	}
 	for i, e := range list {
 		out.Entries[i] = AuditEntry{e.Number, Millis(e.At), e.By, e.From, e.Action, e.Device, e.Command, e.Text}
-	}
-	if len(list) == f.Limit {
-		out.Next = list[len(list)-1].Number
 	}
 	patient(w)
 	Answer(w, http.StatusOK, out)

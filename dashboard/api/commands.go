@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,9 +17,6 @@ import (
 )
 
 const (
-	defaultCommands = 100
-	maxCommandList  = 1000 // in one answer
-
 	maxWait       = time.Minute // for a command to be settled
 	maxWaits      = 64          // requests that wait at one time
 	MaxWaitsOfOne = 16          // of one account
@@ -29,11 +27,24 @@ type NewCommand struct {
 	ID   device.CommandID  `json:"id"` // made by who sends it, and the same when it is sent again
 	Name string            `json:"name"`
 	Args map[string]Scalar `json:"args"`
-	TTL  int64             `json:"ttl_ms"` // 0: store.DefaultCommandTTL
+	Text map[string]string `json:"args_text"` // arguments as people type them, instead: read as the device has announced them
+	TTL  int64             `json:"ttl_ms"`    // 0: store.DefaultCommandTTL
 }
 
 // maxTTL bounds ttl_ms to what a duration can hold; the store has the real bound.
 const maxTTL = int64(365 * 24 * time.Hour / time.Millisecond)
+
+// Send has a command accepted for a device.
+func (a *API) Send(in *NewCommand, deviceID string, by Caller) (store.Command, error) {
+	n := in.Command(deviceID, by)
+	if len(in.Text) > 0 {
+		if len(in.Args) > 0 {
+			return store.Command{}, fmt.Errorf("%w: args and args_text do not go together", errBody)
+		}
+		n.Args = a.store.ParseArgs(deviceID, in.Name, in.Text)
+	}
+	return a.store.SendCommand(n)
+}
 
 // Command is what the store is asked for.
 func (q *NewCommand) Command(deviceID string, by Caller) store.NewCommand {
@@ -88,7 +99,7 @@ func (a *API) sendCommand(w http.ResponseWriter, r *http.Request, by Caller) {
 	if !ReadJSON(w, r, &in) {
 		return
 	}
-	if in.ID == (device.CommandID{}) {
+	if in.ID == (device.CommandID{}) && by.Via != ViaSocket { // of a person who has typed it, who can't type it again by mistake
 		Fail(w, http.StatusBadRequest, "bad_request", "the command has no id", "make a random UUID for each command, and send the same one if you send the command again")
 		return
 	}
@@ -96,7 +107,7 @@ func (a *API) sendCommand(w http.ResponseWriter, r *http.Request, by Caller) {
 		TryLater(w, http.StatusTooManyRequests, pause, "throttled", "too many commands")
 		return
 	}
-	c, err := a.store.SendCommand(in.Command(r.PathValue("id"), by))
+	c, err := a.Send(&in, r.PathValue("id"), by)
 	if err == nil && wait > 0 {
 		c, err = a.await(w, r, by, c, wait)
 	}
@@ -129,15 +140,13 @@ func (a *API) await(w http.ResponseWriter, r *http.Request, by Caller, c store.C
 // Commands is a list of commands, newest first.
 type Commands struct {
 	Commands []live.CommandStatus `json:"commands"`
-	Next     uint64               `json:"next,omitempty"` // before=next asks for the page behind this one; absent: there is none
+	Next     string               `json:"next,omitempty"`
 }
 
 func (a *API) serveCommands(w http.ResponseWriter, r *http.Request, _ Caller) {
 	q := readQuery(r)
-	f := store.CommandFilter{
-		Device: q.text("device"), Since: q.moment("since", a.now()), Before: uint64(q.number("before", 0, 0, 1<<53)),
-		Limit: int(q.number("limit", defaultCommands, 1, maxCommandList)),
-	}
+	n := q.numbered(defaultPage, maxPage, false)
+	f := store.CommandFilter{Device: q.text("device"), Since: q.moment("since", a.now()), Before: n.before, Limit: n.limit}
 	states := store.CommandStates()
 	for _, text := range q.texts("state", len(states)+1) {
 		switch state := store.CommandState(text); {
@@ -163,9 +172,7 @@ func (a *API) serveCommands(w http.ResponseWriter, r *http.Request, _ Caller) {
 	for i := range list {
 		out.Commands[i] = live.CommandStatusOf(&list[i])
 	}
-	if len(list) == f.Limit {
-		out.Next = list[len(list)-1].Number
-	}
+	out.Next = n.next(len(list), func() uint64 { return list[len(list)-1].Number })
 	patient(w)
 	Answer(w, http.StatusOK, out)
 }
@@ -215,5 +222,8 @@ var CommandPace = limit.Allowance{Kind: "command", Burst: 10, Every: 200 * time.
 
 // PaceCommands counts a command that somebody sends, and returns 0; or how long to wait if there were too many.
 func (a *API) PaceCommands(by Caller) (wait time.Duration) {
+	if by.Via == ViaSocket {
+		return 0
+	}
 	return a.Commanders.Take([]limit.Suspect{a.Commanders.Suspect(CommandPace, by.Account())})
 }

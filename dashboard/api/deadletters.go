@@ -31,16 +31,17 @@ type DeadLetter struct {
 
 type DeadLetters struct {
 	Letters []DeadLetter `json:"dead_letters"` // oldest first
+	Next    string       `json:"next,omitempty"`
 }
 
 func (a *API) serveDeadLetters(w http.ResponseWriter, r *http.Request, _ Caller) {
 	q := readQuery(r)
-	after, limit := q.number("after", 0, 0, 1<<53), q.number("limit", defaultLetters, 1, maxLetters)
+	n := q.numbered(defaultLetters, maxLetters, false)
 	if err := q.end(); err != nil {
 		a.Failed(w, err)
 		return
 	}
-	letters, err := a.store.DeadLetters(uint64(after), int(limit))
+	letters, err := a.store.DeadLetters(n.before, n.limit) // the oldest first: a cursor goes up
 	if err != nil {
 		a.Failed(w, err)
 		return
@@ -55,6 +56,7 @@ func (a *API) serveDeadLetters(w http.ResponseWriter, r *http.Request, _ Caller)
 			out.Letters[i].Reason = device.RejectCode(l.Code).String()
 		}
 	}
+	out.Next = n.next(len(letters), func() uint64 { return letters[len(letters)-1].Position })
 	patient(w)
 	Answer(w, http.StatusOK, out)
 }

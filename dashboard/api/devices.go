@@ -1,22 +1,50 @@
 package api
 
 import (
-	"errors"
+	"fmt"
 	"net/http"
-	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub"
-	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
+// Devices is a page of the list of devices.
+type Devices struct {
+	Now     live.Millis  `json:"now"`
+	Total   int          `json:"total"`   // devices there are
+	Matched int          `json:"matched"` // of those, the ones that the filters let through
+	Devices []DeviceItem `json:"devices"`
+	Next    string       `json:"next,omitempty"`
+}
+
+// DeviceItem is a device in a list.
+type DeviceItem struct {
+	live.Row
+	DeviceRecord
+}
+
+// DeviceRecord is what is registered of a device, and what became of its connections and frames.
+type DeviceRecord struct {
+	Created  int64    `json:"created"`
+	Revoked  bool     `json:"revoked"`
+	Tokens   []Token  `json:"tokens"` // those valid, the newest last
+	Presence Presence `json:"presence"`
+	Books    Books    `json:"books"`
+}
+
+// skips begins the cursors of lists whose order changes: how many to pass over.
+const skips = "@"
+
 func (a *API) serveDevices(w http.ResponseWriter, r *http.Request, _ Caller) {
 	q := readQuery(r)
+	p := q.place(defaultPage, maxPage)
 	params := map[string]string{}
-	for _, name := range []string{"q", "state", "label", "sort", "first", "count"} {
+	for _, name := range []string{"q", "state", "label", "sort"} {
 		params[name] = q.text(name)
 	}
 	err := q.end()
@@ -24,27 +52,46 @@ func (a *API) serveDevices(w http.ResponseWriter, r *http.Request, _ Caller) {
 	if err == nil {
 		list, err = live.ParseList(params)
 	}
+	byID := list.Sort == "" || list.Sort == "id"
+	switch text, ok := strings.CutPrefix(p.cursor, skips); {
+	case p.cursor == "" || err != nil:
+	case byID:
+		list.After = p.cursor
+	default:
+		if list.First, err = strconv.Atoi(text); !ok || err != nil || list.First < 0 {
+			err = fmt.Errorf("%w: cursor is what an answer of this list had as next", errQuery)
+		}
+	}
 	if err != nil {
 		a.Failed(w, err)
 		return
 	}
+	list.Count = p.limit
+	window := a.feed.Devices(list)
+	out := Devices{Now: window.Now, Total: window.Total, Matched: window.Matched, Devices: make([]DeviceItem, 0, len(window.Rows))}
+	for _, row := range window.Rows {
+		if dev, err := a.store.Device(row.ID); err == nil { // else it was removed a moment ago
+			out.Devices = append(out.Devices, DeviceItem{row, a.record(&dev)})
+		}
+	}
+	if n := len(window.Rows); n == p.limit && byID {
+		out.Next = window.Rows[n-1].ID
+	} else if first := list.First + n; first < window.Matched && !byID {
+		out.Next = skips + strconv.Itoa(first)
+	}
 	patient(w)
-	Answer(w, http.StatusOK, a.feed.Devices(list))
+	Answer(w, http.StatusOK, out)
 }
 
 // Device is all that is known of a device but its readings.
 type Device struct {
-	Now      int64             `json:"now"`
-	Device   live.Row          `json:"device"` // with all its values
-	Created  int64             `json:"created"`
-	Kind     string            `json:"kind"`
-	Labels   map[string]string `json:"labels,omitempty"`
-	Revoked  bool              `json:"revoked"`
-	Tokens   []Token           `json:"tokens"` // those valid, the newest last
-	Presence Presence          `json:"presence"`
-	Books    Books             `json:"books"`
-	Schema   *live.Schema      `json:"schema"` // null: none announced
-	Events   []live.Event      `json:"events"` // the newest 20, newest first
+	Now    int64             `json:"now"`
+	Device live.Row          `json:"device"` // with all its values
+	Kind   string            `json:"kind"`
+	Labels map[string]string `json:"labels,omitempty"`
+	DeviceRecord
+	Schema *live.Schema `json:"schema"` // null: none announced
+	Events []live.Event `json:"events"` // the newest 20, newest first
 }
 
 // Token is a valid token; nobody but the device has the token itself.
@@ -56,11 +103,13 @@ type Token struct {
 
 // Presence is what is known of a device's connection since the hub started.
 type Presence struct {
-	Connected bool   `json:"connected"`
-	Since     int64  `json:"since,omitempty"` // begin of the present or, if there is none, of the last connection
-	LastSeen  int64  `json:"last_seen,omitempty"`
-	Address   string `json:"address,omitempty"`
-	Skew      int64  `json:"skew_ms"` // the device's clock minus the hub's
+	Connected bool     `json:"connected"`
+	Since     int64    `json:"since,omitempty"` // begin of the present or, if there is none, of the last connection
+	LastSeen  int64    `json:"last_seen,omitempty"`
+	Address   string   `json:"address,omitempty"`
+	Skew      int64    `json:"skew_ms"`             // the device's clock minus the hub's
+	Rivals    []string `json:"rivals,omitempty"`    // hosts whose connections take over from each other
+	Takeovers int      `json:"takeovers,omitempty"` // how often, lately
 }
 
 // Books says what became of a device's frames.
@@ -77,10 +126,13 @@ type Books struct {
 }
 
 func (a *API) serveDevice(w http.ResponseWriter, r *http.Request, _ Caller) {
-	if !a.noQuery(w, r) {
-		return
+	if a.noQuery(w, r) {
+		a.answerDevice(w, r.PathValue("id"))
 	}
-	dev, err := a.store.Device(r.PathValue("id"))
+}
+
+func (a *API) answerDevice(w http.ResponseWriter, id string) {
+	dev, err := a.store.Device(id)
 	if err != nil {
 		a.Failed(w, err)
 		return
@@ -90,26 +142,35 @@ func (a *API) serveDevice(w http.ResponseWriter, r *http.Request, _ Caller) {
 		a.Failed(w, store.ErrNoDevice)
 		return
 	}
+	Answer(w, http.StatusOK, Device{
+		Now: Millis(a.now()), Device: detail.Device, Kind: dev.Kind, Labels: dev.Labels, DeviceRecord: a.record(&dev),
+		Schema: detail.Schema, Events: detail.Events,
+	})
+}
+
+func (a *API) record(dev *store.Device) DeviceRecord {
 	books, p := a.store.Books(dev.ID), hub.Presence{}
 	if a.hub != nil {
 		p = a.hub.Presence(dev.ID)
 	}
-	out := Device{
-		Now: Millis(a.now()), Device: detail.Device, Created: Millis(dev.Created), Kind: dev.Kind, Labels: dev.Labels, Revoked: dev.Revoked,
-		Tokens: []Token{}, Schema: detail.Schema, Events: detail.Events,
+	out := DeviceRecord{
+		Created: Millis(dev.Created), Revoked: dev.Revoked, Tokens: make([]Token, len(dev.Tokens)),
 		Presence: Presence{
 			Connected: p.Connected, Since: Millis(p.Since), LastSeen: Millis(later(p.LastSeen, books.LastReceived)), Address: p.Address,
-			Skew: p.ClockSkew.Milliseconds(),
+			Skew: p.ClockSkew.Milliseconds(), Takeovers: p.Takeovers,
 		},
 		Books: Books{
 			Frames: books.Frames, Readings: books.Readings, Duplicates: books.Duplicates, Rejected: books.Rejected, Lost: books.Lost,
 			Holes: books.Holes, Streams: books.Streams, LastData: Millis(books.LastData), LastReceived: Millis(books.LastReceived),
 		},
 	}
-	for _, t := range dev.Tokens {
-		out.Tokens = append(out.Tokens, Token{Created: Millis(t.Created), FirstUsed: Millis(t.FirstUsed), Expires: Millis(t.Expires)})
+	if p.Takeovers > 0 {
+		out.Presence.Rivals = slices.Compact(p.Rivals[:])
 	}
-	Answer(w, http.StatusOK, out)
+	for i, t := range dev.Tokens {
+		out.Tokens[i] = Token{Created: Millis(t.Created), FirstUsed: Millis(t.FirstUsed), Expires: Millis(t.Expires)}
+	}
+	return out
 }
 
 func later(a, b time.Time) time.Time {
@@ -117,118 +178,4 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// Credentials is all that a device has to be given. The token is shown once.
-type Credentials struct {
-	ID          string `json:"id"`
-	Token       string `json:"token"`
-	URL         string `json:"url"`
-	Certificate string `json:"certificate"` // PEM of what the device has to trust: the hub's own CA or, without, its certificate with the chain
-	PublicKey   string `json:"public_key"`  // SHA-256 of the hub's public key in hex, for a device that pins it instead
-}
-
-// credentials describes the hub as the caller reaches it.
-func (a *API) credentials(r *http.Request, by Caller, id, token string) (Credentials, error) {
-	hubs, err := a.certificateInfo()
-	if err != nil && !errors.Is(err, certificate.ErrNone) {
-		return Credentials{}, err
-	}
-	out := Credentials{ID: id, Token: token}
-	if err == nil {
-		out.Certificate, out.PublicKey = hubs.Trust(), hubs.PublicKey
-	}
-	if by.Via != ViaSocket {
-		out.URL = "wss://" + r.Host + "/v1/device"
-	}
-	return out, nil
-}
-
-func (a *API) answerCredentials(w http.ResponseWriter, r *http.Request, by Caller, status int, id, token string) {
-	out, err := a.credentials(r, by, id, token)
-	if err != nil {
-		a.Failed(w, err)
-		return
-	}
-	Answer(w, status, out)
-}
-
-// disconnect closes a device's connection, if it has one.
-func (a *API) disconnect(id string, code device.CloseCode, text string) {
-	if a.hub != nil {
-		a.hub.Disconnect(id, code, text)
-	}
-}
-
-func (a *API) addDevice(w http.ResponseWriter, r *http.Request, by Caller) {
-	var in store.NewDevice
-	if !a.noQuery(w, r) || !ReadJSON(w, r, &in) {
-		return
-	}
-	made, err := a.store.AddDevices([]store.NewDevice{in})
-	if err != nil {
-		a.Failed(w, err)
-		return
-	}
-	a.log.Info("device added", "device", in.ID, "by", by.Name)
-	a.audit(by, "device added", in.ID, "")
-	w.Header().Set("Location", "/api/v1/devices/"+url.PathEscape(in.ID))
-	a.answerCredentials(w, r, by, http.StatusCreated, made[0].Device, made[0].Token)
-}
-
-func (a *API) rotateToken(w http.ResponseWriter, r *http.Request, by Caller) {
-	if !a.noQuery(w, r) {
-		return
-	}
-	id := r.PathValue("id")
-	before, err := a.store.Device(id)
-	if err != nil {
-		a.Failed(w, err)
-		return
-	}
-	token, err := a.store.RotateToken(id)
-	if err != nil {
-		a.Failed(w, err)
-		return
-	}
-	a.log.Info("token rotated", "device", id, "by", by.Name)
-	a.audit(by, "device token rotated", id, "")
-	// A device that had two tokens has lost one, and may be connected with it. It comes back at once if it has the other.
-	if len(before.Tokens) > 1 {
-		a.disconnect(id, device.CloseRestart, "a token was replaced; connect again")
-	}
-	a.answerCredentials(w, r, by, http.StatusOK, id, token)
-}
-
-func (a *API) revokeDevice(w http.ResponseWriter, r *http.Request, by Caller) {
-	if !a.noQuery(w, r) {
-		return
-	}
-	id := r.PathValue("id")
-	if err := a.store.RevokeDevice(id); err != nil {
-		a.Failed(w, err)
-		return
-	}
-	a.log.Info("device revoked", "device", id, "by", by.Name)
-	a.audit(by, "device revoked", id, "")
-	a.disconnect(id, device.CloseRevoked, "the device was revoked")
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (a *API) removeDevice(w http.ResponseWriter, r *http.Request, by Caller) {
-	if !a.noQuery(w, r) {
-		return
-	}
-	id := r.PathValue("id")
-	err := a.store.RemoveDevice(id)
-	if _, gone := a.store.Device(id); gone != nil { // also when something behind that has failed
-		a.disconnect(id, device.CloseRevoked, "the device was removed")
-	}
-	if err != nil {
-		a.Failed(w, err)
-		return
-	}
-	a.log.Info("device removed", "device", id, "by", by.Name)
-	a.audit(by, "device removed", id, "")
-	w.WriteHeader(http.StatusNoContent)
 }

@@ -111,6 +111,9 @@ func Millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
+// errBody is wrapped by what is wrong with the body of a request; the texts are for people.
+var errBody = errors.New("bad request")
+
 // problems says how errors are answered.
 var problems = []struct {
 	err    error
@@ -137,6 +140,7 @@ var problems = []struct {
 	{certificate.ErrGiven, http.StatusConflict, "certificate_given", "put a new one into the files of --tls-cert and --tls-key, then reload the hub: systemctl reload telemetry-hub"},
 	{history.ErrTooFine, http.StatusBadRequest, "too_fine", "ask for fewer points or fewer channels"},
 	{live.ErrBadList, http.StatusBadRequest, "bad_parameter", "/api/v1/openapi.json describes the parameters"},
+	{errBody, http.StatusBadRequest, "bad_request", "/api/v1/openapi.json describes the request"},
 	{errQuery, http.StatusBadRequest, "bad_parameter", "/api/v1/openapi.json describes the parameters"},
 }
 

@@ -4,29 +4,42 @@ import (
 	"net/http"
 
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
+	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
-// serveSettings answers with the desired values of a device, by channel.
+// Settings is a page of the desired values of a device.
+type Settings struct {
+	Settings []live.SettingStatus `json:"settings"` // by channel
+	Next     string               `json:"next,omitempty"`
+}
+
 func (a *API) serveSettings(w http.ResponseWriter, r *http.Request, _ Caller) {
-	if !a.noQuery(w, r) {
-		return
-	}
+	q := readQuery(r)
+	p := q.place(defaultPage, maxPage)
 	dev, err := a.store.Device(r.PathValue("id"))
+	if bad := q.end(); bad != nil {
+		err = bad
+	}
 	if err != nil {
 		a.Failed(w, err)
 		return
 	}
-	out := []live.SettingStatus{}
-	for _, s := range a.store.Desired(dev.ID) {
-		out = append(out, live.SettingStatusOf(&s))
+	list, next := cut(a.store.Desired(dev.ID), p, func(s *store.Setting) string { return s.Channel })
+	out := Settings{Settings: make([]live.SettingStatus, len(list)), Next: next}
+	for i := range list {
+		out.Settings[i] = live.SettingStatusOf(&list[i])
 	}
 	Answer(w, http.StatusOK, out)
 }
 
+// NewSetting is a desired value, either as it is or as people type it: read as the device has announced the channel.
+type NewSetting struct {
+	Value Scalar  `json:"value"`
+	Text  *string `json:"value_text"`
+}
+
 func (a *API) setDesired(w http.ResponseWriter, r *http.Request, by Caller) {
-	var in struct {
-		Value Scalar `json:"value"`
-	}
+	var in NewSetting
 	if !a.noQuery(w, r) || !ReadJSON(w, r, &in) {
 		return
 	}
@@ -34,7 +47,15 @@ func (a *API) setDesired(w http.ResponseWriter, r *http.Request, by Caller) {
 		TryLater(w, http.StatusTooManyRequests, pause, "throttled", "too many commands")
 		return
 	}
-	s, err := a.store.SetDesired(r.PathValue("id"), r.PathValue("channel"), in.Value.value, by.By, by.From)
+	id, channel, value := r.PathValue("id"), r.PathValue("channel"), in.Value.value
+	if in.Text != nil {
+		if value != nil {
+			Fail(w, http.StatusBadRequest, "bad_request", "value and value_text do not go together", "")
+			return
+		}
+		value = a.store.ParseSetting(id, channel, *in.Text)
+	}
+	s, err := a.store.SetDesired(id, channel, value, by.By, by.From)
 	if err != nil {
 		a.Failed(w, err)
 		return

@@ -157,6 +157,15 @@ func (f *Feed) Events(device string, limit int) []Event {
 		func(*notedEvent) bool { return true })
 }
 
+// EventsBefore is Events of those with lower numbers than before; 0: all.
+func (f *Feed) EventsBefore(device string, before uint64, limit int) []Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.eventsLocked(limit, func(e *notedEvent) bool {
+		return (device == "" || e.Device == device) && (before == 0 || e.Number < before)
+	}, func(*notedEvent) bool { return true })
+}
+
 // EventsAfter returns the oldest events with a number above after, at most limit, newest first: who asks again with the highest
 // number that came misses nothing that is still remembered.
 func (f *Feed) EventsAfter(device string, after uint64, limit int) []Event {

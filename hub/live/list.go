@@ -25,6 +25,7 @@ type List struct {
 	Label string // "name" or "name=value": only those with this label
 	Sort  string // "id", "state", "seen" or "kind", with "-" before it for descending; "": by id
 	First int    // how many to pass over
+	After string // sorted by id: only those behind this one
 	Count int    // at most so many, to maxWindow; 0: all
 }
 
@@ -93,7 +94,13 @@ func (f *Feed) pick(l *List) (window []*entry, total, matched int) {
 	f.mu.Lock()
 	total = len(f.sorted)
 	if l.all() && l.byID() {
-		window = slices.Clone(cut(l, f.sorted))
+		behind, _ := slices.BinarySearchFunc(f.sorted, l.After, func(e *entry, after string) int {
+			if e.id > after || after == "" {
+				return 1
+			}
+			return -1
+		})
+		window = slices.Clone(cut(l, f.sorted[behind:]))
 		f.mu.Unlock()
 		return window, total, total
 	}
@@ -105,11 +112,15 @@ func (f *Feed) pick(l *List) (window []*entry, total, matched int) {
 		}
 	}
 	f.mu.Unlock()
+	matched = len(list)
 	l.sort(list)
+	if l.After != "" {
+		list = slices.DeleteFunc(list, func(e found) bool { return e.id <= l.After })
+	}
 	for _, e := range cut(l, list) {
 		window = append(window, e.entry)
 	}
-	return window, total, len(list)
+	return window, total, matched
 }
 
 func (l *List) all() bool  { return l.Query == "" && l.State == "" && l.Label == "" }

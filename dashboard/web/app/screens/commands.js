@@ -26,7 +26,7 @@ export function mount(root, where) {
   const { signal } = ended
   /** @type {Command[]} */
   let commands = []
-  let next = 0
+  let next = ''
   let turn = 0
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer
@@ -62,10 +62,10 @@ export function mount(root, where) {
     clearTimeout(timer)
     try {
       const answer = await get('/commands', { signal, query: {
-        device: query.device, state: query.state, limit: further ? page : Math.max(page, Math.min(commands.length, 1000)), before: further ? next : undefined } })
+        device: query.device, state: query.state, limit: further ? page : Math.max(page, Math.min(commands.length, 1000)), cursor: further ? next : undefined } })
       if (mine !== turn) return
       commands = further ? [...commands, ...answer.commands] : answer.commands
-      next = answer.next ?? 0
+      next = answer.next ?? ''
       waiting.hidden = true
       replace(message)
       draw()
@@ -98,7 +98,7 @@ export function mount(root, where) {
     if (wanted.length !== body.childElementCount || wanted.some((e, i) => e !== body.children[i])) body.replaceChildren(...wanted)
     table.hidden = wanted.length === 0
     none.hidden = wanted.length > 0
-    more.hidden = next === 0
+    more.hidden = !next
   }
 
   /** @param {Command} c */
@@ -158,7 +158,7 @@ function auditPanel() {
   /** @type {Entry[]} */
   let entries = []
   let device = ''
-  let next = 0
+  let next = ''
   let turn = 0
   const heads = ['at', 'by', 'from', 'action', 'device', 'text'].map((key) => t('audit.' + key))
   const body = h('tbody')
@@ -166,18 +166,18 @@ function auditPanel() {
   const message = h('p', { class: 'error', role: 'alert' })
   const more = h('button', { type: 'button', class: 'quiet', text: t('hub.letters.more'), on: { click: () => void load(next) } })
   const element = h('section', { class: 'panel stack' },
-    h('header', { class: 'row spread' }, h('h2', { text: t('audit') }), h('button', { type: 'button', class: 'quiet', text: t('audit.refresh'), on: { click: () => void load(0) } })),
+    h('header', { class: 'row spread' }, h('h2', { text: t('audit') }), h('button', { type: 'button', class: 'quiet', text: t('audit.refresh'), on: { click: () => void load('') } })),
     h('p', { class: 'hint', text: t('audit.hint') }), table, message, h('div', null, more))
 
-  /** @param {number} before 0: the newest */
-  async function load(before) {
+  /** @param {string} cursor empty: the newest */
+  async function load(cursor) {
     const mine = ++turn
     try {
-      const answer = await get('/audit', { signal: ended.signal, query: { device, limit: page, before: before || undefined } })
+      const answer = await get('/audit', { signal: ended.signal, query: { device, limit: page, cursor } })
       if (mine !== turn) return
-      entries = before ? [...entries, ...answer.entries] : answer.entries
-      next = answer.next ?? 0
-      more.hidden = next === 0
+      entries = cursor ? [...entries, ...answer.entries] : answer.entries
+      next = answer.next ?? ''
+      more.hidden = !next
       replace(message)
       replace(body, entries.map((e) => h('tr', null, [h('span', { class: 'nowrap', text: dateTime(e.at) }), e.by, e.from ?? '', e.action,
         e.device && h('a', { class: 'nowrap', href: `/devices/${encodeURIComponent(e.device)}`, text: e.device }), h('span', { text: e.text ?? '', title: e.command ?? '' }),
@@ -192,7 +192,7 @@ function auditPanel() {
     /** @param {string} of a device; empty for everything */
     show(of) {
       device = of
-      void load(0)
+      void load('')
     },
     end: () => ended.abort(),
   }

@@ -23,7 +23,7 @@ export function lettersPanel(signal) {
   /** @type {Set<number>} */
   const chosen = new Set()
   let known = -1
-  let more = false
+  let next = ''
   let loading = false
 
   /** @param {boolean} further */
@@ -31,11 +31,11 @@ export function lettersPanel(signal) {
     if (loading) return
     loading = true
     try {
-      const answer = await get('/dead-letters', { signal, query: { after: further ? letters.at(-1)?.position : 0, limit: page } })
+      const answer = await get('/dead-letters', { signal, query: { cursor: further ? next : '', limit: page } })
       /** @type {Letter[]} */
       const got = answer.dead_letters
       letters = further ? [...letters, ...got] : got
-      more = got.length === page
+      next = answer.next ?? ''
       for (const p of chosen) if (!letters.some((l) => l.position === p)) chosen.delete(p)
       replace(message)
       draw()
@@ -98,7 +98,7 @@ export function lettersPanel(signal) {
           h('td', null, h('a', { href: `/devices/${encodeURIComponent(l.device)}`, text: l.device })), h('td', null, ago(l.received)), h('td', { text: l.text || l.reason || '' }),
           h('td', { class: 'nowrap', text: l.lines ? t('hub.letters.lines', { n: l.lines }) : t('hub.letters.frame', { n: l.seq ? number(l.seq) : '?' }) })))))),
       h('div', { class: 'row' }, button('replay', false), button('drop', false), button('replay', true), button('drop', true),
-        more && h('button', { type: 'button', class: 'quiet', text: t('hub.letters.more'), on: { click: () => void load(true) } })),
+        next && h('button', { type: 'button', class: 'quiet', text: t('hub.letters.more'), on: { click: () => void load(true) } })),
       !admin && h('p', { class: 'hint', text: t('device.tokens.admin') }),
     ])
   }

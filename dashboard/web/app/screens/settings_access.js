@@ -30,7 +30,7 @@ function listPanel(key, path, heads, row, form) {
 
   async function load() {
     try {
-      const list = /** @type {Entry[]} */ (await get(path, { signal: ended.signal }))
+      const list = /** @type {Record<string, Entry[]>} */ (await get(path, { signal: ended.signal, query: { limit: 1000 } }))[key] ?? []
       replace(message)
       replace(body, list.map((e) => h('tr', null, row(e, act).map((c, i) => h('td', { dataset: { head: heads[i] ? t(heads[i]) : '' } }, c)))))
       table.hidden = list.length === 0
