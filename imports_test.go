@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"store/hubdb":     {"store/alarms", "store/boltfile", "store/wallclock"},
 	"store/history":   {"device", "store/boltfile", "store/tail", "store/wallclock"},
 	"store/export":    {"device", "store/influx", "store/journal", "store/tail", "store/wallclock"},
+	"store/outages":   {"device", "store/alarms", "store/history", "store/hubdb", "store/wallclock"},
 }
 
 // testsMayImport is what only the tests of a folder may import besides: the reference device drives the hub,

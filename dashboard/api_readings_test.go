@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -248,14 +249,14 @@ func TestReadingsGaps(t *testing.T) {
 	now, set := stoppedClock(noon)
 	a := newAPI(t, rigOptions{clock: now})
 	s := newSensor(a, "s")
-	a.store.DeviceConnected("s")
+	a.store.Outages.DeviceConnected("s")
 	for i := range 10 {
 		set(noon.Add(time.Duration(i) * time.Second))
 		s.send(now(), 2100)
 	}
-	a.store.DeviceDisconnected("s")
+	a.store.Outages.DeviceDisconnected("s")
 	set(noon.Add(100 * time.Second))
-	a.store.DeviceConnected("s")
+	a.store.Outages.DeviceConnected("s")
 	s.send(now(), 2100)
 	set(noon.Add(200 * time.Second))
 	s.send(now(), 2100)
@@ -265,7 +266,7 @@ func TestReadingsGaps(t *testing.T) {
 	a.get("/devices/s/readings?to="+fmt.Sprint(noon.Add(time.Hour).UnixMilli()), &got) // gaps end now
 	at := func(s int) int64 { return noon.UnixMilli() + int64(s)*1000 }
 	want := []api.Gap{
-		{From: at(9), To: at(100), Cause: store.CauseOffline, Text: "the device was not connected"}, {From: at(100), To: at(200), Cause: store.CauseUnknown},
+		{From: at(9), To: at(100), Cause: outages.CauseOffline, Text: "the device was not connected"}, {From: at(100), To: at(200), Cause: outages.CauseUnknown},
 	}
 	if fmt.Sprint(got.Gaps) != fmt.Sprint(want) {
 		t.Errorf("gaps %+v, want %+v", got.Gaps, want)

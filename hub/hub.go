@@ -155,7 +155,7 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 		ErrorLog:          log.New(serverLog{h}, "", 0),
 	}
 
-	h.store.HubStarted()
+	h.store.Outages.HubStarted()
 	var tasks sync.WaitGroup
 	sweeping, stopSweeping := context.WithCancel(context.WithoutCancel(ctx))
 	defer h.watchCommands()()
@@ -178,7 +178,7 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 			_ = srv.Close()
 		}
 	})
-	h.store.HubStopping()
+	h.store.Outages.HubStopping()
 	h.sendAway()
 	stopSweeping()
 	tasks.Wait()

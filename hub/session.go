@@ -73,7 +73,7 @@ func (s *session) run() {
 	defer s.hub.registry.running.Done()
 	s.hub.counters.handshakes.Add(1)
 	s.hub.log.Info("device connected", "device", s.device, "address", s.address)
-	s.hub.store.DeviceConnected(s.device)
+	s.hub.store.Outages.DeviceConnected(s.device)
 	s.read()
 	s.end()
 }
@@ -98,7 +98,7 @@ func (s *session) end() {
 	}
 	s.hub.registry.exit(s, s.hub.now(), s.hub.elapsed())
 	s.hub.tookOver(s)
-	s.hub.store.DeviceDisconnected(s.device)
+	s.hub.store.Outages.DeviceDisconnected(s.device)
 	code, reason := s.verdict()
 	s.count(code, reason)
 	var byDevice *socket.Closed

@@ -29,10 +29,10 @@ func wholeHub(t *testing.T) (dir string, tokens []string) {
 	if _, err := h.AddAPIKey("script", store.RoleViewer); err != nil {
 		t.Fatal(err)
 	}
-	h.HubStarted()
+	h.Outages.HubStarted()
 	for _, id := range []string{"a", "b"} {
 		h.NoteDevice(id, &device.Hello{SchemaHash: device.HashSchema(settableMessage)})
-		h.DeviceConnected(id)
+		h.Outages.DeviceConnected(id)
 		c := connect(t, h.Store, id, 1)
 		c.Schema(settableMessage, settable)
 		c.send(numbers(1, 100)...)
@@ -54,7 +54,7 @@ func wholeHub(t *testing.T) (dir string, tokens []string) {
 		if _, _, err := h.Delivery(id, 1).Exchange(nil); err != nil {
 			t.Fatal(err)
 		}
-		h.DeviceDisconnected(id)
+		h.Outages.DeviceDisconnected(id)
 	}
 	if err := h.stop(); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 const (
@@ -24,7 +24,6 @@ type account struct {
 	device  string
 	streams []*streamSet // the one used last at the end
 	boots   []bootOffset // the one recorded last at the end
-	incidents
 
 	tally         // with the batch being filled
 	writing tally // with the batch being written
@@ -46,14 +45,14 @@ type tally struct {
 	lastReceived int64 // µs since 1970; 0: none yet
 }
 
-const noTime = math.MinInt64
+const noTime = outages.NoTime
 
 // streamSet is what is known of one stream: settled by the batches so far, and of that what is on disk.
 type streamSet struct {
 	id      uint64
 	settled device.SeqSet
 	durable device.SeqSet
-	course
+	times   outages.Stream // of its frames
 }
 
 type bootOffset struct {
@@ -115,6 +114,21 @@ func (a *account) newest(d *device.Data, offset, received int64) {
 		}
 	}
 	a.lastReceived = received
+}
+
+// stored notes when the readings of a new frame were, in a stream whose highest number was highest.
+func (set *streamSet) stored(d *device.Data, offset int64, highest uint64, newest int64) {
+	set.times.Stored(d.Seq, highest, d.Times[0]+offset, d.Times[len(d.Times)-1]+offset, newest)
+}
+
+// lose enters a range of numbers that the device declares lost into the books; mu is held.
+func (s *Store) lose(a *account, set *streamSet, first, last uint64, reason device.LostReason, received time.Time) {
+	highest := set.settled.Max()
+	n := set.settled.AddRange(first, last)
+	a.lost += n
+	s.Outages.Lost(a.device, &set.times, &outages.LostFrames{
+		First: first, Last: last, Count: n, Reason: reason, Received: received, Highest: highest, Newest: a.lastData,
+	})
 }
 
 // holes counts the numbers below the highest durable one of each stream that are not durable.

@@ -2,9 +2,7 @@ package store
 
 import (
 	"fmt"
-	"slices"
 	"testing"
-	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -48,34 +46,6 @@ func TestSchemasArePruned(t *testing.T) {
 	}
 }
 
-// TestGapsAreBounded: the oldest become one, which covers what they covered, also after a start.
-func TestGapsAreBounded(t *testing.T) {
-	s := open(t, Options{})
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for n := range uint64(maxGaps + 20) {
-		s.enterGap(Gap{First: 10 * n, Last: 10*n + 3, Cause: fmt.Sprint("cause ", n)}.between(at, at.Add(time.Minute)))
-		at = at.Add(time.Hour)
-	}
-	check := func() {
-		t.Helper()
-		gaps := slices.SortedFunc(slices.Values(s.gaps), func(a, b Gap) int { return int(a.First) - int(b.First) })
-		first := gaps[0]
-		if len(gaps) != maxGaps || first.First != 0 || first.Last != 203 || first.Cause != severalGaps+"cause 0" || !first.To.Equal(first.From.Add(20*time.Hour+time.Minute)) {
-			t.Errorf("%d gaps, the first %+v", len(gaps), first)
-		}
-	}
-	check()
-	dir := s.Dir()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = open(t, Options{Dir: dir})
-	check()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestWaitingLettersAreBounded: while hub.db can't be written, no more letters wait than it would keep.
 func TestWaitingLettersAreBounded(t *testing.T) {
 	var s shelf
@@ -104,10 +74,10 @@ func TestRemovedDeviceLeavesNothing(t *testing.T) {
 	s := open(t, Options{})
 	defer run(t, s)()
 	register(t, s, "a")
-	s.HubStarted()
+	s.Outages.HubStarted()
 	w := newWriter(t, s, 1)
 	s.NoteDevice("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, textSchema))})
-	s.DeviceConnected("a")
+	s.Outages.DeviceConnected("a")
 	w.send(1)
 	settle(t, s)
 	if _, _, err := s.Delivery("a", 1).Exchange(nil); err != nil {

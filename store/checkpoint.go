@@ -1,11 +1,8 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -13,6 +10,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -33,7 +31,7 @@ type checkpoint struct {
 	letters     []DeadLetter
 	lettersEnd  uint64 // for shelf.saved
 	sources     tail.SourceChange
-	incidents   incidentNotes
+	outages     *outages.Snapshot
 	export      []byte // exportRecord; nil: as it was
 	exportFirst uint64 // the lowest position in it
 	askers      []chan error
@@ -66,7 +64,7 @@ func (s *Store) snapshot() *checkpoint {
 		cp.records = append(cp.records, a.record())
 		cp.boots = append(cp.boots, a.bootsRecord(s.booksMachine))
 	}
-	cp.incidents = s.noteIncidents()
+	cp.outages = s.Outages.Snapshot()
 	return cp
 }
 
@@ -105,7 +103,7 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 			a.dirty = a.dirty || err != nil
 		}
 		if err != nil {
-			cp.incidents.back()
+			cp.outages.Failed()
 			s.forgotten = append(cp.forgotten, s.forgotten...)
 		}
 		s.mu.Unlock()
@@ -135,7 +133,7 @@ func (s *Store) save(cp *checkpoint) error {
 		books := tx.Bucket(hubdb.BucketBooks)
 		for _, id := range cp.forgotten {
 			key := []byte(id)
-			if err := errors.Join(books.Delete(key), tx.Bucket(hubdb.BucketIncidents).Delete(key), tx.Bucket(hubdb.BucketBoots).Delete(key)); err != nil {
+			if err := errors.Join(books.Delete(key), tx.Bucket(hubdb.BucketBoots).Delete(key)); err != nil {
 				return err
 			}
 		}
@@ -150,7 +148,7 @@ func (s *Store) save(cp *checkpoint) error {
 		if err := hubdb.PutChanged(tx.Bucket(hubdb.BucketMeta), hubdb.KeyClock, cp.clock); err != nil {
 			return err
 		}
-		if err := cp.incidents.save(tx); err != nil {
+		if err := cp.outages.Put(tx); err != nil {
 			return err
 		}
 		if err := saveSources(tx, &cp.sources); err != nil {
@@ -201,128 +199,13 @@ func (s *Store) Checkpoint() error {
 	}
 }
 
-// Gap is a range of journal positions that can't be read any more, or that a tail never read.
-type Gap struct {
-	First    uint64    `json:"first"`
-	Last     uint64    `json:"last"`
-	Cause    string    `json:"cause"`
-	Tail     string    `json:"tail,omitempty"`      // the tail that misses it, if others had it
-	SetAside string    `json:"set_aside,omitempty"` // where the damaged file is kept
-	From     time.Time `json:"from,omitzero"`       // receipt of the entry before it; zero: not known
-	To       time.Time `json:"to,omitzero"`         // receipt of the entry behind it; zero: not known
-	Noticed  time.Time `json:"noticed"`
-}
-
-// between returns the gap with the times of receipt of its neighbours, if both are known.
-func (g Gap) between(from, to time.Time) Gap {
-	if !from.IsZero() && !to.IsZero() {
-		g.From, g.To = from.UTC(), to.UTC()
-	}
-	return g
-}
-
 // damaged is the gap that a reader of the journal passed over.
-func (s *Store) damaged(skipped journal.Gap) Gap {
-	g := Gap{First: skipped.First, Last: skipped.Last, Cause: "damaged"}
+func (s *Store) damaged(skipped journal.Gap) outages.Gap {
+	g := outages.Gap{First: skipped.First, Last: skipped.Last, Cause: "damaged"}
 	for _, d := range s.journal.Damage() {
 		if d.FirstMissing <= g.Last && g.First <= d.LastMissing {
 			g.Cause, g.SetAside = string(d.Kind)+" in "+d.Segment, d.SetAside
 		}
 	}
 	return g
-}
-
-// enterGap puts a gap into the books, and raises an alarm.
-func (s *Store) enterGap(g Gap) {
-	s.mu.Lock()
-	known := slices.ContainsFunc(s.gaps, func(old Gap) bool {
-		timed := old.From.IsZero() && !g.From.IsZero() && old.First == g.First && old.Last == g.Last
-		return old.First <= g.First && g.Last <= old.Last && (old.Tail == "" || old.Tail == g.Tail) && !timed
-	})
-	// A long outage drops segment after segment: that is one gap, growing.
-	grown := slices.IndexFunc(s.gaps, func(old Gap) bool {
-		return old.Last+1 == g.First && old.Tail == g.Tail && old.Cause == g.Cause && g.SetAside == ""
-	})
-	if grown >= 0 {
-		g.First, g.From = s.gaps[grown].First, s.gaps[grown].From
-	}
-	s.mu.Unlock()
-	if known {
-		return
-	}
-	g.Noticed = s.now().UTC()
-	s.mu.Lock()
-	s.gaps = slices.DeleteFunc(s.gaps, func(old Gap) bool { return old.First == g.First && old.Tail == g.Tail && old.Last <= g.Last })
-	s.gaps = append(s.gaps, g)
-	merged, dropped := s.mergeGaps()
-	s.mu.Unlock()
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(hubdb.BucketGaps)
-		for i := range dropped {
-			if err := b.Delete(dropped[i].key()); err != nil {
-				return err
-			}
-		}
-		for _, g := range append(merged, g) {
-			value, err := json.Marshal(g)
-			if err != nil {
-				return err
-			}
-			if err := hubdb.Put(b, g.key(), value); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	s.Alarms.Set("gaps", s.gapText())
-	if err != nil {
-		s.log.Error("a gap could not be entered in hub.db", "first", g.First, "last", g.Last, "error", err)
-	}
-}
-
-// maxGaps is how many gaps are kept apart.
-const maxGaps = 256
-
-func (g *Gap) key() []byte { return append(hubdb.Key8(g.First), g.Tail...) }
-
-// mergeGaps makes one gap of the two oldest of a tail while there are too many; mu is held.
-func (s *Store) mergeGaps() (merged, dropped []Gap) {
-	for len(s.gaps) > maxGaps {
-		oldest := s.gaps[0]
-		i := slices.IndexFunc(s.gaps[1:], func(g Gap) bool { return g.Tail == oldest.Tail }) + 1
-		if i == 0 { // the only one of its tail: another one's turn
-			s.gaps = append(s.gaps[1:], oldest)
-			continue
-		}
-		next := s.gaps[i]
-		dropped = append(dropped, oldest, next)
-		if next.First < oldest.First {
-			oldest, next = next, oldest
-		}
-		oldest.Last = max(oldest.Last, next.Last)
-		oldest = oldest.between(oldest.From, next.To)
-		if !strings.HasPrefix(oldest.Cause, severalGaps) {
-			oldest.Cause = severalGaps + oldest.Cause
-		}
-		s.gaps = slices.Delete(s.gaps, i, i+1)
-		s.gaps[0] = oldest
-		merged = []Gap{oldest}
-	}
-	return merged, dropped
-}
-
-const severalGaps = "several gaps, the first: "
-
-func (s *Store) gapText() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g := s.gaps[len(s.gaps)-1]
-	text := fmt.Sprintf("journal entries %d to %d are missing: %s", g.First, g.Last, g.Cause)
-	if g.SetAside != "" {
-		text += "; the damaged file is kept as " + g.SetAside
-	}
-	if n := len(s.gaps) - 1; n > 0 {
-		text += fmt.Sprintf(" (and %d earlier gaps)", n)
-	}
-	return text
 }

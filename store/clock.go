@@ -74,7 +74,6 @@ func (s *Store) moveBooks(m tail.ClockMove) {
 		s.booksMachine = m.Machine
 		return
 	}
-	run := s.serving()
 	booted := m.Base - by.Microseconds() // by the clock of before
 	for _, a := range s.accounts {
 		for _, t := range []*tally{&a.tally, &a.writing, &a.durable} {
@@ -89,11 +88,12 @@ func (s *Store) moveBooks(m tail.ClockMove) {
 				a.dirty = true
 			}
 		}
-		if run != nil {
-			a.moveSpells(run.Started, by.Milliseconds())
-		}
 	}
+	s.Outages.MoveConnections(by)
 }
+
+// utc is a moment in words.
+func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // openBatch begins to fill a batch. The clock is set between two batches: what is in one, is by one clock. mu is held.
 func (s *Store) openBatch(b *batch) {
@@ -106,9 +106,7 @@ func (s *Store) openBatch(b *batch) {
 	}
 	m := tail.ClockMove{Machine: s.clock.Machine(), Base: base, By: base - s.books.Base()}
 	s.moveBooks(m)
-	if r := s.serving(); r != nil {
-		r.Started, r.Known = r.Started+m.By/1000, r.Known+m.By/1000
-	}
+	s.Outages.MoveRun(time.Duration(m.By) * time.Microsecond)
 	b.move = &m
 	b.scratch = tail.AppendClock(b.scratch[:0], m)
 	b.append(b.scratch)

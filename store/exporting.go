@@ -11,6 +11,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -23,9 +24,9 @@ func (s *Store) exportDeps() export.Deps {
 		Log: s.log, Clock: s.clock, Received: s.receivedAt, Decode: s.decodeFrame, Refused: s.keepRefused,
 		Alarm:   func(text string) { s.Alarms.Set(export.Name, text) },
 		Device:  s.exportedDevice,
-		Damaged: func(gap journal.Gap) { s.enterGap(s.damaged(gap)) },
+		Damaged: func(gap journal.Gap) { s.Outages.EnterGap(s.damaged(gap)) },
 		Dropped: func(first, last uint64) {
-			s.enterGap(Gap{First: first, Last: last, Tail: export.Name, Cause: "dropped from the journal before they were exported to InfluxDB"})
+			s.Outages.EnterGap(outages.Gap{First: first, Last: last, Tail: export.Name, Cause: "dropped from the journal before they were exported to InfluxDB"})
 		},
 		Forget: func() error {
 			if err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(hubdb.BucketMeta).Delete(hubdb.KeyExport) }); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 // readAll returns the values of a device's second channel, which are the numbers of its frames, and the error behind them.
@@ -134,7 +135,7 @@ func TestDamagedBlockIsAGap(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range again.Silences("a", d) {
-			if s.Cause == store.CauseDropped && strings.Contains(s.Text, "history.db is damaged") {
+			if s.Cause == outages.CauseDropped && strings.Contains(s.Text, "history.db is damaged") {
 				return
 			}
 		}

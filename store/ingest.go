@@ -119,7 +119,7 @@ func (in *Ingest) Frame(ctx context.Context, message []byte, d *device.Data, t t
 		a := in.account
 		a.frames++
 		a.readings += uint64(d.Readings())
-		a.reached(in.set, highest, d, t.Offset)
+		in.set.stored(d, t.Offset, highest, a.lastData)
 		a.newest(d, t.Offset, b.opened.UnixMicro())
 	}); e != nil {
 		return e
@@ -168,7 +168,7 @@ func (in *Ingest) Lost(ctx context.Context, l *device.Lost) error {
 		}
 		in.touch(b)
 		in.waiting.seqs.AddRange(l.First, l.Last)
-		in.account.lose(in.set, l.First, l.Last, l.Reason, b.opened)
+		in.store.lose(in.account, in.set, l.First, l.Last, l.Reason, b.opened)
 		b.scratch = tail.AppendLost(b.scratch[:0], in.account.device, in.stream, l)
 		b.append(b.scratch)
 	}); e != nil {

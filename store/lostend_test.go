@@ -12,6 +12,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 // killed returns the directory of a store as kill -9 leaves it: 20 acknowledged frames behind its last checkpoint, the file of its
@@ -147,7 +148,7 @@ func TestDamagedDefinition(t *testing.T) {
 		t.Fatal(err)
 	}
 	status := start(t, store.Options{Dir: dir}).Status()
-	if !slices.ContainsFunc(status.Gaps, func(g store.Gap) bool { return strings.HasPrefix(g.Cause, "4 entries") }) {
+	if !slices.ContainsFunc(status.Gaps, func(g outages.Gap) bool { return strings.HasPrefix(g.Cause, "4 entries") }) {
 		t.Errorf("gaps %+v", status.Gaps)
 	}
 }

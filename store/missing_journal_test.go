@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 // TestMissingJournal has a segment vanish that the history has not read: the gap it leaves has its time, also after the next
@@ -51,7 +52,7 @@ func TestMissingJournal(t *testing.T) {
 		silent := s.Silences("a", &history.Decimated{
 			Gaps: []history.Span{{From: from.Add(-time.Hour), To: from}, {From: from, To: to}}, MinGap: 3 * time.Second,
 		})
-		if len(silent) != 2 || silent[0].Cause != CauseUnknown || silent[1].Cause != CauseDropped || !strings.Contains(silent[1].Text, gaps[0].Cause) {
+		if len(silent) != 2 || silent[0].Cause != outages.CauseUnknown || silent[1].Cause != outages.CauseDropped || !strings.Contains(silent[1].Text, gaps[0].Cause) {
 			t.Errorf("silences %+v", silent)
 		}
 		stop()

@@ -11,6 +11,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -34,17 +35,17 @@ func (g *gateway) now() time.Time { return epoch.Add(time.Duration(g.clock.Load(
 
 func (g *gateway) start(t *testing.T) {
 	g.hub = start(t, store.Options{Dir: g.dir, Now: g.now})
-	g.HubStarted()
+	g.Outages.HubStarted()
 }
 
 func (g *gateway) connect() {
-	g.DeviceConnected("a")
+	g.Outages.DeviceConnected("a")
 	g.link = connect(g.t, g.Store, "a", 1)
 }
 
 func (g *gateway) disconnect() {
 	g.link.Close()
-	g.DeviceDisconnected("a")
+	g.Outages.DeviceDisconnected("a")
 }
 
 // measure lets n seconds pass, the device sending in each.
@@ -81,8 +82,8 @@ func (g *gateway) lose(first, last uint64, reason device.LostReason) {
 // orderlyRestart stops the hub for n seconds.
 func (g *gateway) orderlyRestart(t *testing.T, n int64) {
 	t.Helper()
-	g.HubStopping()
-	g.DeviceDisconnected("a")
+	g.Outages.HubStopping()
+	g.Outages.DeviceDisconnected("a")
 	if err := g.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func (g *gateway) want(lines ...string) {
 	var got []string
 	for _, s := range g.silences() {
 		got = append(got, fmt.Sprintf("%.0f to %.0f %s", s.From.Sub(epoch).Seconds(), s.To.Sub(epoch).Seconds(), s.Cause))
-		if (s.Text == "") != (s.Cause == store.CauseUnknown) {
+		if (s.Text == "") != (s.Cause == outages.CauseUnknown) {
 			g.t.Errorf("%s says %q", s.Cause, s.Text)
 		}
 	}
@@ -117,7 +118,7 @@ func (g *gateway) want(lines ...string) {
 	}
 }
 
-func (g *gateway) silences() []store.Silence {
+func (g *gateway) silences() []outages.Silence {
 	g.t.Helper()
 	ch := schema.Channels[0]
 	ch.Interval = 1000
@@ -152,7 +153,7 @@ func TestOffline(t *testing.T) {
 	g.measure(5)
 	g.connect()
 	old.Close()
-	g.DeviceDisconnected("a")
+	g.Outages.DeviceDisconnected("a")
 	g.clock.Add(30)
 	g.measure(5)
 	want = append(want[:3], "195 to 226 offline", "230 to 261 unknown")
@@ -284,9 +285,9 @@ func TestDeclaredLost(t *testing.T) {
 	g.want()
 }
 
-// TestIncidentsBounded has a device that connects again and again, and a hub that is restarted as often: what is no longer
+// TestOutagesBounded has a device that connects again and again, and a hub that is restarted as often: what is no longer
 // known is not claimed.
-func TestIncidentsBounded(t *testing.T) {
+func TestOutagesBounded(t *testing.T) {
 	g := newGateway(t)
 	for range 200 {
 		g.connect()
@@ -296,7 +297,7 @@ func TestIncidentsBounded(t *testing.T) {
 	g.connect()
 	g.measure(1)
 	got := g.silences()
-	if len(got) != 2 || got[0].Cause != store.CauseUnknown || got[1].Cause != store.CauseOffline {
+	if len(got) != 2 || got[0].Cause != outages.CauseUnknown || got[1].Cause != outages.CauseOffline {
 		t.Fatalf("silences: %+v", got)
 	}
 	if known := got[1].To.Sub(got[1].From); known < 600*time.Second || known > 640*time.Second {
@@ -308,7 +309,7 @@ func TestIncidentsBounded(t *testing.T) {
 	g.connect()
 	g.measure(1)
 	for _, s := range g.silences() {
-		if s.Cause == store.CauseOffline {
+		if s.Cause == outages.CauseOffline {
 			t.Errorf("offline is claimed: %+v", s)
 		}
 	}

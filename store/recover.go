@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -28,7 +28,7 @@ func (s *Store) recover(report *journal.Report) error {
 	}
 	s.recount = nil
 	s.db.ForgetDamaged()
-	s.endLostRun()
+	s.Outages.Recovered(s.lastReceived())
 	for _, a := range s.accounts {
 		a.writing, a.durable = a.tally, a.tally
 	}
@@ -68,20 +68,6 @@ func (s *Store) loadCheckpoint() error {
 		if err := s.loadClock(tx); err != nil {
 			return err
 		}
-		if err := s.loadIncidents(tx); err != nil {
-			return err
-		}
-		err = s.db.Each(tx, hubdb.BucketGaps, func(_, v []byte) error {
-			var g Gap
-			err := json.Unmarshal(v, &g)
-			if err == nil {
-				s.gaps = append(s.gaps, g)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
 		return s.db.Each(tx, hubdb.BucketSources, func(k, v []byte) error {
 			var r sourceRecord
 			number, ok := hubdb.ParseKey8(k)
@@ -97,6 +83,16 @@ func (s *Store) loadCheckpoint() error {
 			return nil
 		})
 	})
+}
+
+// lastReceived is when the last block of the journal was received; zero if there is none.
+func (s *Store) lastReceived() (last time.Time) {
+	for _, segment := range s.journal.Segments() {
+		if segment.Newest.After(last) {
+			last = segment.Newest
+		}
+	}
+	return last
 }
 
 // uncounted returns a function that says whether hub.db has no account of a device: one that had to be given up is made again
@@ -127,7 +123,7 @@ func (s *Store) replay() (before time.Time, err error) {
 		}
 	}
 	if s.cursor > 0 && s.cursor < from {
-		s.enterGap(Gap{First: s.cursor, Last: from - 1, Cause: "gone from the journal before the books had it"})
+		s.Outages.EnterGap(outages.Gap{First: s.cursor, Last: from - 1, Cause: "gone from the journal before the books had it"})
 	}
 	r := s.journal.Reader(from)
 	defer r.Close()
@@ -147,7 +143,7 @@ func (s *Store) replay() (before time.Time, err error) {
 		}
 		tries = 0
 		if gap := block.Skipped; gap.First != 0 {
-			s.enterGap(s.damaged(gap).between(before, block.Time))
+			s.Outages.EnterGap(s.damaged(gap).Between(before, block.Time))
 		}
 		before = block.Time
 		for position, b := range block.Entries() {
@@ -207,7 +203,7 @@ func (u *unreadable) add(position uint64, received time.Time, err error) {
 // enter puts them into the books.
 func (u *unreadable) enter(s *Store) {
 	if u.count > 0 {
-		s.enterGap(Gap{First: u.first, Last: u.last, Cause: fmt.Sprintf("%d entries among them can't be read: %v", u.count, u.err)}.between(u.from, u.to))
+		s.Outages.EnterGap(outages.Gap{First: u.first, Last: u.last, Cause: fmt.Sprintf("%d entries among them can't be read: %v", u.count, u.err)}.Between(u.from, u.to))
 	}
 }
 
@@ -258,7 +254,7 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *tail.Entry, 
 		}})
 	case tail.KindLost:
 		set := a.stream(e.Stream)
-		a.lose(set, e.First, e.Last, e.Reason, received)
+		s.lose(a, set, e.First, e.Last, e.Reason, received)
 		set.durable.AddRange(e.First, e.Last)
 	case tail.KindDuplicates:
 		a.duplicates += e.Count
@@ -281,7 +277,7 @@ func (s *Store) replayFrame(position uint64, received time.Time, e *tail.Entry, 
 	if set.settled.Add(d.Seq) {
 		a.frames++
 		a.readings += uint64(d.Readings())
-		a.reached(set, highest, d, e.Timing.Offset)
+		set.stored(d, e.Timing.Offset, highest, a.lastData)
 		a.newest(d, e.Timing.Offset, received.UnixMicro())
 	}
 	s.registry.noteSchema(src.Device, src.Hash)
@@ -292,12 +288,12 @@ func (s *Store) replayFrame(position uint64, received time.Time, e *tail.Entry, 
 // were acknowledged, were received after newest, and before now.
 func (s *Store) enterDamage(d journal.Damage, newest time.Time) {
 	if d.FirstMissing != 0 {
-		g := Gap{First: d.FirstMissing, Last: d.LastMissing, Cause: string(d.Kind) + " in " + d.Segment, SetAside: d.SetAside}
+		g := outages.Gap{First: d.FirstMissing, Last: d.LastMissing, Cause: string(d.Kind) + " in " + d.Segment, SetAside: d.SetAside}
 		if d.LastMissing+1 == s.journal.Next() {
 			g.Cause = "acknowledged, and lost from the end of the journal (" + g.Cause + ")"
-			g = g.between(newest, s.now())
+			g = g.Between(newest, s.now())
 		}
-		s.enterGap(g)
+		s.Outages.EnterGap(g)
 		return
 	}
 	s.log.Warn("the journal was mended", "segment", d.Segment, "kind", d.Kind, "bytes", d.Bytes, "set_aside", d.SetAside)

@@ -323,6 +323,7 @@ func (s *Store) forget(id string) {
 		delete(s.accounts, id)
 	}
 	s.forgotten = append(s.forgotten, id)
+	s.Outages.Forget(id)
 }
 
 // NoteDevice records what a device says of itself in HELLO. It reaches hub.db with the next checkpoint.

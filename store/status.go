@@ -12,6 +12,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 // Status is the state of the whole store.
@@ -29,7 +30,7 @@ type Status struct {
 	History     history.Stats  `json:"history"`
 	Tails       []TailStatus   `json:"tails"`
 	Export      *export.Status `json:"export,omitempty"` // nil: nothing is exported
-	Gaps        []Gap          `json:"gaps"`
+	Gaps        []outages.Gap  `json:"gaps"`
 	Alarms      []alarms.Alarm `json:"alarms"`
 }
 
@@ -115,7 +116,7 @@ func (s *Store) Condition() Status {
 			LagEntries: status.Export.Waiting.Entries, LagBytes: status.Export.Waiting.Bytes, Error: status.Export.Reason,
 		})
 	}
-	status.Gaps = append([]Gap{}, s.gaps...)
+	status.Gaps = s.Outages.Gaps()
 	if since := s.heldBack.since(time.Now()); !since.IsZero() {
 		status.Storage = Storage{State: "slow", Since: s.now().Add(-time.Since(since)), Error: heldBackText}
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -69,7 +70,8 @@ const (
 
 // Store is open files plus, while Run runs, the goroutines that write them. Its exported fields are its parts.
 type Store struct {
-	Alarms *alarms.List
+	Alarms  *alarms.List
+	Outages *outages.Log
 
 	// static
 	log          *slog.Logger
@@ -125,10 +127,8 @@ type Store struct {
 	accounts    map[string]*account
 	forgotten   []string // removed devices whose books hub.db still has
 	shelf       shelf
-	gaps        []Gap
-	runs        []hubRun // the newest last
-	cursor      uint64   // position up to which hub.db has the books
-	segmentUsed int64    // bytes of entries in the segment being filled
+	cursor      uint64 // position up to which hub.db has the books
+	segmentUsed int64  // bytes of entries in the segment being filled
 	closed      bool
 }
 
@@ -230,8 +230,12 @@ func (s *Store) loadDatabase() error {
 	if err := s.loadCheckpoint(); err != nil {
 		return err
 	}
+	var err error
+	if s.Outages, err = outages.Open(s.db, s.clock, s.Alarms, s.log); err != nil {
+		return err
+	}
 	fresh := false
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err = s.db.View(func(tx *bbolt.Tx) error {
 		fresh = hubdb.Get(tx.Bucket(hubdb.BucketMeta), hubdb.KeyAccounts) == nil
 		return s.checkRest(tx)
 	})

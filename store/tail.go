@@ -9,11 +9,12 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // historyName is how the status and the gaps call this tail.
-const historyName = "history"
+const historyName = outages.HistoryTail
 
 const (
 	flushEvery = 5 * time.Second // how often the history is asked to write what is due
@@ -55,7 +56,7 @@ func (t *historyTail) run(ctx context.Context) {
 		case err == nil:
 			err = t.block(ctx, &block)
 		case errors.As(err, &trimmed):
-			t.store.enterGap(t.dropped(trimmed.First))
+			t.store.Outages.EnterGap(t.dropped(trimmed.First))
 			t.history().SkipTo(trimmed.First)
 			t.advance(trimmed.First, nil)
 			r.Close()
@@ -100,7 +101,7 @@ func (t *historyTail) caughtUp(ctx context.Context, tick <-chan time.Time) error
 // block hands the frames of a block to the history.
 func (t *historyTail) block(ctx context.Context, block *journal.Block) error {
 	if gap := block.Skipped; gap.First != 0 {
-		t.store.enterGap(t.store.damaged(gap).between(t.read, block.Time))
+		t.store.Outages.EnterGap(t.store.damaged(gap).Between(t.read, block.Time))
 	}
 	t.read = block.Time
 	for position, b := range block.Entries() {
@@ -114,8 +115,8 @@ func (t *historyTail) block(ctx context.Context, block *journal.Block) error {
 }
 
 // dropped is the gap between what the history has read and the first entry that the journal still holds.
-func (t *historyTail) dropped(first uint64) Gap {
-	g := Gap{First: t.position(), Last: first - 1, Tail: historyName, Cause: "dropped at the journal's limit before the history had read it"}
+func (t *historyTail) dropped(first uint64) outages.Gap {
+	g := outages.Gap{First: t.position(), Last: first - 1, Tail: historyName, Cause: "dropped at the journal's limit before the history had read it"}
 	since := t.read
 	if t.history().Cursor() == 1 {
 		g.Cause = "history.db is new, because it was damaged or lost, and the journal does not reach back any further"
@@ -123,7 +124,7 @@ func (t *historyTail) dropped(first uint64) Gap {
 	}
 	for _, segment := range t.store.journal.Segments() {
 		if segment.First == first {
-			return g.between(since, segment.Oldest)
+			return g.Between(since, segment.Oldest)
 		}
 	}
 	return g

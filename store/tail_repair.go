@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -112,10 +113,9 @@ func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
 			begins[id] = beginning{e.position + 1, true}
 		}
 	}
-	t.store.mu.Lock()
-	defer t.store.mu.Unlock()
+	gaps := t.store.Outages.Gaps()
 	for id, b := range begins {
-		b.all = b.all && !slices.ContainsFunc(t.store.gaps, func(g Gap) bool { return g.Last >= b.position })
+		b.all = b.all && !slices.ContainsFunc(gaps, func(g outages.Gap) bool { return g.Last >= b.position })
 		begins[id] = b
 	}
 	return begins, nil
@@ -145,7 +145,7 @@ func (t *historyTail) entries(from, to uint64) iter.Seq2[journalEntry, error] {
 				return
 			}
 			if gap := block.Skipped; gap.First != 0 {
-				t.store.enterGap(t.store.damaged(gap).between(before, block.Time))
+				t.store.Outages.EnterGap(t.store.damaged(gap).Between(before, block.Time))
 			}
 			before = block.Time
 			for position, b := range block.Entries() {
@@ -204,27 +204,16 @@ func (s *Store) gapIn(q history.Query) error {
 		return nil // of what was removed nothing is missing
 	}
 	expired := s.history.Load().Expired()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, g := range s.gaps {
+	for _, g := range s.Outages.Gaps() {
 		switch {
 		case g.Tail != "" && g.Tail != historyName:
 		case g.From.IsZero(): // not known when that was
-			return &history.IncompleteError{Device: q.Device, Cause: g.text()}
+			return &history.IncompleteError{Device: q.Device, Cause: g.Text()}
 		case g.To.Before(d.Created), !expired.IsZero() && !g.To.After(expired):
 		case !q.From.IsZero() && g.To.Before(q.From), !q.To.IsZero() && !g.From.Before(q.To):
 		default:
-			return &history.IncompleteError{Device: q.Device, Cause: g.text()}
+			return &history.IncompleteError{Device: q.Device, Cause: g.Text()}
 		}
 	}
 	return nil
-}
-
-// text says what the gap is.
-func (g *Gap) text() string {
-	when := ""
-	if !g.From.IsZero() {
-		when = fmt.Sprintf(", received between %s and %s,", utc(g.From), utc(g.To))
-	}
-	return fmt.Sprintf("journal entries %d to %d%s are missing: %s", g.First, g.Last, when, g.Cause)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 // What is wrong is said in full, within 80 columns, and can't control the terminal.
@@ -20,7 +21,7 @@ func TestStatusOfAHubInTrouble(t *testing.T) {
 		Storage: store.Storage{State: "failing", Since: since, Error: "write 00000000000000000001.seg: no space left on device"},
 		Devices: 12, Frames: 1234567, Readings: 9876543210, DeadLetters: 2,
 		Journal: store.JournalStatus{Bytes: 5 << 20, Segments: 1, First: 1, Next: 101, Oldest: since.Add(-time.Hour)},
-		Gaps:    []store.Gap{{First: 7, Last: 9, Cause: "damaged", SetAside: "set-aside/1.seg", Noticed: since}},
+		Gaps:    []outages.Gap{{First: 7, Last: 9, Cause: "damaged", SetAside: "set-aside/1.seg", Noticed: since}},
 		Tails:   []store.TailStatus{{Name: "history", Cursor: 90, Unread: 4, LagEntries: 11, LagBytes: 900, Error: "disk full"}, {Name: "books", Cursor: 90, LagEntries: 11, LagBytes: 900}},
 		Alarms: []alarms.Alarm{
 			{Since: since, Text: "the local history can't be written, the journal keeps its frames: \x1b[31mno space left on device"},

@@ -10,8 +10,8 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 const (
@@ -63,10 +63,10 @@ type Other struct {
 }
 
 type Gap struct {
-	From  int64       `json:"from"`
-	To    int64       `json:"to"`
-	Cause store.Cause `json:"cause"`
-	Text  string      `json:"text,omitempty"`
+	From  int64         `json:"from"`
+	To    int64         `json:"to"`
+	Cause outages.Cause `json:"cause"`
+	Text  string        `json:"text,omitempty"`
 }
 
 // serveReadings answers GET /api/v1/devices/{id}/readings.

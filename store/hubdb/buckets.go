@@ -13,13 +13,13 @@ package hubdb
 //	announced     device id → hash of the schema it announced last (8 bytes)
 //	audit         number (8 bytes, big endian) → entry as CBOR
 //	boots         device id → bootsRecord as CBOR: which offsets in its account are of the machine's present boot
-//	incidents     device id → incidentRecord as CBOR
+//	incidents     device id → deviceLogRecord as CBOR
 //	users         name → user as JSON
 //	api_keys      name → apiKeyRecord as JSON
 //	sessions      hash (32 bytes) → sessionRecord as JSON
 //	meta          "cursor" → position (8 bytes, big endian) up to which books, sources and dead letters are recorded
 //	              "accounts" → 1 once users and API keys are kept here; without it they are restored from their copy
-//	              "runs" → the newest hubRuns as CBOR
+//	              "runs" → the newest runs of the hub as CBOR
 //	              "clock" → the record of the ages of times as CBOR: the clock that times in here and in the journal are of
 //	              "clock commands", "clock sessions", "clock tokens" → clockRecord as CBOR: the clock that times in commands and settings,
 //	              in sessions, and of tokens are by

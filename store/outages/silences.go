@@ -1,12 +1,10 @@
 package outages
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
@@ -37,19 +35,15 @@ type fact struct {
 	text     string
 }
 
-// Silences says for the gaps in a device's readings what caused them, each gap in as many parts as it has causes. What is not
+// Silences says for the gaps in the readings of a device what caused them, each gap in as many parts as it has causes. What is not
 // known is not guessed. There are none before the device was registered, and none in the future.
-func (s *Store) Silences(deviceID string, d *history.Decimated) []Silence {
+func (l *Log) Silences(deviceID string, registered time.Time, d *history.Decimated) []Silence {
 	if len(d.Gaps) == 0 {
 		return nil
 	}
-	created := int64(0)
-	if dev, err := s.Device(deviceID); err == nil {
-		created = dev.Created.UnixMilli()
-	}
-	facts, now := s.facts(deviceID, d), s.now().UnixMilli()
-	if created > now { // the hub's clock was wrong then
-		created = 0
+	facts, now, created := l.facts(deviceID, d), l.clock.Now().UnixMilli(), int64(0)
+	if !registered.IsZero() && registered.UnixMilli() <= now { // later: the hub's clock was wrong then
+		created = registered.UnixMilli()
 	}
 	var list []Silence
 	for _, gap := range d.Gaps {
@@ -66,72 +60,69 @@ func (s *Store) Silences(deviceID string, d *history.Decimated) []Silence {
 	return list
 }
 
-// facts are all that is known about a device, the more telling ones first.
-func (s *Store) facts(deviceID string, d *history.Decimated) (facts []fact) {
-	expired := d.Expired // nothing is left that was received before
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// facts are all that is known about a device, those that count more first.
+func (l *Log) facts(deviceID string, d *history.Decimated) (facts []fact) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, span := range d.Damaged {
 		facts = append(facts, fact{
 			span.From.UnixMilli(), span.To.UnixMilli() + 1, CauseDropped,
 			fmt.Sprintf("readings from %s to %s can't be read: a block of history.db is damaged", utc(span.From), utc(span.To)),
 		})
 	}
-	for _, g := range s.gaps {
-		if (g.Tail == "" || g.Tail == historyName) && !g.From.IsZero() {
+	for _, g := range l.gaps {
+		if (g.Tail == "" || g.Tail == HistoryTail) && !g.From.IsZero() {
 			text := fmt.Sprintf("journal entries received between %s and %s are missing: %s", utc(g.From), utc(g.To), g.Cause)
 			facts = append(facts, fact{g.From.UnixMilli(), g.To.UnixMilli(), CauseDropped, text})
 		}
 	}
-	a := s.accounts[deviceID]
-	if a != nil {
-		for _, l := range a.losses {
-			facts = append(facts, fact{l.From / 1000, l.To / 1000, CauseLost, l.text()})
+	var connections []connection
+	if known := l.devices[deviceID]; known != nil {
+		connections = known.connections
+		for _, lost := range known.losses {
+			facts = append(facts, fact{lost.From / 1000, lost.To / 1000, CauseLost, lost.text()})
 		}
 	}
-	for i := 1; i < len(s.runs); i++ {
-		before, next := &s.runs[i-1], &s.runs[i]
+	for i := 1; i < len(l.runs); i++ {
+		before, next := &l.runs[i-1], &l.runs[i]
 		text := "the hub was stopped"
 		if !before.Orderly {
 			text = "the hub ended without being stopped; it stored something for the last time at " + utc(time.UnixMilli(before.Ended))
 		}
 		facts = append(facts, fact{before.Ended, next.Started, CauseHubDown, text})
 	}
-	facts = append(facts, s.offline(a)...)
-	if !expired.IsZero() {
-		text := "readings received before " + utc(expired) + " were deleted at the limits of the history"
-		facts = append(facts, fact{0, expired.UnixMilli(), CauseExpired, text})
+	facts = append(facts, l.offline(connections)...)
+	if !d.Expired.IsZero() {
+		text := "readings received before " + utc(d.Expired) + " were deleted at the limits of the history"
+		facts = append(facts, fact{0, d.Expired.UnixMilli(), CauseExpired, text})
 	}
 	return facts
 }
 
-// offline is when the device is known not to have been connected; mu is held.
-func (s *Store) offline(a *account) (facts []fact) {
+// offline is when a device with these connections is known not to have been connected; mu is held.
+func (l *Log) offline(connections []connection) (facts []fact) {
 	const text = "the device was not connected"
-	var spells []spell
 	since := int64(0)
-	if a != nil {
-		if spells = a.spells; len(spells) == maxSpells {
-			since = spells[0].from // those before are forgotten
-		}
+	if len(connections) == maxConnections {
+		since = connections[0].from // those before are forgotten
 	}
-	now := s.now().UnixMilli()
-	for i := range s.runs {
-		r := &s.runs[i]
+	now := l.clock.Now().UnixMilli()
+	for i := range l.runs {
+		r := &l.runs[i]
 		at, end := max(r.Started, since), r.Known
 		if r.Ended == 0 {
 			end = now
 		}
-		for _, sp := range spells {
-			to := sp.to
+		for _, c := range connections {
+			to := c.to
 			if to == 0 {
 				to = now
 			}
-			if to <= at || sp.from >= end {
+			if to <= at || c.from >= end {
 				continue
 			}
-			if sp.from > at {
-				facts = append(facts, fact{at, sp.from, CauseOffline, text})
+			if c.from > at {
+				facts = append(facts, fact{at, c.from, CauseOffline, text})
 			}
 			at = max(at, to)
 		}
@@ -140,14 +131,6 @@ func (s *Store) offline(a *account) (facts []fact) {
 		}
 	}
 	return facts
-}
-
-func (l *loss) text() string {
-	reason := "its buffer was full"
-	if l.Reason == device.LostCorrupted {
-		reason = "its buffer was damaged"
-	}
-	return fmt.Sprintf("the device declared %d frames lost: %s", l.Count, reason)
 }
 
 // utc is a moment in words.
@@ -185,9 +168,9 @@ func explain(gap fact, facts []fact, least int64) []fact {
 	return absorb(parts, least)
 }
 
-// absorb leaves out parts that say nothing: between the last reading and what keeps the next ones away, some time without a
-// cause always passes, half of least at most; and what has a cause may be interrupted by something shorter than least, such as
-// an outage by a restart of the hub.
+// absorb joins parts that say nothing to a neighbour: between the last reading and what keeps the next ones away, some time without
+// a cause always passes, half of least at most; and what has a cause may be interrupted by something shorter than least, such as an
+// outage by a restart of the hub.
 func absorb(parts []fact, least int64) []fact {
 	for i := 0; i < len(parts) && len(parts) > 1; i++ {
 		p := parts[i]
@@ -218,24 +201,3 @@ func absorb(parts []fact, least int64) []fact {
 func (f *fact) length() int64 { return f.to - f.from }
 
 func (f *fact) same(g *fact) bool { return f.cause == g.cause && f.text == g.text }
-
-// Decimated sums up local readings. It first waits until the history has everything that was acknowledged before the call;
-// Run must be running. If q.Expected is 0, the shortest interval that the channels name is taken.
-func (s *Store) Decimated(ctx context.Context, q history.DecimateQuery) (*history.Decimated, error) {
-	if q.Expected == 0 {
-		q.Expected = shortestInterval(q.Channels)
-	}
-	if err := s.tail.reach(ctx, s.journal.Next()); err != nil {
-		return nil, err
-	}
-	return s.history.Load().Decimate(ctx, q)
-}
-
-func shortestInterval(channels []*device.Channel) (shortest time.Duration) {
-	for _, ch := range channels {
-		if d := time.Duration(ch.Interval) * time.Millisecond; d > 0 && (shortest == 0 || d < shortest) {
-			shortest = d
-		}
-	}
-	return shortest
-}
