@@ -99,13 +99,13 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 	csrf := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !d.allowedHost(r) {
-			d.strangers.Warn("request refused", "reason", "host", "host", r.Host, "address", r.RemoteAddr)
+			d.limited.Warn("request refused", "reason", "host", "host", r.Host, "address", r.RemoteAddr)
 			api.Fail(w, http.StatusMisdirectedRequest, "unknown_host", "this hub does not answer to this name",
 				"use its IP address or a name in its certificate; for another name, set names in the hub's configuration, or give it a certificate for that name with --tls-cert")
 			return
 		}
 		if err := csrf.Check(r); err != nil || foreignOrigin(r) {
-			d.strangers.Warn("request refused", "reason", "origin", "origin", r.Header.Get("Origin"), "address", r.RemoteAddr)
+			d.limited.Warn("request refused", "reason", "origin", "origin", r.Header.Get("Origin"), "address", r.RemoteAddr)
 			api.Fail(w, http.StatusForbidden, "foreign_origin", "this change was asked for by a page of another origin", "open the hub's own page, or use an API key from a script")
 			return
 		}

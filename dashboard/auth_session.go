@@ -65,7 +65,7 @@ func (d *Dashboard) throttled(w http.ResponseWriter, r *http.Request, user strin
 		who = limit.Party{Name: user, Known: true}
 	}
 	if wait := d.throttle.Take(suspects); wait > 0 {
-		d.strangers.Warn("login throttled", "address", r.RemoteAddr)
+		d.limited.Warn("login throttled", "address", r.RemoteAddr)
 		api.TryLater(w, http.StatusTooManyRequests, wait, "throttled", "too many wrong passwords")
 		return errAnswered
 	}
@@ -93,7 +93,7 @@ func (d *Dashboard) refuseLogin(w http.ResponseWriter, r *http.Request, user str
 		return
 	}
 	known, _ := d.store.User(user)
-	d.strangers.Warn("login failed", "user", known.Name, "address", r.RemoteAddr)
+	d.limited.Warn("login failed", "user", known.Name, "address", r.RemoteAddr)
 	api.Fail(w, http.StatusUnauthorized, code, text, hint)
 }
 

@@ -38,7 +38,7 @@ type Dashboard struct {
 	names       []string
 	version     string
 	log         *slog.Logger
-	strangers   *hub.Strangers // for what anybody can provoke
+	limited     *hub.LimitedLog // for what anybody can provoke
 	now         func() time.Time
 	page        *page
 	api         *api.API
@@ -91,6 +91,6 @@ func (d *Dashboard) API() *api.API { return d.api }
 func (d *Dashboard) Run(ctx context.Context) error {
 	defer d.api.End() // which the line below may be too late for
 	defer context.AfterFunc(ctx, d.api.End)()
-	d.room.run(ctx, d.livePace.look, d.strangers.Settle)
+	d.room.run(ctx, d.livePace.look, d.limited.Summarize)
 	return nil
 }

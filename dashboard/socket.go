@@ -57,7 +57,7 @@ func (d *Dashboard) socketRoutes() {
 	d.room = newRoom(defaultRoomLimits)
 	began := time.Now()
 	d.elapsed = func() time.Duration { return time.Since(began) }
-	d.strangers = hub.NewStrangers(d.log, d.elapsed)
+	d.limited = hub.NewLimitedLog(d.log, d.elapsed)
 	d.upgrader = newLiveUpgrader(d.livePace, d.elapsed)
 	d.mux.HandleFunc("GET /v1/live", d.serveLive)
 	d.mux.HandleFunc("GET /v1/events", d.serveEvents)
@@ -120,7 +120,7 @@ func (d *Dashboard) identifyViewer(w http.ResponseWriter, r *http.Request) (id *
 	secret := sessionSecret(r)
 	own := sameOrigin(r)
 	if !own && (r.Header.Get("Origin") != "" || !hasKey && secret != "") {
-		d.strangers.Warn("request refused", "reason", "origin", "origin", r.Header.Get("Origin"), "address", r.RemoteAddr)
+		d.limited.Warn("request refused", "reason", "origin", "origin", r.Header.Get("Origin"), "address", r.RemoteAddr)
 		api.Fail(w, http.StatusForbidden, "foreign_origin", "live data is not for pages of another origin",
 			"open the hub's own page; a script sends an API key and no Origin: Authorization: Bearer KEY")
 		return nil, false

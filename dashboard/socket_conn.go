@@ -140,7 +140,7 @@ func (c *liveConn) log(end error) {
 	}
 	log := c.d.log
 	if c.identity == nil {
-		log = c.d.strangers.Logger
+		log = c.d.limited.Logger
 	}
 	log.Info("viewer left", "user", name, "address", c.request.RemoteAddr, "duration", time.Since(c.opened).Round(time.Millisecond),
 		"messages", c.messages, "code", int(code), "reason", reason)

@@ -108,7 +108,7 @@ func (c *liveConn) login(f *stomp.Frame) error {
 	}
 	id, err := c.d.identifyAs(store.ViaKey, f.Headers.Value("passcode"))
 	if err != nil || !id.Role.Allows(store.RoleViewer) {
-		c.d.strangers.Warn("login failed", "address", c.request.RemoteAddr, "path", c.request.URL.Path)
+		c.d.limited.Warn("login failed", "address", c.request.RemoteAddr, "path", c.request.URL.Path)
 		return denied("login failed: send an API key as passcode")
 	}
 	if err := c.place.settle(accountOf(id)); err != nil {

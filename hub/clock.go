@@ -102,7 +102,7 @@ func sub(a, b int64) (int64, bool) {
 func (h *Hub) watchClock() (stop func()) {
 	return h.store.WatchClock(func() {
 		base := h.store.Clock().Base()
-		for _, s := range h.registry.sessions() {
+		for _, s := range h.sessions.list() {
 			s.clockSet(base)
 		}
 	})

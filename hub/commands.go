@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	maxResults   = 64          // RESULTs that wait to be recorded; the device is asked again about more
-	maxReports   = 1024        // reported values that wait, twice as many as the channels of two schemas
-	commandBytes = 4 << 10     // of COMMANDs in a row; then ACKs get their turn
-	courierRetry = time.Second // after hub.db could not be written
+	maxResults    = 64          // RESULTs that wait to be recorded; the device is asked again about more
+	maxReports    = 1024        // reported values that wait, twice as many as the channels of two schemas
+	commandBytes  = 4 << 10     // of COMMANDs in a row; then ACKs get their turn
+	deliveryRetry = time.Second // after hub.db could not be written
 )
 
-// courier carries commands to the device of a session, and results back to the store. What it has to do may wait for the disk, so
+// delivery brings commands to the device of a session, and results back to the store. What it has to do may wait for the disk, so
 // it is done neither by the read loop nor by the writer, but in a goroutine that lives while there is something to do.
-type courier struct {
-	delivery  *store.Delivery // owned by that goroutine; set by HELLO
+type delivery struct {
+	queue     *store.Delivery // owned by that goroutine; set by HELLO
 	solicited atomic.Int64    // COMMANDs written and not answered
 	due       atomic.Int64    // elapsed ns when there is something to do again; 0: never
 
@@ -37,7 +37,7 @@ type courier struct {
 // watchCommands has commands and desired values brought to devices that are connected, until stop is called.
 func (h *Hub) watchCommands() (stop func()) {
 	deliver := func(id string) {
-		if s := h.registry.find(id); s != nil {
+		if s := h.sessions.find(id); s != nil {
 			s.deliver()
 		}
 	}
@@ -52,19 +52,19 @@ func (h *Hub) watchCommands() (stop func()) {
 
 // startDelivery begins to deliver, behind WELCOME.
 func (s *session) startDelivery(stream uint64) {
-	s.courier.delivery = s.hub.store.Delivery(s.device, stream)
-	s.courier.mu.Lock()
-	s.courier.ready = true
-	s.courier.mu.Unlock()
+	s.delivery.queue = s.hub.store.Delivery(s.device, stream)
+	s.delivery.mu.Lock()
+	s.delivery.ready = true
+	s.delivery.mu.Unlock()
 	s.deliver()
 }
 
-// deliver lets the courier look what there is to do. It never blocks.
-func (s *session) deliver() { s.courier.post(s, func() {}) }
+// deliver has the delivery look what there is to do. It never blocks.
+func (s *session) deliver() { s.delivery.post(s, func() {}) }
 
-// answered hands a RESULT to the courier.
+// answered hands a RESULT to the delivery.
 func (s *session) answered(r *device.Result) {
-	c := &s.courier
+	c := &s.delivery
 	c.post(s, func() {
 		if len(c.results) < maxResults {
 			c.results = append(c.results, r)
@@ -74,16 +74,16 @@ func (s *session) answered(r *device.Result) {
 
 // solicited says whether a RESULT answers a COMMAND, and counts it.
 func (s *session) solicited() bool {
-	if s.courier.solicited.Add(-1) >= 0 {
+	if s.delivery.solicited.Add(-1) >= 0 {
 		return true
 	}
-	s.courier.solicited.Add(1)
+	s.delivery.solicited.Add(1)
 	return false
 }
 
 // report adds what the device reports of its writable channels. While hub.db can't be written, only the newest of each channel is
 // kept. mu is held.
-func (c *courier) report(news []store.Reported) {
+func (c *delivery) report(news []store.Reported) {
 	c.reports = append(c.reports, news...)
 	if len(c.reports) <= maxReports {
 		return
@@ -97,8 +97,8 @@ func (c *courier) report(news []store.Reported) {
 	c.reports = kept[max(0, len(kept)-maxReports/2):] // schemas that come and go may name more
 }
 
-// post puts something into the courier's bag and starts it.
-func (c *courier) post(s *session, put func()) {
+// post gives the delivery something to do and starts it.
+func (c *delivery) post(s *session, put func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended || !c.ready {
@@ -108,26 +108,26 @@ func (c *courier) post(s *session, put func()) {
 	c.again = true
 	if !c.running {
 		c.running = true
-		s.wg.Go(s.carry)
+		s.wg.Go(s.runDelivery)
 	}
 }
 
-// end lets the courier finish what it has, and do nothing more.
-func (c *courier) end() {
+// end lets the delivery finish what it has, and do nothing more.
+func (c *delivery) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
 }
 
-// carry works until there is nothing to do.
-func (s *session) carry() {
+// runDelivery works until there is nothing to do.
+func (s *session) runDelivery() {
 	defer func() {
 		if reason := recover(); reason != nil {
 			s.hub.log.Error("panic in a device session", "device", s.device, "panic", reason, "stack", string(debug.Stack()))
 			s.conn.Cut()
 		}
 	}()
-	c := &s.courier
+	c := &s.delivery
 	for {
 		c.mu.Lock()
 		if !c.again {
@@ -138,30 +138,30 @@ func (s *session) carry() {
 		results, reports := c.results, c.reports
 		c.again, c.results, c.reports = false, nil, nil
 		c.mu.Unlock()
-		if err := s.carryOnce(results, reports); err != nil {
+		if err := s.deliverOnce(results, reports); err != nil {
 			// When hub.db can't be written, each device comes here once a second.
-			s.hub.strangers.Error("commands cannot be delivered", "device", s.device, "address", s.address, "error", err)
+			s.hub.limited.Error("commands cannot be delivered", "device", s.device, "address", s.address, "error", err)
 			c.mu.Lock()
 			newer := c.reports
 			c.results, c.reports = append(results, c.results...), reports
 			c.report(newer)
 			c.mu.Unlock()
-			c.due.Store(int64(s.hub.elapsed() + courierRetry))
+			c.due.Store(int64(s.hub.elapsed() + deliveryRetry))
 		}
 	}
 }
 
-// carryOnce records what has come and takes what is to be sent. From a session that ends nothing is sent any more.
-func (s *session) carryOnce(results []*device.Result, reports []store.Reported) error {
+// deliverOnce records what has come and takes what is to be sent. From a session that ends nothing is sent any more.
+func (s *session) deliverOnce(results []*device.Result, reports []store.Reported) error {
 	if len(reports) > 0 {
 		if _, err := s.hub.store.Report(s.device, reports); err != nil {
 			return err
 		}
 	}
 	if s.ctx.Err() != nil {
-		return s.courier.delivery.Record(results)
+		return s.delivery.queue.Record(results)
 	}
-	send, again, err := s.courier.delivery.Exchange(results)
+	send, again, err := s.delivery.queue.Exchange(results)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (s *session) carryOnce(results []*device.Result, reports []store.Reported) 
 	if !again.IsZero() {
 		due = max(1, int64(s.hub.elapsed()+again.Sub(s.hub.now())))
 	}
-	s.courier.due.Store(due)
+	s.delivery.due.Store(due)
 	if len(send) > 0 {
 		s.out.mu.Lock()
 		s.out.commands = append(s.out.commands, send...)
@@ -181,7 +181,7 @@ func (s *session) carryOnce(results []*device.Result, reports []store.Reported) 
 
 // deliverDue is deliver when its time has come.
 func (s *session) deliverDue(now time.Duration) {
-	if due := s.courier.due.Load(); due != 0 && int64(now) >= due {
+	if due := s.delivery.due.Load(); due != 0 && int64(now) >= due {
 		s.deliver()
 	}
 }
@@ -199,7 +199,7 @@ func (s *session) writeCommands(out *output) {
 		c := o.commands[0]
 		o.commands = o.commands[1:]
 		o.mu.Unlock()
-		s.courier.solicited.Add(1)
+		s.delivery.solicited.Add(1)
 		s.sendControl(out, s.hub.store.CommandMessage(&c, s.measured.Load().base))
 	}
 	s.wake()

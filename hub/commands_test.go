@@ -208,7 +208,7 @@ func TestAcksDoNotWaitForCommands(t *testing.T) {
 }
 
 func TestDesiredValueIsKept(t *testing.T) {
-	r := newRig(t, rigOptions{pace: func(p *pace) { p.sweep = 10 * time.Millisecond }}, "a")
+	r := newRig(t, rigOptions{pace: func(p *pace) { p.housekeeping = 10 * time.Millisecond }}, "a")
 	d := r.joinCommanded("a", 1)
 	if _, err := r.store.SetDesired("a", "setpoint", 21.5, "ada", ""); err != nil {
 		t.Fatal(err)
@@ -282,7 +282,7 @@ func TestDesiredValueThatTheDeviceHas(t *testing.T) {
 				d.acked(uint64(seq + 1))
 			}
 			eventually(t, "what was reported is known", func() bool {
-				c := &r.hub.registry.find("a").courier
+				c := &r.hub.sessions.find("a").delivery
 				c.mu.Lock()
 				defer c.mu.Unlock()
 				return !c.running && !c.again
@@ -302,7 +302,7 @@ func TestDesiredValueThatTheDeviceHas(t *testing.T) {
 
 // A desired value that has no effect is to be sent again by itself.
 func TestDesiredValueWillBeSentAgain(t *testing.T) {
-	r := newRig(t, rigOptions{pace: func(p *pace) { p.sweep = 10 * time.Millisecond }}, "a")
+	r := newRig(t, rigOptions{pace: func(p *pace) { p.housekeeping = 10 * time.Millisecond }}, "a")
 	d := r.joinCommanded("a", 1)
 	if _, err := r.store.SetDesired("a", "setpoint", 21.5, "ada", ""); err != nil {
 		t.Fatal(err)
@@ -313,7 +313,7 @@ func TestDesiredValueWillBeSentAgain(t *testing.T) {
 		list := r.store.Desired("a")
 		return len(list) == 1 && list[0].Reason == "failed: stuck"
 	})
-	eventually(t, "there is a time for it", func() bool { return r.hub.registry.find("a").courier.due.Load() > 0 })
+	eventually(t, "there is a time for it", func() bool { return r.hub.sessions.find("a").delivery.due.Load() > 0 })
 }
 
 // BenchmarkThousandQueuedCommands measures a device that returns to a thousand commands, and answers each at once, while it sends a
@@ -424,7 +424,7 @@ func TestReportsThatWaitAreBounded(t *testing.T) {
 		schema.Channels = append(schema.Channels, device.Channel{ID: i + 1, Name: fmt.Sprint("c", i+1), Type: device.Int, Writable: true})
 	}
 	s.schema, s.settings = schema, settingsOf(schema)
-	s.courier.ready, s.courier.running = true, true // it is busy trying
+	s.delivery.ready, s.delivery.running = true, true // it is busy trying
 	const last = 3 * maxReports
 	for n := range int64(last + 1) {
 		d := &device.Data{Times: []int64{n + 1}, Columns: []device.Column{
@@ -434,10 +434,10 @@ func TestReportsThatWaitAreBounded(t *testing.T) {
 		s.reported(d, 0, time.Now().UnixMicro())
 	}
 	newest := map[string]uint64{}
-	for _, r := range s.courier.reports {
+	for _, r := range s.delivery.reports {
 		newest[r.Channel] = r.Value.Bits
 	}
-	if len(s.courier.reports) > maxReports || len(newest) != device.MaxChannels || newest[fmt.Sprint("c", device.MaxChannels)] != last {
-		t.Errorf("%d reports of %d channels wait, the last one of %d", len(s.courier.reports), len(newest), newest[fmt.Sprint("c", device.MaxChannels)])
+	if len(s.delivery.reports) > maxReports || len(newest) != device.MaxChannels || newest[fmt.Sprint("c", device.MaxChannels)] != last {
+		t.Errorf("%d reports of %d channels wait, the last one of %d", len(s.delivery.reports), len(newest), newest[fmt.Sprint("c", device.MaxChannels)])
 	}
 }

@@ -69,7 +69,7 @@ func TestNewestConnectionWins(t *testing.T) {
 	if text := old.closed(device.CloseReplaced); text == "" {
 		t.Error("no text")
 	}
-	eventually(t, "the old session has ended", func() bool { return len(r.hub.registry.sessions()) == 1 })
+	eventually(t, "the old session has ended", func() bool { return len(r.hub.sessions.list()) == 1 })
 	// Its end has left the new one alone.
 	if p := r.hub.Presence("a"); !p.Connected || p.Address != newer.conn.LocalAddr().String() {
 		t.Errorf("%+v", p)
@@ -85,7 +85,7 @@ func TestReplacedConnectionThatDoesNotAnswer(t *testing.T) {
 	r := newRig(t, rigOptions{}, "a")
 	r.join("a").alive(1)
 	r.join("a").alive(2)
-	eventually(t, "the old session has ended", func() bool { return len(r.hub.registry.sessions()) == 1 })
+	eventually(t, "the old session has ended", func() bool { return len(r.hub.sessions.list()) == 1 })
 }
 
 func TestRevokedWithinASecond(t *testing.T) {
@@ -117,9 +117,9 @@ func TestRevokedWithinASecond(t *testing.T) {
 // A device that is revoked after it has been authenticated, and before it has a session, gets no session.
 func TestRevokedDuringTheHandshake(t *testing.T) {
 	r := newRig(t, rigOptions{}, "a")
-	r.hub.registry.mu.Lock() // stops the handshake where it needs a place
+	r.hub.sessions.mu.Lock() // stops the handshake where it needs a place
 	go func() {
-		defer r.hub.registry.mu.Unlock()
+		defer r.hub.sessions.mu.Unlock()
 		authenticated := await(func() bool {
 			r.hub.connects.mu.Lock()
 			defer r.hub.connects.mu.Unlock()
@@ -165,7 +165,7 @@ func TestErrorTextsStayHere(t *testing.T) {
 }
 
 func TestSilentDeviceIsClosed(t *testing.T) {
-	r := newRig(t, rigOptions{limits: Limits{Idle: 200 * time.Millisecond}, pace: func(p *pace) { p.sweep = 10 * time.Millisecond; p.hello = time.Hour }}, "silent", "waiting")
+	r := newRig(t, rigOptions{limits: Limits{Idle: 200 * time.Millisecond}, pace: func(p *pace) { p.housekeeping = 10 * time.Millisecond; p.hello = time.Hour }}, "silent", "waiting")
 	waiting := r.connect("waiting") // its time is that of HELLO
 	r.join("silent").closed(device.CloseIdle)
 	waiting.greet(helloNow())
@@ -174,14 +174,14 @@ func TestSilentDeviceIsClosed(t *testing.T) {
 
 // A device that the hub itself holds up can't be heard, and is not silent.
 func TestHeldUpDeviceIsNotClosed(t *testing.T) {
-	r := newRig(t, rigOptions{limits: Limits{Idle: 400 * time.Millisecond, FramesPerSecond: 1, FrameBurst: 1}, pace: func(p *pace) { p.sweep = 10 * time.Millisecond }}, "a")
+	r := newRig(t, rigOptions{limits: Limits{Idle: 400 * time.Millisecond, FramesPerSecond: 1, FrameBurst: 1}, pace: func(p *pace) { p.housekeeping = 10 * time.Millisecond }}, "a")
 	d := r.join("a")
 	d.data(1, 2)
 	d.acked(1, 2)
 }
 
 func TestPingsKeepTheConnection(t *testing.T) {
-	r := newRig(t, rigOptions{limits: Limits{Idle: 500 * time.Millisecond, ControlsPerSecond: 1000}, pace: func(p *pace) { p.sweep = 5 * time.Millisecond }}, "a", "silent")
+	r := newRig(t, rigOptions{limits: Limits{Idle: 500 * time.Millisecond, ControlsPerSecond: 1000}, pace: func(p *pace) { p.housekeeping = 5 * time.Millisecond }}, "a", "silent")
 	a, silent := r.join("a"), r.join("silent")
 	ended := make(chan struct{})
 	go func() { defer close(ended); silent.closed(device.CloseIdle) }()
@@ -201,7 +201,7 @@ func TestPingsKeepTheConnection(t *testing.T) {
 }
 
 func TestNoHello(t *testing.T) {
-	r := newRig(t, rigOptions{pace: func(p *pace) { p.sweep = 10 * time.Millisecond; p.hello = 50 * time.Millisecond }}, "a")
+	r := newRig(t, rigOptions{pace: func(p *pace) { p.housekeeping = 10 * time.Millisecond; p.hello = 50 * time.Millisecond }}, "a")
 	d := r.connect("a")
 	d.closed(device.CloseIdle)
 }
@@ -286,7 +286,9 @@ func TestFramesSentTogetherWithTheHandshake(t *testing.T) {
 }
 
 func TestResendOfHoles(t *testing.T) {
-	r := newRig(t, rigOptions{pace: func(p *pace) { p.sweep, p.holes, p.resend = 5*time.Millisecond, 50*time.Millisecond, time.Millisecond }}, "a")
+	r := newRig(t, rigOptions{pace: func(p *pace) {
+		p.housekeeping, p.holes, p.resend = 5*time.Millisecond, 50*time.Millisecond, time.Millisecond
+	}}, "a")
 	d := r.connect("a")
 	hello := helloNow()
 	hello.Oldest, hello.Next = 3, 10

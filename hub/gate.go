@@ -26,7 +26,7 @@ type gate struct {
 	net.Listener
 	limits   Limits
 	counters *counters
-	log      *Strangers
+	log      *LimitedLog
 	elapsed  func() time.Duration
 	patience time.Duration // how long a peer may keep the hub waiting while another can't be served
 	most     int           // connections waiting
@@ -52,7 +52,7 @@ type peer struct {
 func newGate(ln net.Listener, h *Hub) *gate {
 	limits := h.limits
 	return &gate{
-		Listener: ln, limits: limits, counters: &h.counters, log: h.strangers, elapsed: h.elapsed, patience: h.pace.patience, most: maxWaiting(),
+		Listener: ln, limits: limits, counters: &h.counters, log: h.limited, elapsed: h.elapsed, patience: h.pace.patience, most: maxWaiting(),
 		turns: make(chan struct{}, limits.TLSHandshakes), changed: make(chan struct{}, 1),
 		peers: map[netip.Prefix]*peer{},
 	}
@@ -103,16 +103,16 @@ func (g *gate) arrive(conn net.Conn) {
 	g.waiting++
 	var dropped *gatedConn
 	if g.waiting > g.most {
-		crowd := p // on a tie, the newcomer
+		largest := p // on a tie, the newcomer
 		for _, other := range g.queue {
-			if len(other.waiting) > len(crowd.waiting) {
-				crowd = other
+			if len(other.waiting) > len(largest.waiting) {
+				largest = other
 			}
 		}
-		dropped = crowd.waiting[len(crowd.waiting)-1]
-		crowd.waiting = crowd.waiting[:len(crowd.waiting)-1]
+		dropped = largest.waiting[len(largest.waiting)-1]
+		largest.waiting = largest.waiting[:len(largest.waiting)-1]
 		g.waiting--
-		g.forgetIfGone(crowd)
+		g.forgetIfGone(largest)
 	}
 	if g.waiting == 1 || g.hasRoom(p) { // the first one to wait starts the clock of those it waits for
 		g.signal()

@@ -23,7 +23,7 @@ type gateRig struct {
 // bareHub is what a gate needs of a hub.
 func bareHub(l Limits) *Hub {
 	h := &Hub{limits: l, pace: defaultPace, began: time.Now()}
-	h.strangers = NewStrangers(slog.New(slog.DiscardHandler), h.elapsed)
+	h.limited = NewLimitedLog(slog.New(slog.DiscardHandler), h.elapsed)
 	return h
 }
 

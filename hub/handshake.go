@@ -75,7 +75,7 @@ func (h *Hub) serveDevice(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.upgrade(w, r, token, id, network); err != nil {
-		h.registry.release(network)
+		h.sessions.release(network)
 		h.log.Debug("handshake failed", "device", id, "address", r.RemoteAddr, "error", err)
 	}
 }
@@ -99,7 +99,7 @@ func (h *Hub) authenticate(w http.ResponseWriter, r *http.Request) (token, id st
 		return "", "", h.refuse(w, r, id, http.StatusTooManyRequests, "Too many failed attempts from this address: check the device's token, then wait.")
 	}
 	h.counters.refusedToken.Add(1)
-	h.strangers.Warn("device refused", "address", r.RemoteAddr, "reason", err)
+	h.limited.Warn("device refused", "address", r.RemoteAddr, "reason", err)
 	switch {
 	case errors.Is(err, store.ErrRevoked):
 		return "", "", h.refuse(w, r, id, http.StatusForbidden, "This device is revoked: give it a new token to let it in again.")
@@ -154,12 +154,12 @@ func (h *Hub) reserve(w http.ResponseWriter, r *http.Request, id string, network
 		retryAfter(w, 20)
 		return h.refuse(w, r, id, http.StatusTooManyRequests, "This device connects too often: wait, and check that no other device uses its token.")
 	}
-	err := h.registry.take(id, network)
+	err := h.sessions.take(id, network)
 	if err == nil {
 		return true
 	}
 	h.counters.refusedFull.Add(1)
-	h.noRoom(err, network)
+	h.turnedAway(err, network)
 	switch {
 	case errors.Is(err, errAddressFull):
 		retryAfter(w, 60)
@@ -178,7 +178,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, token, id string, 
 	}
 	Admit(r, 0)
 	s := newSession(h, id, network, conn, r.RemoteAddr)
-	if !h.registry.enter(s) {
+	if !h.sessions.enter(s) {
 		conn.TurnAway(device.CloseGoingAway, "the hub stops", h.pace.closing)
 		return errStopping
 	}

@@ -199,7 +199,7 @@ func TestConnectionLimits(t *testing.T) {
 			if r.alarm(c.alarm...) == "" {
 				t.Errorf("no alarm: %v", r.store.Alarms.All())
 			}
-			r.hub.endNoRoom(r.hub.elapsed() + crowdedFor + time.Second)
+			r.hub.endCapacityAlarms(r.hub.elapsed() + fullFor + time.Second)
 			if alarms := r.store.Alarms.All(); len(alarms) > 0 {
 				t.Errorf("it does not end: %v", alarms)
 			}
@@ -218,8 +218,12 @@ func TestConnectionLimits(t *testing.T) {
 func TestDeviceThatConnectsTooOften(t *testing.T) {
 	r := newRig(t, rigOptions{limits: Limits{ConnectsPerDevice: 1e-6}}, "a", "b")
 	var last *testDevice
-	for range 20 {
+	for i := range uint64(20) {
 		last = r.connect("a")
+		eventually(t, "the session", func() bool { // it begins behind the answer: the next one must not overtake it
+			s := r.hub.sessions.find("a")
+			return s != nil && s.number == i+1
+		})
 	}
 	res, _ := r.get(r.upgradeLines(r.tokens["a"])...)
 	if res.StatusCode != 429 || res.Header.Get("Retry-After") == "" {

@@ -3,7 +3,7 @@
 // A connection's way: the gate bounds what strangers cost (listener.go), the handshake finds out whose it is and whether
 // there is room (handshake.go), then a session reads it in its own goroutine (session.go, messages.go) and hands frames to
 // the store. What the hub has to say, it says in a second goroutine that lives only while there is something to say
-// (writer.go). One sweep a second looks after all sessions: who is silent, who misses frames (sweep.go).
+// (writer.go). Once a second all sessions are looked after: who is silent, who misses frames (housekeeping.go).
 //
 // Whatever a peer does, it delays only its own two goroutines: the store's pending bytes are bounded by the store, writes
 // end at a deadline, and reading a device too slowly is left to TCP to tell it.
@@ -53,28 +53,28 @@ type Hub struct {
 	upgrader *socket.Upgrader
 
 	// safe by themselves
-	decoded   pool[device.Data]      // the memory of DATA messages being decoded
-	outputs   pool[output]           // the memory of messages being written
-	connects  *buckets[string]       // by device
-	schemas   *buckets[string]       // new ones, by device
-	failures  *buckets[netip.Prefix] // by address
+	decoded   pool[device.Data]       // the memory of DATA messages being decoded
+	outputs   pool[output]            // the memory of messages being written
+	connects  *limiters[string]       // by device
+	schemas   *limiters[string]       // new ones, by device
+	failures  *limiters[netip.Prefix] // by address
 	counters  counters
-	registry  *registry
-	crowded   crowded
-	strangers *Strangers
-	rivals    rivals
+	sessions  *sessions
+	capacity  capacityAlarms
+	limited   *LimitedLog
+	takeovers takeovers
 }
 
 // pace holds the times that are no matter of taste; tests shorten them.
 type pace struct {
-	patience   time.Duration // with a peer that keeps the hub waiting while another can't be served
-	sweep      time.Duration // between two looks at all sessions
-	hello      time.Duration // from the handshake to HELLO
-	ackDelay   time.Duration // granted to HELLO at most
-	closing    time.Duration // from our Close frame to the end, answered or not
-	holes      time.Duration // holes must be this old, without progress, before RESEND
-	resend     time.Duration // least time between two RESENDs
-	resendMost time.Duration // the same, after fruitless ones
+	patience     time.Duration // with a peer that keeps the hub waiting while another can't be served
+	housekeeping time.Duration // between two looks at all sessions
+	hello        time.Duration // from the handshake to HELLO
+	ackDelay     time.Duration // granted to HELLO at most
+	closing      time.Duration // from our Close frame to the end, answered or not
+	holes        time.Duration // holes must be this old, without progress, before RESEND
+	resend       time.Duration // least time between two RESENDs
+	resendMost   time.Duration // the same, after fruitless ones
 }
 
 // returnsPerSecond is the rate at which devices are asked to come back to a hub that stops. A small gateway does as many TLS
@@ -85,14 +85,14 @@ const returnsPerSecond = 250
 const spares = 16
 
 var defaultPace = pace{
-	patience:   3 * time.Second, // some round trips of a bad radio link
-	sweep:      time.Second,
-	hello:      10 * time.Second,
-	ackDelay:   5 * time.Second,
-	closing:    800 * time.Millisecond, // a revoked device is gone within a second
-	holes:      5 * time.Second,
-	resend:     30 * time.Second,
-	resendMost: 16 * time.Minute,
+	patience:     3 * time.Second, // some round trips of a bad radio link
+	housekeeping: time.Second,
+	hello:        10 * time.Second,
+	ackDelay:     5 * time.Second,
+	closing:      800 * time.Millisecond, // a revoked device is gone within a second
+	holes:        5 * time.Second,
+	resend:       30 * time.Second,
+	resendMost:   16 * time.Minute,
 }
 
 // New returns a hub. It serves when Run is called.
@@ -115,12 +115,12 @@ func New(c Config) *Hub {
 		began:    time.Now(),
 		decoded:  make(pool[device.Data], spares),
 		outputs:  make(pool[output], spares),
-		connects: newBuckets[string](limits.ConnectsPerDevice, 20),
-		schemas:  newBuckets[string](float64(device.MaxNewSchemas)/(24*time.Hour).Seconds(), device.MaxNewSchemas),
-		failures: newBuckets[netip.Prefix](limits.FailuresPerAddress, 10),
-		registry: newRegistry(limits),
+		connects: newLimiters[string](limits.ConnectsPerDevice, 20),
+		schemas:  newLimiters[string](float64(device.MaxNewSchemas)/(24*time.Hour).Seconds(), device.MaxNewSchemas),
+		failures: newLimiters[netip.Prefix](limits.FailuresPerAddress, 10),
+		sessions: newSessions(limits),
 	}
-	h.strangers = NewStrangers(h.log, h.elapsed)
+	h.limited = NewLimitedLog(h.log, h.elapsed)
 	h.upgrader = newUpgrader(limits, h.elapsed)
 	return h
 }
@@ -157,10 +157,10 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 
 	h.store.Outages.HubStarted()
 	var tasks sync.WaitGroup
-	sweeping, stopSweeping := context.WithCancel(context.WithoutCancel(ctx))
+	housekeeping, stopHousekeeping := context.WithCancel(context.WithoutCancel(ctx))
 	defer h.watchCommands()()
 	defer h.watchClock()()
-	tasks.Go(func() { h.sweep(sweeping) })
+	tasks.Go(func() { h.housekeep(housekeeping) })
 	tasks.Go(g.listen)
 	served := make(chan error, 1)
 	tasks.Go(func() { served <- srv.ServeTLS(g, "", "") })
@@ -180,15 +180,15 @@ func (h *Hub) Run(ctx context.Context, ln net.Listener, tlsConfig *tls.Config) e
 	})
 	h.store.Outages.HubStopping()
 	h.sendAway()
-	stopSweeping()
+	stopHousekeeping()
 	tasks.Wait()
 	return err
 }
 
 // sendAway closes all sessions, all at once, and waits until they have ended.
 func (h *Hub) sendAway() {
-	h.registry.stop()
-	open := h.registry.sessions()
+	h.sessions.stop()
+	open := h.sessions.list()
 	away := &device.GoAway{Reason: device.GoAwayShutdown, Text: "the hub stops"}
 	spread := time.Duration(len(open)) * time.Second / returnsPerSecond
 	away.MinMS = 1000
@@ -196,16 +196,16 @@ func (h *Hub) sendAway() {
 	for _, s := range open {
 		s.leave(away)
 	}
-	h.registry.running.Wait() // each is cut if its device does not answer
+	h.sessions.running.Wait() // each is cut if its device does not answer
 }
 
 // Disconnect closes the live connection of a device, if it has one, with the code and a text for its log. It is gone
 // within a second. Call it after the device has been revoked or removed.
 func (h *Hub) Disconnect(deviceID string, code device.CloseCode, text string) {
-	if s := h.registry.find(deviceID); s != nil {
+	if s := h.sessions.find(deviceID); s != nil {
 		s.close(code, text)
 	}
 	if _, err := h.store.Device(deviceID); errors.Is(err, store.ErrNoDevice) {
-		h.registry.forget(deviceID)
+		h.sessions.forget(deviceID)
 	}
 }

@@ -40,7 +40,7 @@ func TestAddressOf(t *testing.T) {
 }
 
 func TestBuckets(t *testing.T) {
-	b := newBuckets[string](1e-9, 2)
+	b := newLimiters[string](1e-9, 2)
 	for i, want := range []bool{true, true, false} {
 		if b.take("a") != want {
 			t.Errorf("token %d", i)
@@ -49,21 +49,21 @@ func TestBuckets(t *testing.T) {
 	if !b.take("b") {
 		t.Error("b has no bucket of its own")
 	}
-	for i := range 2 * maxBuckets { // strangers come and go
+	for i := range 2 * maxLimiters { // strangers come and go
 		b.take(strconv.Itoa(i))
 	}
-	if len(b.byKey) > maxBuckets {
-		t.Errorf("%d buckets", len(b.byKey))
+	if len(b.byKey) > maxLimiters {
+		t.Errorf("%d limiters", len(b.byKey))
 	}
 	if b.take("a") {
 		t.Error("a's bucket was forgotten while it was empty")
 	}
-	full := newBuckets[string](1e9, 2)
-	for i := range maxBuckets + 1 {
+	full := newLimiters[string](1e9, 2)
+	for i := range maxLimiters + 1 {
 		full.take(strconv.Itoa(i))
 	}
-	if len(full.byKey) > maxBuckets/2 {
-		t.Errorf("%d full buckets are kept", len(full.byKey))
+	if len(full.byKey) > maxLimiters/2 {
+		t.Errorf("%d full limiters are kept", len(full.byKey))
 	}
 }
 

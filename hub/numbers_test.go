@@ -78,7 +78,9 @@ func TestNextFarAhead(t *testing.T) {
 // A frame with a corrupt number is not stored under it: it would make RESEND ask for, and the device declare lost, numbers that
 // are still to come.
 func TestDataFarAhead(t *testing.T) {
-	r := newRig(t, rigOptions{pace: func(p *pace) { p.sweep, p.holes, p.resend = 5*time.Millisecond, 20*time.Millisecond, time.Millisecond }}, "a")
+	r := newRig(t, rigOptions{pace: func(p *pace) {
+		p.housekeeping, p.holes, p.resend = 5*time.Millisecond, 20*time.Millisecond, time.Millisecond
+	}}, "a")
 	d := r.join("a")
 	d.alive(1)
 	broken := func(seq uint64) []byte { return frame(t, seq, time.Now())[:12] }

@@ -21,8 +21,8 @@ type Presence struct {
 
 // Presence returns what is known of a device.
 func (h *Hub) Presence(deviceID string) Presence {
-	p := h.registry.presence(deviceID, h.now(), h.elapsed())
-	p.Rivals, p.Takeovers = h.rivalsOf(deviceID)
+	p := h.sessions.presence(deviceID, h.now(), h.elapsed())
+	p.Rivals, p.Takeovers = h.takeoversOf(deviceID)
 	return p
 }
 
@@ -35,7 +35,7 @@ func hostOf(address string) string {
 }
 
 // Connected returns how many devices are connected.
-func (h *Hub) Connected() int { return h.registry.connected() }
+func (h *Hub) Connected() int { return h.sessions.connected() }
 
 // addTo brings p up to what the session knows, unless p is of a newer session.
 func (s *session) addTo(p *Presence, now time.Time, elapsed time.Duration) {

@@ -39,7 +39,7 @@ type session struct {
 	controls *rate.Limiter // anything else
 	left     error         // why the connection ended
 
-	// owned by the sweep
+	// owned by the housekeeping
 	holes holes
 
 	// set by HELLO, before ingest
@@ -53,8 +53,8 @@ type session struct {
 	measured   atomic.Pointer[measured] // set by HELLO
 	borrowed   atomic.Bool              // the device has no clock of its own, and gave a reading the time of a wall clock
 	out        outbox
-	courier    courier
-	wg         sync.WaitGroup // the writer and the courier
+	delivery   delivery
+	wg         sync.WaitGroup // the writer and the delivery
 }
 
 func newSession(h *Hub, id string, network netip.Prefix, conn *socket.Conn, address string) *session {
@@ -70,7 +70,7 @@ func newSession(h *Hub, id string, network netip.Prefix, conn *socket.Conn, addr
 
 // run reads until the connection ends.
 func (s *session) run() {
-	defer s.hub.registry.running.Done()
+	defer s.hub.sessions.running.Done()
 	s.hub.counters.handshakes.Add(1)
 	s.hub.log.Info("device connected", "device", s.device, "address", s.address)
 	s.hub.store.Outages.DeviceConnected(s.device)
@@ -90,13 +90,13 @@ func (s *session) read() {
 func (s *session) end() {
 	s.cancel()
 	s.out.end()
-	s.courier.end()
+	s.delivery.end()
 	s.wg.Wait()
 	s.conn.HangUp(s.hub.pace.closing)
 	if in := s.ingest.Load(); in != nil {
 		in.Close()
 	}
-	s.hub.registry.exit(s, s.hub.now(), s.hub.elapsed())
+	s.hub.sessions.exit(s, s.hub.now(), s.hub.elapsed())
 	s.hub.tookOver(s)
 	s.hub.store.Outages.DeviceDisconnected(s.device)
 	code, reason := s.verdict()

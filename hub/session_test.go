@@ -160,9 +160,9 @@ func TestLazyAck(t *testing.T) {
 		t.Errorf("granted %d ms", w.AckDelay)
 	}
 	d.data(1)
-	eventually(t, "on disk", func() bool { return r.hub.registry.find("a").ingest.Load().Received(1).Count() == 1 })
+	eventually(t, "on disk", func() bool { return r.hub.sessions.find("a").ingest.Load().Received(1).Count() == 1 })
 	d.data(2, 3)
-	eventually(t, "on disk", func() bool { return r.hub.registry.find("a").ingest.Load().Received(1).Count() == 3 })
+	eventually(t, "on disk", func() bool { return r.hub.sessions.find("a").ingest.Load().Received(1).Count() == 3 })
 	d.data(4) // half of the window: it can't wait
 	if acks := expect[*device.Ack](d).Ranges; acks.Count() != 4 {
 		t.Errorf("first ACK %v", acks)

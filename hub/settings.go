@@ -39,7 +39,7 @@ func (s *session) reported(d *device.Data, offset, received int64) {
 		}
 	}
 	if len(news) > 0 {
-		c := &s.courier
+		c := &s.delivery
 		c.post(s, func() { c.report(news) })
 	}
 }

@@ -53,7 +53,7 @@ func (e *entry) move(by int64) {
 			v.time += by
 		}
 	}
-	e.next = 0 // to be judged anew
+	e.next = 0 // the states are to be computed anew
 }
 
 // clockSet says that the hub's clock was set by so many µs, to now: the device's is as much less ahead.

@@ -29,16 +29,16 @@ func (e *entry) expectedOf(ch *device.Channel) int64 {
 	return max(int64(ch.Interval)*1000, e.spacing)
 }
 
-// ageing returns when something of the moment from becomes late, and when stale.
-func ageing(from, expected int64) (late, stale int64) {
+// thresholds returns when a reading of the time from becomes late, and when stale, if the next one is expected after so many µs.
+func thresholds(from, expected int64) (late, stale int64) {
 	late = from + max(expected+expected/2, expected+slack)
 	return late, max(from+3*expected, late+slack)
 }
 
-// aged is the state at the moment now of something of the moment from, since when it has been so, and when that will change
-// by itself.
-func aged(now, from, expected int64) (state State, since, next int64) {
-	late, stale := ageing(from, expected)
+// stateAt returns the state that a reading of the time from has now, since when it has had it, and when it will change if no other
+// reading comes.
+func stateAt(now, from, expected int64) (state State, since, next int64) {
+	late, stale := thresholds(from, expected)
 	switch {
 	case from > now+maxFuture.Microseconds(): // the hub's clock was set back
 		return StateStale, now, math.MaxInt64
@@ -51,10 +51,10 @@ func aged(now, from, expected int64) (state State, since, next int64) {
 	}
 }
 
-// judge works out the states of the device and its channels at the moment now, marks what has changed with the tick, and
-// reports whether anything has.
-func (e *entry) judge(now int64, tick uint64) (changed bool) {
-	state, since, next := e.judged(now)
+// updateStates computes the present states of the device and its channels, marks what has changed with the tick, and reports whether
+// anything has.
+func (e *entry) updateStates(now int64, tick uint64) (changed bool) {
+	state, since, next := e.deviceState(now)
 	if state != e.state {
 		e.state, e.stateFrom, changed = state, since, true
 	}
@@ -65,7 +65,7 @@ func (e *entry) judge(now int64, tick uint64) (changed bool) {
 		if v.time == noTime {
 			continue
 		}
-		state, _, next := aged(now, v.time, e.expectedOf(&e.schema.Channels[i]))
+		state, _, next := stateAt(now, v.time, e.expectedOf(&e.schema.Channels[i]))
 		e.next = min(e.next, next)
 		if state == StateStale && e.schema.Channels[i].Interval > 0 {
 			stale++
@@ -81,22 +81,22 @@ func (e *entry) judge(now int64, tick uint64) (changed bool) {
 	return changed
 }
 
-// judged is the state of the device. A device that has just connected gets the time it needs for its first reading.
-func (e *entry) judged(now int64) (state State, since, next int64) {
+// deviceState is the state of the device. A device that has just connected gets the time it needs for its first reading.
+func (e *entry) deviceState(now int64) (state State, since, next int64) {
 	switch {
 	case e.revoked:
 		return StateRevoked, now, math.MaxInt64
 	case e.seen == 0:
 		return StateNever, e.created, math.MaxInt64
 	case !e.connected && e.returning && now < e.closed+grace:
-		state, since, next = aged(now, max(e.newest, e.opened), e.expected())
+		state, since, next = stateAt(now, max(e.newest, e.opened), e.expected())
 		return state, since, min(next, e.closed+grace)
 	case !e.connected && e.closed != 0:
 		return StateOffline, e.closed, math.MaxInt64
 	case !e.connected:
 		return StateOffline, e.seen, math.MaxInt64 // before the hub's start
 	}
-	state, since, next = aged(now, max(e.newest, e.opened), e.expected())
+	state, since, next = stateAt(now, max(e.newest, e.opened), e.expected())
 	if state == StateLive {
 		since = now
 	}

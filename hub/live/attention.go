@@ -3,7 +3,6 @@ package live
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -49,7 +48,7 @@ func (f *Feed) look() {
 			e.setBack(now)
 		}
 		if now >= e.next {
-			e.judge(now, tick)
+			e.updateStates(now, tick)
 		}
 		switch e.state {
 		case StateLive:
@@ -137,7 +136,7 @@ func (f *Feed) troubles(e *entry, now int64) (any bool) {
 	case (e.state == StateLive || e.state == StateLate) && e.stale > 0:
 		for i := range e.values {
 			if v, ch := &e.values[i], &e.schema.Channels[i]; v.state == StateStale && v.time != noTime && ch.Interval > 0 {
-				_, stale := ageing(v.time, e.expectedOf(ch))
+				_, stale := thresholds(v.time, e.expectedOf(ch))
 				say(severityWarning, "channel", stale, ch.Name)
 			}
 		}
@@ -196,34 +195,3 @@ func (f *Feed) compareAlarms(current []alarms.Alarm, now int64) {
 	}
 	f.alarms = current
 }
-
-// rateSeconds is over how long the rates are taken.
-const rateSeconds = 5
-
-// rates counts frames and readings.
-type rates struct {
-	rateMark             // now
-	marks     []rateMark // of the last seconds, the oldest first
-	perSecond Ingest     // without latencies
-}
-
-type rateMark struct {
-	at               time.Time
-	frames, readings uint64
-}
-
-// turn is called once a second.
-func (r *rates) turn(now time.Time) {
-	r.at = now
-	if len(r.marks) > rateSeconds {
-		r.marks = append(r.marks[:0], r.marks[1:]...)
-	}
-	r.marks = append(r.marks, r.rateMark)
-	oldest := r.marks[0]
-	if took := now.Sub(oldest.at).Seconds(); took > 0 {
-		r.perSecond.Frames = round(float64(r.frames-oldest.frames) / took)
-		r.perSecond.Readings = round(float64(r.readings-oldest.readings) / took)
-	}
-}
-
-func round(v float64) float64 { return math.Round(v*10) / 10 }

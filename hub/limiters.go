@@ -7,11 +7,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxBuckets bounds the memory that strangers can make a hub spend on remembering them (about 2 MiB).
-const maxBuckets = 1 << 14
+// maxLimiters bounds the memory that strangers can make a hub spend on remembering them (about 2 MiB).
+const maxLimiters = 1 << 14
 
-// buckets is one token bucket for each key. A key without one has a full bucket.
-type buckets[K comparable] struct {
+// limiters is one token bucket for each key. A key without one has a full bucket.
+type limiters[K comparable] struct {
 	// static
 	limit rate.Limit
 	burst int
@@ -23,22 +23,22 @@ type buckets[K comparable] struct {
 	forgot time.Time     // when forget last ran
 }
 
-func newBuckets[K comparable](perSecond float64, burst int) *buckets[K] {
+func newLimiters[K comparable](perSecond float64, burst int) *limiters[K] {
 	limit := rate.Limit(perSecond)
-	return &buckets[K]{limit: limit, burst: burst, byKey: map[K]*rate.Limiter{}, rest: rate.NewLimiter(limit, burst)}
+	return &limiters[K]{limit: limit, burst: burst, byKey: map[K]*rate.Limiter{}, rest: rate.NewLimiter(limit, burst)}
 }
 
 // take takes one token of the key and reports whether there was one.
-func (b *buckets[K]) take(key K) bool {
+func (b *limiters[K]) take(key K) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.byKey[key]
 	if l == nil {
-		if now := time.Now(); len(b.byKey) >= maxBuckets && now.Sub(b.forgot) > time.Second { // it takes a millisecond
+		if now := time.Now(); len(b.byKey) >= maxLimiters && now.Sub(b.forgot) > time.Second { // it takes a millisecond
 			b.forgot = now
 			b.forget()
 		}
-		if len(b.byKey) >= maxBuckets {
+		if len(b.byKey) >= maxLimiters {
 			return b.rest.Allow()
 		}
 		l = rate.NewLimiter(b.limit, b.burst)
@@ -48,7 +48,7 @@ func (b *buckets[K]) take(key K) bool {
 }
 
 // forget drops the buckets that are full again.
-func (b *buckets[K]) forget() {
+func (b *limiters[K]) forget() {
 	for key, l := range b.byKey {
 		if l.Tokens() >= float64(b.burst) {
 			delete(b.byKey, key)

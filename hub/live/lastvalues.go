@@ -46,7 +46,7 @@ func (f *Feed) enter(d *store.Device) *entry {
 			f.adopt(e, s, d.Schema)
 		}
 	}
-	e.judge(f.micros(), tick)
+	e.updateStates(f.micros(), tick)
 	return e
 }
 
@@ -162,7 +162,7 @@ func (f *Feed) learnFrom(ctx context.Context, e *entry, from, last time.Time) er
 		f.recall(e, &ch, &r)
 	}
 	e.mark(f.open())
-	e.judge(f.micros(), f.open())
+	e.updateStates(f.micros(), f.open())
 	return nil
 }
 

@@ -111,7 +111,7 @@ func (f *Feed) tell(deviceID string, change func(e *entry, now int64)) {
 	now := f.micros()
 	change(e, now)
 	e.mark(f.open())
-	e.judge(now, f.open())
+	e.updateStates(now, f.open())
 }
 
 // committed takes an entry of the journal.
@@ -160,7 +160,7 @@ func (f *Feed) committed(c *store.Committed) {
 		e.schemaFrom = tick
 		e.mark(tick)
 	}
-	e.judge(now, tick)
+	e.updateStates(now, tick)
 }
 
 // frame takes a frame. One of another schema than the announced one is an old one: of it, only what the present schema has

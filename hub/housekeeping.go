@@ -7,10 +7,10 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
-// sweep looks after all sessions until ctx ends. One ticker does for all: a timer or a deadline for each connection would
+// housekeep looks after all sessions until ctx ends. One ticker does for all: a timer or a deadline for each connection would
 // have to be moved with every message.
-func (h *Hub) sweep(ctx context.Context) {
-	ticker := time.NewTicker(h.pace.sweep)
+func (h *Hub) housekeep(ctx context.Context) {
+	ticker := time.NewTicker(h.pace.housekeeping)
 	defer ticker.Stop()
 	for {
 		select {
@@ -18,17 +18,17 @@ func (h *Hub) sweep(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		for _, s := range h.registry.sessions() {
-			s.look(h.elapsed())
+		for _, s := range h.sessions.list() {
+			s.supervise(h.elapsed())
 		}
-		h.endNoRoom(h.elapsed())
-		h.endRivals(h.elapsed())
-		h.strangers.Settle()
+		h.endCapacityAlarms(h.elapsed())
+		h.endTakeovers(h.elapsed())
+		h.limited.Summarize()
 	}
 }
 
-// look closes a session that is silent, and asks for frames it misses.
-func (s *session) look(now time.Duration) {
+// supervise closes a session that is silent, and asks for frames it misses.
+func (s *session) supervise(now time.Duration) {
 	in := s.ingest.Load()
 	if in == nil {
 		if now-s.opened > s.hub.pace.hello {

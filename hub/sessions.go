@@ -16,9 +16,9 @@ var (
 	errAddressFull = errors.New("has as many connections of this address as it allows")
 )
 
-// registry knows who is connected. A device has one current session; an older one that a newer has replaced may still be
+// sessions knows who is connected. A device has one current session; an older one that a newer has replaced may still be
 // open for a moment, and its end must not touch what belongs to the newer.
-type registry struct {
+type sessions struct {
 	limits  Limits
 	running sync.WaitGroup // the read loops; Add only under mu while not stopping
 
@@ -37,8 +37,8 @@ type entry struct {
 	last    Presence // of the sessions before
 }
 
-func newRegistry(limits Limits) *registry {
-	return &registry{
+func newSessions(limits Limits) *sessions {
+	return &sessions{
 		limits:   limits,
 		networks: map[netip.Prefix]int{},
 		devices:  map[string]*entry{},
@@ -48,7 +48,7 @@ func newRegistry(limits Limits) *registry {
 
 // take takes a place for a connection of a device, which release gives back. A device that is connected already is not
 // turned away for lack of room: its old connection makes room.
-func (r *registry) take(id string, network netip.Prefix) error {
+func (r *sessions) take(id string, network netip.Prefix) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	places, ofNetwork := r.places, r.networks[network]
@@ -72,13 +72,13 @@ func (r *registry) take(id string, network netip.Prefix) error {
 }
 
 // release gives a place back.
-func (r *registry) release(network netip.Prefix) {
+func (r *sessions) release(network netip.Prefix) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.releaseLocked(network)
 }
 
-func (r *registry) releaseLocked(network netip.Prefix) {
+func (r *sessions) releaseLocked(network netip.Prefix) {
 	r.places--
 	if r.networks[network]--; r.networks[network] == 0 {
 		delete(r.networks, network)
@@ -87,7 +87,7 @@ func (r *registry) releaseLocked(network netip.Prefix) {
 
 // enter makes s the current session of its device and closes the one before. It returns false if the hub is stopping;
 // otherwise s must be run.
-func (r *registry) enter(s *session) bool {
+func (r *sessions) enter(s *session) bool {
 	r.mu.Lock()
 	if r.stopping {
 		r.mu.Unlock()
@@ -112,7 +112,7 @@ func (r *registry) enter(s *session) bool {
 }
 
 // exit takes s out, gives its place back, and keeps what is worth knowing about it.
-func (r *registry) exit(s *session, now time.Time, elapsed time.Duration) {
+func (r *sessions) exit(s *session, now time.Time, elapsed time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.open, s)
@@ -126,7 +126,7 @@ func (r *registry) exit(s *session, now time.Time, elapsed time.Duration) {
 }
 
 // find returns the current session of a device, nil if there is none.
-func (r *registry) find(id string) *session {
+func (r *sessions) find(id string) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.devices[id]; e != nil {
@@ -136,21 +136,21 @@ func (r *registry) find(id string) *session {
 }
 
 // forget drops what is known of a device that is no longer registered.
-func (r *registry) forget(id string) {
+func (r *sessions) forget(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.devices, id)
 }
 
 // stop lets nobody in any more.
-func (r *registry) stop() {
+func (r *sessions) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.stopping = true
 }
 
-// sessions returns the sessions that are open.
-func (r *registry) sessions() []*session {
+// list returns the sessions that are open.
+func (r *sessions) list() []*session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := make([]*session, 0, len(r.open))
@@ -161,7 +161,7 @@ func (r *registry) sessions() []*session {
 }
 
 // connected returns how many devices have a session.
-func (r *registry) connected() int {
+func (r *sessions) connected() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 0
@@ -174,7 +174,7 @@ func (r *registry) connected() int {
 }
 
 // presence returns what is known of a device.
-func (r *registry) presence(id string, now time.Time, elapsed time.Duration) Presence {
+func (r *sessions) presence(id string, now time.Time, elapsed time.Duration) Presence {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.devices[id]
