@@ -8,11 +8,11 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 func newAudit() *cobra.Command {
-	var f store.AuditFilter
+	var f audit.Filter
 	var since, format string
 	var hub hubFlags
 	cmd := &cobra.Command{
@@ -29,7 +29,7 @@ and from where. The hub has no way to change an entry; the oldest of 50,000 go.`
 				return misused(cmd, err)
 			}
 			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
-				list, err := pages(f.Limit, func(limit int, last *store.AuditEntry) ([]store.AuditEntry, error) {
+				list, err := pages(f.Limit, func(limit int, last *audit.Entry) ([]audit.Entry, error) {
 					f.Limit = limit
 					if last != nil {
 						f.Before = last.Number
@@ -52,11 +52,11 @@ and from where. The hub has no way to change an entry; the oldest of 50,000 go.`
 	return cmd
 }
 
-var auditColumns = []render.Column[store.AuditEntry]{
-	{Name: "time", Cell: func(e *store.AuditEntry) any { return render.Exact(e.At) }},
-	{Name: "by", Cell: func(e *store.AuditEntry) any { return e.By }},
-	{Name: "from", Cell: func(e *store.AuditEntry) any { return e.From }},
-	{Name: "device", Cell: func(e *store.AuditEntry) any { return e.Device }},
-	{Name: "action", Cell: func(e *store.AuditEntry) any { return e.Action }},
-	{Name: "text", Cell: func(e *store.AuditEntry) any { return e.Text }},
+var auditColumns = []render.Column[audit.Entry]{
+	{Name: "time", Cell: func(e *audit.Entry) any { return render.Exact(e.At) }},
+	{Name: "by", Cell: func(e *audit.Entry) any { return e.By }},
+	{Name: "from", Cell: func(e *audit.Entry) any { return e.From }},
+	{Name: "device", Cell: func(e *audit.Entry) any { return e.Device }},
+	{Name: "action", Cell: func(e *audit.Entry) any { return e.Action }},
+	{Name: "text", Cell: func(e *audit.Entry) any { return e.Text }},
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/client"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // valve is a device that can be told things.
@@ -158,7 +159,7 @@ func TestCommandLineOfCommands(t *testing.T) {
 	cli(t, in("command", "send", "--label", "site=north", "jam", "--stop-on-failure", "--rate", "1")...).wants(t, 1, "0 of 3 devices succeeded")
 	leave()
 
-	var trail []store.AuditEntry
+	var trail []audit.Entry
 	mustJSON(t, &trail, in("audit", "--device", "v-1", "--limit", "1000", "--format", "json")...)
 	if len(trail) < 20 || trail[len(trail)-1].Action != "device added" || !strings.Contains(must(t, in("audit", "--since", "1h")...), "command queued") {
 		t.Errorf("%d entries, the first %+v", len(trail), trail[len(trail)-1])

@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 )
 
@@ -61,7 +62,7 @@ func TestTables(t *testing.T) {
 				[]store.Setting{{Channel: hostile, Desired: hostile, Reported: hostile, By: hostile, Reason: hostile}}, settingColumns(now), "")
 		},
 		"audit": func(w io.Writer) error {
-			return render.List(w, render.FormatTable, []store.AuditEntry{{By: hostile, From: hostile, Device: hostile, Text: hostile}}, auditColumns, "")
+			return render.List(w, render.FormatTable, []audit.Entry{{By: hostile, From: hostile, Device: hostile, Text: hostile}}, auditColumns, "")
 		},
 		"an error": func(w io.Writer) error { printError(w, withHint(errors.New(hostile), "%s", hostile)); return nil },
 	} {
