@@ -169,9 +169,10 @@ func (e *entry) reset() {
 	e.since = troubleTimes{}
 }
 
-// take takes over the readings of a frame that came at received; tick is the one under way. It reports whether there was a
-// newer one than before.
-func (e *entry) take(c *store.Committed, received int64, tick uint64) (news bool) {
+// take takes over the readings of a frame that came at received; tick is the one under way. It reports whether nothing but times has
+// become newer: all that the frame is of was live and still is.
+func (e *entry) take(c *store.Committed, received int64, tick uint64) (asBefore bool) {
+	asBefore = e.state == StateLive
 	offset := c.Timing.Offset
 	if c.Timing.Quality == tail.QualityDoubtful && c.Data.Clock == device.ClockWall && wrongClock(e.skew) {
 		offset -= e.skew
@@ -187,8 +188,9 @@ func (e *entry) take(c *store.Committed, received int64, tick uint64) (news bool
 		}
 		v := &e.values[at]
 		if v.time > received { // the hub's clock was set back
-			v.time = noTime
+			v.time, asBefore = noTime, false
 		}
+		asBefore = asBefore && v.state == StateLive
 		before, newestOf, best := v.time, v.time, -1
 		for j, t := range c.Data.Times {
 			if t += offset; t > latest || col.Present != nil && !col.Present[j] {
@@ -219,15 +221,14 @@ func (e *entry) take(c *store.Committed, received int64, tick uint64) (news bool
 		}
 	}
 	if e.newest > received {
-		e.newest = noTime
+		e.newest, asBefore = noTime, false
 	}
 	e.seen = received
-	if newest <= e.newest {
-		return false
+	if newest > e.newest {
+		e.newest = newest
+		e.measure(received, newest-oldest)
 	}
-	e.newest = newest
-	e.measure(received, newest-oldest)
-	return true
+	return asBefore
 }
 
 // find returns the place in values of a column, -1 if there is none. Columns and channels are by id: the search goes on at

@@ -134,10 +134,12 @@ func (f *Feed) committed(c *store.Committed) {
 		return // removed since
 	}
 	f.touch(e)
-	now, received, tick := f.micros(), c.Received.UnixMicro(), f.open()
+	tick := f.open()
+	if c.Kind == store.CommittedFrame && f.frame(e, c, c.Received.UnixMicro(), tick) {
+		return
+	}
+	now := f.micros()
 	switch c.Kind {
-	case store.CommittedFrame:
-		f.frame(e, c, received, tick)
 	case store.CommittedReject:
 		if now-e.since.rejectedLast > recent {
 			e.since.rejected = now
@@ -164,14 +166,17 @@ func (f *Feed) committed(c *store.Committed) {
 }
 
 // frame takes a frame. One of another schema than the announced one is an old one: of it, only what the present schema has
-// too is of interest.
-func (f *Feed) frame(e *entry, c *store.Committed, received int64, tick uint64) {
+// too is of interest. It reports whether the states can wait: they are what they were, and nothing becomes late before the next look.
+func (f *Feed) frame(e *entry, c *store.Committed, received int64, tick uint64) (judged bool) {
 	if c.Hash != e.hash && (e.schema == nil || f.announced(e.id, c.Hash)) {
 		f.adopt(e, c.Schema, c.Hash)
 	}
-	e.take(c, received, tick)
+	if judged = e.take(c, received, tick); judged {
+		e.next = 0
+	}
 	e.mark(tick)
 	f.rates.frames++
 	f.rates.readings += uint64(c.Data.Readings())
 	f.points += e.ring.trim(tick, f.second, f.points)
+	return judged
 }
