@@ -55,3 +55,16 @@ func (b *limiters[K]) forget() {
 		}
 	}
 }
+
+// bucket is the token bucket of one who waits for it, and has no lock and no clock of its own. The zero bucket is full.
+type bucket struct {
+	used float64 // tokens; more than the burst: they are owed
+	at   time.Duration
+}
+
+// spend takes n tokens at a moment, and returns how many are taken that have not come back. Tokens come back at a rate.
+func (b *bucket) spend(now time.Duration, perSecond float64, n float64) (used float64) {
+	b.used = max(0, b.used-perSecond*(now-b.at).Seconds()) + n
+	b.at = now
+	return b.used
+}

@@ -83,6 +83,9 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
+// controlBurst is how many control messages may come at once.
+func (l *Limits) controlBurst() int { return 10 + int(5*l.ControlsPerSecond) }
+
 func setDefault[T int | float64 | time.Duration](field *T, value T) {
 	if *field <= 0 {
 		*field = value

@@ -69,7 +69,8 @@ func (s *session) allowControl(n int) bool {
 	if s.ctx.Err() != nil {
 		return false
 	}
-	if !s.controls.AllowN(time.Now(), n) {
+	limits, now := &s.hub.limits, s.hub.elapsed()
+	if s.controls.spend(now, limits.ControlsPerSecond, float64(n)) > float64(limits.controlBurst()) {
 		s.close(device.ClosePolicy, "too many control messages")
 		return false
 	}
@@ -80,7 +81,7 @@ func (s *session) allowControl(n int) bool {
 func (s *session) controlMessage(b []byte) {
 	cost := 1
 	if device.Type(b[0]) == device.TypeSchema {
-		cost = min(schemaCost, s.controls.Burst()/2)
+		cost = min(schemaCost, s.hub.limits.controlBurst()/2)
 	}
 	free := device.Type(b[0]) == device.TypeResult && s.solicited() // the hub itself has asked for it
 	if !free && !s.allowControl(cost) {
@@ -198,8 +199,9 @@ func (s *session) lost(m *device.Lost) {
 
 // dataMessage takes one DATA message. In the steady state it allocates nothing.
 func (s *session) dataMessage(b []byte) {
-	s.dataAt.Store(int64(s.hub.elapsed()))
-	if !s.slowDown() {
+	now := s.hub.elapsed()
+	s.dataAt.Store(int64(now))
+	if !s.slowDown(now) {
 		return
 	}
 	s.owedFrames.Add(1)
@@ -211,12 +213,12 @@ func (s *session) dataMessage(b []byte) {
 		s.reject(in, b, err)
 		return
 	}
-	now := s.hub.now().UnixMicro()
+	received := s.hub.now().UnixMicro()
 	seen := s.measured.Load()
 	if !seen.own && d.Clock == device.ClockWall && s.borrowed.CompareAndSwap(false, true) {
 		s.clockSet(s.hub.store.Clock().Base()) // it may have been set since WELCOME
 	}
-	timing, ok := deviceClock{doubtful: seen.wrong(s.hub.store.Clock().Base())}.timing(d, now, in.Offset)
+	timing, ok := deviceClock{doubtful: seen.wrong(s.hub.store.Clock().Base())}.timing(d, received, in.Offset)
 	if !ok {
 		s.check(in.Reject(s.ctx, d.Seq, device.RejectBadValue, "a time is before the year 0 or after 9999", b))
 		return
@@ -227,7 +229,7 @@ func (s *session) dataMessage(b []byte) {
 		err = in.Reject(s.ctx, 0, device.RejectMalformed, text, b)
 	}
 	if s.check(err) && len(s.settings) > 0 {
-		s.reported(d, timing.Offset, now)
+		s.reported(d, timing.Offset, received)
 	}
 }
 
@@ -242,11 +244,13 @@ func (s *session) reject(in *store.Ingest, b []byte, err error) {
 
 // slowDown waits as long as the device is ahead of its rate; meanwhile TCP fills up and holds the device back. It returns
 // false if the session was closed in that time.
-func (s *session) slowDown() bool {
-	if s.frames.Allow() { // unlike Reserve, it allocates nothing
+func (s *session) slowDown(now time.Duration) bool {
+	limits := &s.hub.limits
+	ahead := s.frames.spend(now, limits.FramesPerSecond, 1) - float64(limits.FrameBurst)
+	if ahead <= 0 {
 		return true
 	}
-	timer := time.NewTimer(s.frames.Reserve().Delay())
+	timer := time.NewTimer(time.Duration(ahead / limits.FramesPerSecond * float64(time.Second)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
@@ -35,8 +33,8 @@ type session struct {
 	schema   *device.Schema
 	awaited  bool          // SCHEMA must come, with the hash of hello
 	settings []setting     // writable channels of schema
-	frames   *rate.Limiter // DATA
-	controls *rate.Limiter // anything else
+	frames   bucket // DATA
+	controls bucket // anything else
 	left     error         // why the connection ended
 
 	// owned by the housekeeping
@@ -60,8 +58,6 @@ type session struct {
 func newSession(h *Hub, id string, network netip.Prefix, conn *socket.Conn, address string) *session {
 	s := &session{
 		hub: h, device: id, network: network, address: address, conn: conn, opened: h.elapsed(),
-		frames:   rate.NewLimiter(rate.Limit(h.limits.FramesPerSecond), h.limits.FrameBurst),
-		controls: rate.NewLimiter(rate.Limit(h.limits.ControlsPerSecond), 10+int(5*h.limits.ControlsPerSecond)),
 	}
 	s.measured.Store(&measured{})
 	s.ctx, s.cancel = context.WithCancel(context.Background())

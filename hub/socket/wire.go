@@ -36,8 +36,9 @@ type wire struct {
 	slow    atomic.Bool  // a write has waited too long
 
 	// guarded by mu
-	mu     sync.Mutex // held while a frame is written
-	silent bool       // a Close frame was sent, or nobody listens: nothing more is written
+	mu       sync.Mutex    // held while a frame is written
+	silent   bool          // a Close frame was sent, or nobody listens: nothing more is written
+	deadline time.Duration // elapsed: what is written has time until then
 }
 
 // Read passes on what has come as far as it is in order, notes when the peer was heard, and since when it is waited for.
@@ -121,7 +122,7 @@ func (w *wire) Write(b []byte) (int, error) {
 func (w *wire) write(b []byte) error {
 	for len(b) > 0 {
 		part := b[:min(len(b), chunk)]
-		err := w.SetWriteDeadline(time.Now().Add(w.options.WriteTimeout))
+		err := w.extendDeadline()
 		if err == nil {
 			_, err = w.Conn.Write(part)
 		}
@@ -135,6 +136,24 @@ func (w *wire) write(b []byte) error {
 		b = b[len(part):]
 	}
 	return nil
+}
+
+// extendDeadline gives the next write its time, and up to a quarter more, so that not each of many small ones moves a timer.
+func (w *wire) extendDeadline() error {
+	now, timeout := w.options.Elapsed(), w.options.WriteTimeout
+	if w.deadline >= now+timeout {
+		return nil
+	}
+	w.deadline = now + timeout + timeout/4
+	return w.SetWriteDeadline(time.Now().Add(timeout + timeout/4))
+}
+
+// SetDeadline is called by gws around its handshake.
+func (w *wire) SetDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deadline = 0
+	return w.Conn.SetDeadline(t)
 }
 
 // Close does nothing: gws calls it right after its Close frame, while the peer may still be sending, and the reset that
