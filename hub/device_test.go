@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -33,6 +34,7 @@ type rig struct {
 	store  *store.Store
 	hub    *Hub
 	feed   *live.Feed // nil without rigOptions.live
+	log    *testLog
 	addr   string
 	root   string // certificate file
 	tls    *tls.Config
@@ -87,7 +89,7 @@ func newRig(t testing.TB, o rigOptions, devices ...string) *rig {
 	served := make(chan error, 1)
 	go func() { served <- h.Run(hubCtx, ln, cert.TLSConfig()) }()
 
-	r := &rig{t: t, store: st, hub: h, feed: feed, addr: ln.Addr().String(), tokens: map[string]string{},
+	r := &rig{t: t, store: st, hub: h, feed: feed, log: log, addr: ln.Addr().String(), tokens: map[string]string{},
 		root: cert.Info().TrustFile, tls: clientTLS(t, cert.Info().TrustFile)}
 	r.stop = func() {
 		stopHub()
@@ -140,10 +142,17 @@ func (l *testLog) Write(b []byte) (int, error) {
 	return l.out.Write(b)
 }
 
-func (l *testLog) contains(s string) bool {
+func (l *testLog) contains(s string) bool { return l.count(s) > 0 }
+
+func (l *testLog) count(s string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return bytes.Contains(l.text, []byte(s))
+	return bytes.Count(l.text, []byte(s))
+}
+
+// endings is how many sessions have ended with a code.
+func (r *rig) endings(code device.CloseCode) int {
+	return r.log.count(fmt.Sprintf(" code=%d ", code))
 }
 
 // clientTLS is the configuration of a client that trusts the certificate in a file.

@@ -25,7 +25,6 @@ type gate struct {
 	// static
 	net.Listener
 	limits   Limits
-	counters *counters
 	log      *LimitedLog
 	elapsed  func() time.Duration
 	patience time.Duration // how long a peer may keep the hub waiting while another can't be served
@@ -52,7 +51,7 @@ type peer struct {
 func newGate(ln net.Listener, h *Hub) *gate {
 	limits := h.limits
 	return &gate{
-		Listener: ln, limits: limits, counters: &h.counters, log: h.limited, elapsed: h.elapsed, patience: h.pace.patience, most: maxWaiting(),
+		Listener: ln, limits: limits, log: h.limited, elapsed: h.elapsed, patience: h.pace.patience, most: maxWaiting(),
 		turns: make(chan struct{}, limits.TLSHandshakes), changed: make(chan struct{}, 1),
 		peers: map[netip.Prefix]*peer{},
 	}
@@ -119,7 +118,6 @@ func (g *gate) arrive(conn net.Conn) {
 	}
 	g.mu.Unlock()
 	if dropped != nil {
-		g.counters.dropped.Add(1)
 		_ = dropped.Conn.Close()
 	}
 }
@@ -158,7 +156,6 @@ func (g *gate) Accept() (net.Conn, error) {
 			}
 			return next, nil
 		case victim != nil:
-			g.counters.dropped.Add(1)
 			_ = victim.Close()
 		case wait > 0:
 			timer := time.NewTimer(wait)

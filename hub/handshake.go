@@ -94,11 +94,9 @@ func (h *Hub) authenticate(w http.ResponseWriter, r *http.Request) (token, id st
 		}
 	}
 	if !h.failures.take(addressOf(r.RemoteAddr)) {
-		h.counters.refusedRate.Add(1)
 		retryAfter(w, 30)
 		return "", "", h.refuse(w, r, id, http.StatusTooManyRequests, "Too many failed attempts from this address: check the device's token, then wait.")
 	}
-	h.counters.refusedToken.Add(1)
 	h.limited.Warn("device refused", "address", r.RemoteAddr, "reason", err)
 	switch {
 	case errors.Is(err, store.ErrRevoked):
@@ -150,7 +148,6 @@ func ownOrigin(r *http.Request) bool {
 // reserve takes a place for one more connection of a device, or says why there is none.
 func (h *Hub) reserve(w http.ResponseWriter, r *http.Request, id string, network netip.Prefix) bool {
 	if !h.connects.take(id) {
-		h.counters.refusedRate.Add(1)
 		retryAfter(w, 20)
 		return h.refuse(w, r, id, http.StatusTooManyRequests, "This device connects too often: wait, and check that no other device uses its token.")
 	}
@@ -158,7 +155,6 @@ func (h *Hub) reserve(w http.ResponseWriter, r *http.Request, id string, network
 	if err == nil {
 		return true
 	}
-	h.counters.refusedFull.Add(1)
 	h.turnedAway(err, network)
 	switch {
 	case errors.Is(err, errAddressFull):

@@ -175,9 +175,6 @@ func TestFailedAuthenticationsAreLimited(t *testing.T) {
 		t.Errorf("%v %v", res.Status, res.Header)
 	}
 	r.join("a").alive(1) // who has a token may come from the same address
-	if c := r.hub.Counters(); c.RefusedToken != 10 || c.RefusedRate != 1 {
-		t.Errorf("%+v", c)
-	}
 }
 
 func TestConnectionLimits(t *testing.T) {

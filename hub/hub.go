@@ -58,7 +58,6 @@ type Hub struct {
 	connects  *limiters[string]       // by device
 	schemas   *limiters[string]       // new ones, by device
 	failures  *limiters[netip.Prefix] // by address
-	counters  counters
 	sessions  *sessions
 	capacity  capacityAlarms
 	limited   *LimitedLog

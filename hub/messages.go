@@ -104,7 +104,6 @@ func (s *session) controlMessage(b []byte) {
 	case *device.Lost:
 		s.lost(m)
 	case *device.Result:
-		s.hub.counters.results.Add(1)
 		s.answered(m)
 	default:
 		s.close(device.CloseBadState, fmt.Sprintf("%v is for the hub to send", m.Type()))

@@ -2,7 +2,6 @@ package hub
 
 import (
 	"net"
-	"sync/atomic"
 	"time"
 )
 
@@ -58,32 +57,4 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// Counters counts, since the start, what became of those who came. They are the reasons the log names.
-type Counters struct {
-	Handshakes   uint64 // sessions begun
-	RefusedToken uint64 // 401 and 403
-	RefusedRate  uint64 // 429: too many attempts of a device or an address
-	RefusedFull  uint64 // 429 and 503: no room
-	Dropped      uint64 // closed on arrival: too many connections that are not device connections, or of one address
-	Replaced     uint64 // closed with 4001
-	Idle         uint64 // closed with 4003
-	Slow         uint64 // cut because it did not read
-	Misbehaved   uint64 // closed for any other fault of the device
-	Results      uint64 // RESULT messages
-}
-
-type counters struct {
-	handshakes, refusedToken, refusedRate, refusedFull, dropped, replaced, idle, slow, misbehaved, results atomic.Uint64
-}
-
-// Counters returns the present counts.
-func (h *Hub) Counters() Counters {
-	c := &h.counters
-	return Counters{
-		Handshakes: c.handshakes.Load(), RefusedToken: c.refusedToken.Load(), RefusedRate: c.refusedRate.Load(),
-		RefusedFull: c.refusedFull.Load(), Dropped: c.dropped.Load(), Replaced: c.replaced.Load(), Idle: c.idle.Load(), Slow: c.slow.Load(),
-		Misbehaved: c.misbehaved.Load(), Results: c.results.Load(),
-	}
 }

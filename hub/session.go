@@ -31,11 +31,11 @@ type session struct {
 	// owned by the read loop
 	hello    *device.Hello // nil: not yet come
 	schema   *device.Schema
-	awaited  bool          // SCHEMA must come, with the hash of hello
-	settings []setting     // writable channels of schema
-	frames   bucket // DATA
-	controls bucket // anything else
-	left     error         // why the connection ended
+	awaited  bool      // SCHEMA must come, with the hash of hello
+	settings []setting // writable channels of schema
+	frames   bucket    // DATA
+	controls bucket    // anything else
+	left     error     // why the connection ended
 
 	// owned by the housekeeping
 	holes holes
@@ -67,7 +67,6 @@ func newSession(h *Hub, id string, network netip.Prefix, conn *socket.Conn, addr
 // run reads until the connection ends.
 func (s *session) run() {
 	defer s.hub.sessions.running.Done()
-	s.hub.counters.handshakes.Add(1)
 	s.hub.log.Info("device connected", "device", s.device, "address", s.address)
 	s.hub.store.Outages.DeviceConnected(s.device)
 	s.read()
@@ -96,26 +95,17 @@ func (s *session) end() {
 	s.hub.tookOver(s)
 	s.hub.store.Outages.DeviceDisconnected(s.device)
 	code, reason := s.verdict()
-	s.count(code, reason)
+	s.logEnd(code, reason)
 	var byDevice *socket.Closed
 	s.hub.feed.Disconnected(s.device, s.number, code, reason, errors.As(s.left, &byDevice))
 }
 
-// count enters the reason of the end into log and counters.
-func (s *session) count(code device.CloseCode, reason string) {
-	c := &s.hub.counters
+// logEnd logs the end: what the device is to blame for as a warning.
+func (s *session) logEnd(code device.CloseCode, reason string) {
 	level := slog.LevelInfo
 	switch code {
-	case device.CloseSlow:
-		c.slow.Add(1)
-		level = slog.LevelWarn
-	case device.CloseReplaced:
-		c.replaced.Add(1)
-	case device.CloseIdle:
-		c.idle.Add(1)
-	case device.CloseProtocolError, device.CloseUnsupportedData, device.ClosePolicy, device.CloseTooBig, device.CloseBadState,
-		device.CloseBadSchema, device.CloseTooSparse:
-		c.misbehaved.Add(1)
+	case device.CloseSlow, device.CloseProtocolError, device.CloseUnsupportedData, device.ClosePolicy, device.CloseTooBig,
+		device.CloseBadState, device.CloseBadSchema, device.CloseTooSparse:
 		level = slog.LevelWarn
 	}
 	s.hub.log.Log(context.Background(), level, "device disconnected", "device", s.device, "address", s.address,

@@ -132,13 +132,10 @@ func TestLostAndResult(t *testing.T) {
 	d := r.join("a")
 	d.control(&device.Lost{First: 1, Last: 5, Reason: device.LostOverwritten})
 	d.acked(1, 2, 3, 4, 5)
-	d.control(&device.Result{ID: [16]byte{1}, Status: device.ResultSucceeded})
+	d.control(&device.Result{ID: [16]byte{1}, Status: device.ResultSucceeded}) // of no command: it is taken, and that is all
 	d.alive(6)
 	if b := r.store.Books("a"); b.Lost != 5 || b.Frames != 1 || b.Holes != 0 {
 		t.Errorf("books %+v", b)
-	}
-	if n := r.hub.Counters().Results; n != 1 {
-		t.Errorf("%d results", n)
 	}
 }
 
