@@ -183,6 +183,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, token, id string, 
 	if _, err := h.store.Authenticate(token); err != nil {
 		s.close(device.CloseRevoked, "the token is no longer valid")
 	}
+	s.begin()
 	go s.run()
 	return nil
 }

@@ -64,11 +64,15 @@ func newSession(h *Hub, id string, network netip.Prefix, conn *socket.Conn, addr
 	return s
 }
 
+// begin is what comes before run, in another goroutine: logging needs more than 4 KiB of stack, see aside.
+func (s *session) begin() {
+	s.hub.log.Info("device connected", "device", s.device, "address", s.address)
+	s.hub.store.Outages.DeviceConnected(s.device)
+}
+
 // run reads until the connection ends.
 func (s *session) run() {
 	defer s.hub.sessions.running.Done()
-	s.hub.log.Info("device connected", "device", s.device, "address", s.address)
-	s.hub.store.Outages.DeviceConnected(s.device)
 	s.read()
 	s.end()
 }
