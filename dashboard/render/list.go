@@ -14,6 +14,8 @@ const (
 	FormatTable = "table"
 	FormatJSON  = "json"
 	FormatCSV   = "csv"
+
+	FormatLineProtocol = "lineprotocol" // readings only
 )
 
 // Column is one of a list.
@@ -63,7 +65,11 @@ func (p *Pages[T]) Print(rows []T) error {
 	switch p.format {
 	case FormatJSON:
 		for i := range rows {
-			if err := jsonLine(p.w, &rows[i]); err != nil {
+			line, err := marshal(&rows[i])
+			if err == nil {
+				_, err = p.w.Write(append(line, '\n'))
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"encoding/json"
 	"io"
 	"strings"
 	"testing"
@@ -10,10 +11,20 @@ import (
 )
 
 type gauge struct {
-	Name  string    `json:"name"`
-	Level int       `json:"level"`
-	Seen  time.Time `json:"seen,omitzero"`
-	Tags  []string  `json:"tags,omitempty"`
+	Name  string   `json:"name"`
+	Level int      `json:"level"`
+	Seen  millis   `json:"seen,omitempty"`
+	Tags  []string `json:"tags,omitempty"`
+}
+
+// millis is a time as the API has it.
+type millis int64
+
+func (m millis) Time() time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(m))
 }
 
 var noon = time.Date(2026, 2, 4, 12, 0, 0, 5e6, time.UTC)
@@ -21,13 +32,13 @@ var noon = time.Date(2026, 2, 4, 12, 0, 0, 5e6, time.UTC)
 var gaugeColumns = []Column[gauge]{
 	{"name", func(g *gauge) any { return g.Name }},
 	{"level", func(g *gauge) any { return g.Level }},
-	{"last seen", func(g *gauge) any { return Age{g.Seen, noon.Add(time.Hour)} }},
-	{"exactly", func(g *gauge) any { return Exact(g.Seen) }},
-	{"time", func(g *gauge) any { return g.Seen }},
+	{"last seen", func(g *gauge) any { return Age{g.Seen.Time(), noon.Add(time.Hour)} }},
+	{"exactly", func(g *gauge) any { return Exact(g.Seen.Time()) }},
+	{"time", func(g *gauge) any { return g.Seen.Time() }},
 }
 
 func TestList(t *testing.T) {
-	gauges := []gauge{{Name: "=a,\x1b[2J", Level: -3, Seen: noon}, {Name: "b", Seen: noon, Tags: []string{"x"}}}
+	gauges := []gauge{{Name: "=a,\x1b[2J", Level: -3, Seen: millis(noon.UnixMilli())}, {Name: "b", Seen: millis(noon.UnixMilli()), Tags: []string{"x"}}}
 	for format, want := range map[string]string{
 		FormatTable: `NAME        LEVEL  LAST SEEN  EXACTLY                   TIME
 =a,\x1b[2J  -3     1h ago     2026-02-04T12:00:00.005Z  2026-02-04T12:00:00Z
@@ -79,14 +90,23 @@ func TestPages(t *testing.T) {
 	}
 }
 
+type inner struct {
+	Set  time.Time       `json:"set"`
+	Raw  json.RawMessage `json:"raw"`
+	Void millis          `json:"void"`
+	Data []byte          `json:"data"`
+	Any  any             `json:"any"`
+}
+
 func TestRecord(t *testing.T) {
 	record := struct {
-		Gauge  gauge    `json:"gauge"`
-		Large  uint64   `json:"large"`
+		Gauge gauge  `json:"gauge"`
+		Large uint64 `json:"large"`
+		inner
 		Open   bool     `json:"open"`
 		Nobody *gauge   `json:"nobody"`
 		Names  []string `json:"names"`
-	}{Gauge: gauge{Name: "a\nb", Tags: []string{"x", "y"}}, Large: 1<<64 - 1}
+	}{Gauge: gauge{Name: "a\nb", Tags: []string{"x", "y"}}, Large: 1<<64 - 1, inner: inner{Set: noon, Raw: json.RawMessage(`"<>"`), Data: []byte("hi"), Any: map[string]any{"b": int64(1 << 62)}}}
 	printed(t, `name,value
 gauge.name,"a
 b"
@@ -94,6 +114,10 @@ gauge.level,0
 gauge.tags.0,x
 gauge.tags.1,y
 large,18446744073709551615
+set,2026-02-04T12:00:00.005Z
+raw,<>
+data,aGk=
+any.b,4611686018427387904
 open,false
 `, func(w io.Writer) error { return Record(w, FormatCSV, record, nil) })
 	printed(t, `level  3

@@ -2,12 +2,21 @@ package live
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
 // Millis is a moment: ms since 1970, 0 for none.
 type Millis int64
+
+// Time is the moment as a time, zero for none.
+func (m Millis) Time() time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(m))
+}
 
 // State is how far a device's newest values can be trusted as present ones.
 type State string
