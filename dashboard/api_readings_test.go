@@ -13,6 +13,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
@@ -120,7 +121,7 @@ func TestReadings(t *testing.T) {
 		}
 	}
 	a.commit()
-	ms := func(s int) int64 { return noon.UnixMilli() + int64(s)*1000 }
+	ms := func(s int) live.Millis { return live.Millis(noon.UnixMilli() + int64(s)*1000) }
 	ask := func(query string) api.Summary {
 		t.Helper()
 		var got api.Summary
@@ -205,7 +206,7 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 	a.commit()
 	var one api.Device
 	a.get("/devices/s", &one)
-	if one.Books.LastData != device.Moment(device.MinTime).UnixMilli() || one.Books.Frames != 4 {
+	if !one.Books.LastData.Time().Equal(device.Moment(device.MinTime)) || one.Books.Frames != 4 {
 		t.Errorf("%+v", one.Books)
 	}
 	a.get("/devices", nil)
@@ -264,7 +265,7 @@ func TestReadingsGaps(t *testing.T) {
 	a.commit()
 	var got api.Summary
 	a.get("/devices/s/readings?to="+fmt.Sprint(noon.Add(time.Hour).UnixMilli()), &got) // gaps end now
-	at := func(s int) int64 { return noon.UnixMilli() + int64(s)*1000 }
+	at := func(s int) live.Millis { return live.Millis(noon.UnixMilli() + int64(s)*1000) }
 	want := []api.Gap{
 		{From: at(9), To: at(100), Cause: outages.CauseOffline, Text: "the device was not connected"}, {From: at(100), To: at(200), Cause: outages.CauseUnknown},
 	}

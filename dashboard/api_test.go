@@ -16,7 +16,6 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // reject has a device send what can't be read.
@@ -65,7 +64,10 @@ func TestEveryOperation(t *testing.T) {
 	a.get("/devices/a", nil)
 	a.get("/devices/a/readings", nil)
 	a.get("/devices/a/readings?format=csv", nil)
-	a.get("/dead-letters", nil)
+	var letters api.DeadLetters
+	a.get("/dead-letters", &letters)
+	a.get(fmt.Sprint("/dead-letters/", letters.Letters[0].Position), nil)
+	a.call("viewer", "GET", "/dead-letters/4711", nil).wants(404, nil)
 	a.call("admin", "POST", "/devices", map[string]any{"id": "b", "kind": "meter", "labels": map[string]string{"site": "north"}}).wants(201, nil)
 	a.call("admin", "POST", "/devices/batch", map[string]any{"devices": []any{map[string]any{"id": "c"}, map[string]any{"id": "d"}}}).wants(201, nil)
 	a.call("admin", "POST", "/devices/b/rotate", nil).wants(200, nil)
@@ -378,7 +380,7 @@ func TestOverTheSocket(t *testing.T) {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
 	}
-	entries, err := a.store.Audit.Entries(audit.Filter{Device: "y"})
+	entries, err := a.store.AuditTrail(store.AuditFilter{Device: "y"})
 	if err != nil || len(entries) != 4 || entries[0].By != "root" || entries[0].From != "command line" {
 		t.Errorf("%+v %v", entries, err)
 	}

@@ -19,8 +19,8 @@ func TestLogin(t *testing.T) {
 	var got api.Session
 	r := c.login("Operator", password).wants(http.StatusOK, &got)
 	want := api.Session{
-		User: "operator", Role: store.RoleOperator, Via: "session", Version: "v1.2.3", Now: s.clock().UnixMilli(),
-		Expires: s.clock().Add(7 * 24 * time.Hour).UnixMilli(),
+		User: "operator", Role: store.RoleOperator, Via: "session", Version: "v1.2.3", Now: api.Millis(s.clock()),
+		Expires: api.Millis(s.clock().Add(7 * 24 * time.Hour)),
 	}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)

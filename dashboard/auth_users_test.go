@@ -67,7 +67,7 @@ func TestManageUsers(t *testing.T) {
 	type fields = map[string]string
 	var made api.User
 	c.do("POST", "/api/v1/users", fields{"name": "Lee", "password": password, "role": "viewer"}).wants(http.StatusCreated, &made)
-	if want := (api.User{Name: "lee", Role: store.RoleViewer, Created: s.clock().UnixMilli()}); made != want {
+	if want := (api.User{Name: "lee", Role: store.RoleViewer, Created: api.Millis(s.clock())}); made != want {
 		t.Errorf("made %+v, want %+v", made, want)
 	}
 	for _, in := range []fields{
@@ -124,7 +124,7 @@ func TestManageAPIKeys(t *testing.T) {
 	script.do("GET", "/api/v1/session", nil).wants(http.StatusOK, nil)
 	var list []api.APIKey
 	r := c.do("GET", "/api/v1/apikeys", nil).wants(http.StatusOK, &struct{ APIKeys any }{&list})
-	now := s.clock().UnixMilli()
+	now := api.Millis(s.clock())
 	if want := []api.APIKey{{Name: "reports", Role: store.RoleOperator, Created: now, LastUsed: now}}; !slices.Equal(list, want) {
 		t.Errorf("keys %+v, want %+v", list, want)
 	}

@@ -18,7 +18,7 @@ import (
 // refusedCommands is the body of a MESSAGE about a command that was not accepted, which only who has sent it is told. It looks like
 // an update of /user/queue/commands.
 type refusedCommands struct {
-	Now      int64            `json:"now"`
+	Now      live.Millis      `json:"now"`
 	Kind     string           `json:"kind"` // live.KindUpdate
 	Commands []refusedCommand `json:"commands"`
 	Settings []struct{}       `json:"settings"` // none

@@ -3,14 +3,15 @@ package api
 import (
 	"net/http"
 
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
 // User is a user.
 type User struct {
-	Name    string     `json:"name"`
-	Role    store.Role `json:"role"`
-	Created int64      `json:"created"` // ms since 1970
+	Name    string      `json:"name"`
+	Role    store.Role  `json:"role"`
+	Created live.Millis `json:"created"` // ms since 1970
 }
 
 func describeUser(u store.User) User {
@@ -19,11 +20,11 @@ func describeUser(u store.User) User {
 
 // APIKey is an API key; the key itself is there only when it has just been made.
 type APIKey struct {
-	Name     string     `json:"name"`
-	Role     store.Role `json:"role"`
-	Created  int64      `json:"created"`             // ms since 1970
-	LastUsed int64      `json:"last_used,omitempty"` // likewise, to the minute
-	Key      string     `json:"key,omitempty"`
+	Name     string      `json:"name"`
+	Role     store.Role  `json:"role"`
+	Created  live.Millis `json:"created"`             // ms since 1970
+	LastUsed live.Millis `json:"last_used,omitempty"` // likewise, to the minute
+	Key      string      `json:"key,omitempty"`
 }
 
 // Users is a page of the list of users.

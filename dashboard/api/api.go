@@ -96,6 +96,7 @@ func (a *API) routes() []route {
 		{"POST /api/v1/devices/{id}/revoke", admin, a.revokeDevice},
 		{"GET /api/v1/devices/{id}/readings", viewer, a.serveReadings},
 		{"GET /api/v1/dead-letters", viewer, a.serveDeadLetters},
+		{"GET /api/v1/dead-letters/{position}", viewer, a.serveDeadLetter},
 		{"DELETE /api/v1/dead-letters", admin, a.dropDeadLetters},
 		{"POST /api/v1/dead-letters/replay", admin, a.replayDeadLetters},
 		{"POST /api/v1/devices/{id}/commands", operator, a.sendCommand},

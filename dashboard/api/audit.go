@@ -4,13 +4,14 @@ import (
 	"net/http"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store/audit"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
+	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
 // AuditEntry is an entry of the audit trail.
 type AuditEntry struct {
 	Number  uint64           `json:"number"`
-	At      int64            `json:"at"`
+	At      live.Millis      `json:"at"`
 	By      string           `json:"by"`
 	From    string           `json:"from,omitempty"`
 	Action  string           `json:"action"`
@@ -28,14 +29,14 @@ type AuditEntries struct {
 func (a *API) serveAudit(w http.ResponseWriter, r *http.Request, _ Caller) {
 	q := readQuery(r)
 	n := q.numbered(defaultPage, maxPage, true)
-	f := audit.Filter{
+	f := store.AuditFilter{
 		Device: q.text("device"), Since: q.moment("since", a.now()), After: n.after, Before: n.before, Limit: n.limit, OldestFirst: n.ascending,
 	}
 	if err := q.end(); err != nil {
 		a.Failed(w, err)
 		return
 	}
-	list, err := a.store.Audit.Entries(f)
+	list, err := a.store.AuditTrail(f)
 	if err != nil {
 		a.Failed(w, err)
 		return

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
+	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
 
@@ -18,15 +20,15 @@ const (
 
 // DeadLetter is a dead letter.
 type DeadLetter struct {
-	Position uint64 `json:"position"`
-	Device   string `json:"device"`
-	Received int64  `json:"received"`
-	Seq      uint64 `json:"seq,omitempty"`    // absent: unreadable
-	Code     uint8  `json:"code,omitempty"`   // of the rejection
-	Reason   string `json:"reason,omitempty"` // the code in words
-	Text     string `json:"text"`
-	Message  []byte `json:"message"`         // in base64: as received, or line protocol if lines is there
-	Lines    int    `json:"lines,omitempty"` // that InfluxDB refused; the frame itself is stored
+	Position uint64      `json:"position"`
+	Device   string      `json:"device"`
+	Received live.Millis `json:"received"`
+	Seq      uint64      `json:"seq,omitempty"`    // absent: unreadable
+	Code     uint8       `json:"code,omitempty"`   // of the rejection
+	Reason   string      `json:"reason,omitempty"` // the code in words
+	Text     string      `json:"text"`
+	Message  []byte      `json:"message"`         // in base64: as received, or line protocol if lines is there
+	Lines    int         `json:"lines,omitempty"` // that InfluxDB refused; the frame itself is stored
 }
 
 type DeadLetters struct {
@@ -47,18 +49,43 @@ func (a *API) serveDeadLetters(w http.ResponseWriter, r *http.Request, _ Caller)
 		return
 	}
 	out := DeadLetters{Letters: make([]DeadLetter, len(letters))}
-	for i, l := range letters {
-		out.Letters[i] = DeadLetter{
-			Position: l.Position, Device: l.Device, Received: Millis(l.Received), Seq: l.Seq, Code: l.Code,
-			Text: l.Text, Message: l.Message, Lines: l.Lines,
-		}
-		if l.Code != 0 {
-			out.Letters[i].Reason = device.RejectCode(l.Code).String()
-		}
+	for i := range letters {
+		out.Letters[i] = describeLetter(&letters[i])
 	}
 	out.Next = n.next(len(letters), func() uint64 { return letters[len(letters)-1].Position })
 	patient(w)
 	Answer(w, http.StatusOK, out)
+}
+
+func describeLetter(l *store.DeadLetter) DeadLetter {
+	out := DeadLetter{
+		Position: l.Position, Device: l.Device, Received: Millis(l.Received), Seq: l.Seq, Code: l.Code,
+		Text: l.Text, Message: l.Message, Lines: l.Lines,
+	}
+	if l.Code != 0 {
+		out.Reason = device.RejectCode(l.Code).String()
+	}
+	return out
+}
+
+func (a *API) serveDeadLetter(w http.ResponseWriter, r *http.Request, _ Caller) {
+	if !a.noQuery(w, r) {
+		return
+	}
+	position, err := strconv.ParseUint(r.PathValue("position"), 10, 63)
+	if err != nil || position == 0 {
+		Fail(w, http.StatusBadRequest, "bad_parameter", "a position is a number above 0", "")
+		return
+	}
+	letters, err := a.store.DeadLetters(position-1, 1)
+	switch {
+	case err != nil:
+		a.Failed(w, err)
+	case len(letters) == 0 || letters[0].Position != position:
+		Fail(w, http.StatusNotFound, "no_dead_letter", "there is no dead letter at position "+strconv.FormatUint(position, 10), "")
+	default:
+		Answer(w, http.StatusOK, describeLetter(&letters[0]))
+	}
 }
 
 // Dropped says how many letters were dropped.

@@ -30,11 +30,11 @@ type DeviceItem struct {
 
 // DeviceRecord is what is registered of a device, and what became of its connections and frames.
 type DeviceRecord struct {
-	Created  int64    `json:"created"`
-	Revoked  bool     `json:"revoked"`
-	Tokens   []Token  `json:"tokens"` // those valid, the newest last
-	Presence Presence `json:"presence"`
-	Books    Books    `json:"books"`
+	Created  live.Millis `json:"created"`
+	Revoked  bool        `json:"revoked"`
+	Tokens   []Token     `json:"tokens"` // those valid, the newest last
+	Presence Presence    `json:"presence"`
+	Books    Books       `json:"books"`
 }
 
 // skips begins the cursors of lists whose order changes: how many to pass over.
@@ -71,6 +71,7 @@ func (a *API) serveDevices(w http.ResponseWriter, r *http.Request, _ Caller) {
 	out := Devices{Now: window.Now, Total: window.Total, Matched: window.Matched, Devices: make([]DeviceItem, 0, len(window.Rows))}
 	for _, row := range window.Rows {
 		if dev, err := a.store.Device(row.ID); err == nil { // else it was removed a moment ago
+			row.Firmware, row.Model = dev.Firmware, dev.Model // which the feed learns of a little later
 			out.Devices = append(out.Devices, DeviceItem{row, a.record(&dev)})
 		}
 	}
@@ -85,7 +86,7 @@ func (a *API) serveDevices(w http.ResponseWriter, r *http.Request, _ Caller) {
 
 // Device is all that is known of a device but its readings.
 type Device struct {
-	Now    int64             `json:"now"`
+	Now    live.Millis       `json:"now"`
 	Device live.Row          `json:"device"` // with all its values
 	Kind   string            `json:"kind"`
 	Labels map[string]string `json:"labels,omitempty"`
@@ -96,33 +97,33 @@ type Device struct {
 
 // Token is a valid token; nobody but the device has the token itself.
 type Token struct {
-	Created   int64 `json:"created"`
-	FirstUsed int64 `json:"first_used,omitempty"`
-	Expires   int64 `json:"expires,omitempty"` // absent: never
+	Created   live.Millis `json:"created"`
+	FirstUsed live.Millis `json:"first_used,omitempty"`
+	Expires   live.Millis `json:"expires,omitempty"` // absent: never
 }
 
 // Presence is what is known of a device's connection since the hub started.
 type Presence struct {
-	Connected bool     `json:"connected"`
-	Since     int64    `json:"since,omitempty"` // begin of the present or, if there is none, of the last connection
-	LastSeen  int64    `json:"last_seen,omitempty"`
-	Address   string   `json:"address,omitempty"`
-	Skew      int64    `json:"skew_ms"`             // the device's clock minus the hub's
-	Rivals    []string `json:"rivals,omitempty"`    // hosts whose connections take over from each other
-	Takeovers int      `json:"takeovers,omitempty"` // how often, lately
+	Connected bool        `json:"connected"`
+	Since     live.Millis `json:"since,omitempty"` // begin of the present or, if there is none, of the last connection
+	LastSeen  live.Millis `json:"last_seen,omitempty"`
+	Address   string      `json:"address,omitempty"`
+	Skew      int64       `json:"skew_ms"`             // the device's clock minus the hub's
+	Rivals    []string    `json:"rivals,omitempty"`    // hosts whose connections take over from each other
+	Takeovers int         `json:"takeovers,omitempty"` // how often, lately
 }
 
 // Books says what became of a device's frames.
 type Books struct {
-	Frames       uint64 `json:"frames"`
-	Readings     uint64 `json:"readings"`
-	Duplicates   uint64 `json:"duplicates"`
-	Rejected     uint64 `json:"rejected"`
-	Lost         uint64 `json:"lost"`
-	Holes        uint64 `json:"holes"`
-	Streams      int    `json:"streams"`
-	LastData     int64  `json:"last_data,omitempty"`
-	LastReceived int64  `json:"last_received,omitempty"`
+	Frames       uint64      `json:"frames"`
+	Readings     uint64      `json:"readings"`
+	Duplicates   uint64      `json:"duplicates"`
+	Rejected     uint64      `json:"rejected"`
+	Lost         uint64      `json:"lost"`
+	Holes        uint64      `json:"holes"`
+	Streams      int         `json:"streams"`
+	LastData     live.Millis `json:"last_data,omitempty"`
+	LastReceived live.Millis `json:"last_received,omitempty"`
 }
 
 func (a *API) serveDevice(w http.ResponseWriter, r *http.Request, _ Caller) {
@@ -142,6 +143,7 @@ func (a *API) answerDevice(w http.ResponseWriter, id string) {
 		a.Failed(w, store.ErrNoDevice)
 		return
 	}
+	detail.Device.Firmware, detail.Device.Model = dev.Firmware, dev.Model // which the feed learns of a little later
 	Answer(w, http.StatusOK, Device{
 		Now: Millis(a.now()), Device: detail.Device, Kind: dev.Kind, Labels: dev.Labels, DeviceRecord: a.record(&dev),
 		Schema: detail.Schema, Events: detail.Events,

@@ -104,11 +104,11 @@ func readJSON(w http.ResponseWriter, r *http.Request, most int64, v any) bool {
 }
 
 // Millis is t in ms since 1970, 0 for none.
-func Millis(t time.Time) int64 {
+func Millis(t time.Time) live.Millis {
 	if t.IsZero() {
 		return 0
 	}
-	return t.UnixMilli()
+	return live.Millis(t.UnixMilli())
 }
 
 // errBody is wrapped by what is wrong with the body of a request; the texts are for people.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
@@ -29,14 +30,14 @@ const (
 
 // Summary is a stretch of a device's history, summed up in steps.
 type Summary struct {
-	Device   string   `json:"device"`
-	From     int64    `json:"from"`    // ms since 1970, like all times
-	To       int64    `json:"to"`      // not included
-	Step     int64    `json:"step_ms"` // steps begin at multiples of it since 1970
-	Channels []Series `json:"channels"`
-	Others   []Other  `json:"others,omitempty"` // what the device measured then under other names, types or units than now
-	Gaps     []Gap    `json:"gaps"`             // without any reading of the channels
-	MinGap   int64    `json:"min_gap_ms"`       // gaps are longer than this
+	Device   string      `json:"device"`
+	From     live.Millis `json:"from"`    // ms since 1970, like all times
+	To       live.Millis `json:"to"`      // not included
+	Step     int64       `json:"step_ms"` // steps begin at multiples of it since 1970
+	Channels []Series    `json:"channels"`
+	Others   []Other     `json:"others,omitempty"` // what the device measured then under other names, types or units than now
+	Gaps     []Gap       `json:"gaps"`             // without any reading of the channels
+	MinGap   int64       `json:"min_gap_ms"`       // gaps are longer than this
 }
 
 // Series is a channel: for each step that has readings the time of its last one, and the lowest, the highest and the
@@ -54,17 +55,17 @@ type Series struct {
 }
 
 type Other struct {
-	Name     string `json:"name"`
-	Type     string `json:"type"`
-	Unit     string `json:"unit,omitempty"`
-	Readings uint64 `json:"readings"`
-	From     int64  `json:"from"`
-	To       int64  `json:"to"`
+	Name     string      `json:"name"`
+	Type     string      `json:"type"`
+	Unit     string      `json:"unit,omitempty"`
+	Readings uint64      `json:"readings"`
+	From     live.Millis `json:"from"`
+	To       live.Millis `json:"to"`
 }
 
 type Gap struct {
-	From  int64         `json:"from"`
-	To    int64         `json:"to"`
+	From  live.Millis   `json:"from"`
+	To    live.Millis   `json:"to"`
 	Cause outages.Cause `json:"cause"`
 	Text  string        `json:"text,omitempty"`
 }

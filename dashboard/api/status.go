@@ -3,13 +3,14 @@ package api
 import (
 	"net/http"
 
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 )
 
 // Status is what the hub does and holds, added up. Times are ms since 1970.
 type Status struct {
-	Now         int64              `json:"now"`
+	Now         live.Millis        `json:"now"`
 	Version     string             `json:"version"`
 	Running     bool               `json:"running"`   // a hub serves; else the files were read directly
 	Connected   int                `json:"connected"` // devices
@@ -32,28 +33,28 @@ type Status struct {
 
 // StorageStatus says whether frames can be made durable.
 type StorageStatus struct {
-	State string `json:"state"` // ok, slow or failing
-	Since int64  `json:"since,omitempty"`
-	Error string `json:"error,omitempty"`
+	State string      `json:"state"` // ok, slow or failing
+	Since live.Millis `json:"since,omitempty"`
+	Error string      `json:"error,omitempty"`
 }
 
 // JournalStatus is what the journal holds.
 type JournalStatus struct {
-	Bytes    int64  `json:"bytes"`
-	Segments int    `json:"segments"`
-	First    uint64 `json:"first"` // position of the oldest entry held
-	Next     uint64 `json:"next"`  // position that the next entry gets
-	Oldest   int64  `json:"oldest,omitempty"`
+	Bytes    int64       `json:"bytes"`
+	Segments int         `json:"segments"`
+	First    uint64      `json:"first"` // position of the oldest entry held
+	Next     uint64      `json:"next"`  // position that the next entry gets
+	Oldest   live.Millis `json:"oldest,omitempty"`
 }
 
 // HistoryStatus is what the local history holds.
 type HistoryStatus struct {
-	Blocks    uint64 `json:"blocks"`
-	Bytes     int64  `json:"bytes"`      // of the file that are in use
-	FileBytes int64  `json:"file_bytes"` // of the whole file
-	Buffered  int64  `json:"buffered"`   // bytes of frames in memory, not yet in the file
-	Oldest    int64  `json:"oldest,omitempty"`
-	Damaged   uint64 `json:"damaged"` // blocks that can't be read
+	Blocks    uint64      `json:"blocks"`
+	Bytes     int64       `json:"bytes"`      // of the file that are in use
+	FileBytes int64       `json:"file_bytes"` // of the whole file
+	Buffered  int64       `json:"buffered"`   // bytes of frames in memory, not yet in the file
+	Oldest    live.Millis `json:"oldest,omitempty"`
+	Damaged   uint64      `json:"damaged"` // blocks that can't be read
 }
 
 // ExportStatus is how the export to InfluxDB fares.
@@ -61,41 +62,41 @@ type ExportStatus struct {
 	URL       string       `json:"url"`
 	Bucket    string       `json:"bucket"`
 	State     string       `json:"state"` // reachable, dropping lines, backing off or paused
-	Since     int64        `json:"since,omitempty"`
+	Since     live.Millis  `json:"since,omitempty"`
 	Reason    string       `json:"reason,omitempty"`
-	NextTry   int64        `json:"next_try,omitempty"`
+	NextTry   live.Millis  `json:"next_try,omitempty"`
 	Sample    string       `json:"sample,omitempty"` // a line refused lately
 	Waiting   WaitingState `json:"waiting"`
 	Rate      float64      `json:"rate"` // journal entries exported a second, lately
-	Done      int64        `json:"done,omitempty"`
-	Horizon   int64        `json:"horizon,omitempty"`    // when the journal drops what waits, if nothing is exported from now on
-	DropsFrom int64        `json:"drops_from,omitempty"` // what it drops first: the frames received from then on
+	Done      live.Millis  `json:"done,omitempty"`
+	Horizon   live.Millis  `json:"horizon,omitempty"`    // when the journal drops what waits, if nothing is exported from now on
+	DropsFrom live.Millis  `json:"drops_from,omitempty"` // what it drops first: the frames received from then on
 	export.Counts
 }
 
 // WaitingState is what is not exported yet.
 type WaitingState struct {
-	Entries uint64 `json:"entries"`
-	Bytes   int64  `json:"bytes"`
-	Oldest  int64  `json:"oldest,omitempty"`
+	Entries uint64      `json:"entries"`
+	Bytes   int64       `json:"bytes"`
+	Oldest  live.Millis `json:"oldest,omitempty"`
 }
 
 // JournalGap is a range of the journal's entries that something has lost.
 type JournalGap struct {
-	First    uint64 `json:"first"`
-	Last     uint64 `json:"last"`
-	Cause    string `json:"cause"`
-	Tail     string `json:"tail,omitempty"`      // the tail that misses it, if others had it
-	SetAside string `json:"set_aside,omitempty"` // where the damaged file is kept
-	From     int64  `json:"from,omitempty"`
-	To       int64  `json:"to,omitempty"`
-	Noticed  int64  `json:"noticed"`
+	First    uint64      `json:"first"`
+	Last     uint64      `json:"last"`
+	Cause    string      `json:"cause"`
+	Tail     string      `json:"tail,omitempty"`      // the tail that misses it, if others had it
+	SetAside string      `json:"set_aside,omitempty"` // where the damaged file is kept
+	From     live.Millis `json:"from,omitempty"`
+	To       live.Millis `json:"to,omitempty"`
+	Noticed  live.Millis `json:"noticed"`
 }
 
 // Alarm is something an operator has to know.
 type Alarm struct {
-	Since int64  `json:"since"`
-	Text  string `json:"text"`
+	Since live.Millis `json:"since"`
+	Text  string      `json:"text"`
 }
 
 func (a *API) serveStatus(w http.ResponseWriter, r *http.Request, _ Caller) {
