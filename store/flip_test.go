@@ -11,7 +11,6 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
@@ -195,7 +194,7 @@ func checkFlipped(t *testing.T, s *store.Store, tokens []string) {
 		t.Errorf("users %v, API keys %v", s.Users(), s.APIKeys())
 	}
 	for what, err := range map[string]error{
-		"commands": second(s.Commands(store.CommandFilter{})), "the audit trail": second(s.Audit.Entries(audit.Filter{})),
+		"commands": second(s.Commands(store.CommandFilter{})), "the audit trail": second(s.AuditTrail(store.AuditFilter{})),
 		"dead letters": second(s.DeadLetters(0, 10)),
 	} {
 		if err != nil {

@@ -7,8 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -38,8 +39,8 @@ func newAPIKeyAdd() *cobra.Command {
 			if err := needRole(cmd, role); err != nil {
 				return err
 			}
-			return withHub(cmd, &hub, orCreate, func(ctx context.Context, c *control.Client) error {
-				made, err := c.AddAPIKey(ctx, control.NewAPIKey{Name: args[0], Role: store.Role(role)})
+			return withHub(cmd, &hub, orCreate, func(ctx context.Context, c *client.Client) error {
+				made, err := c.AddAPIKey(ctx, args[0], store.Role(role))
 				if err != nil {
 					return err
 				}
@@ -63,7 +64,7 @@ func newAPIKeyList() *cobra.Command {
 		Example: "  telemetry-hub apikey list",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
 				keys, err := c.APIKeys(ctx)
 				if err != nil {
 					return err
@@ -78,12 +79,12 @@ func newAPIKeyList() *cobra.Command {
 	return cmd
 }
 
-func keyColumns(now time.Time) []render.Column[store.APIKey] {
-	return []render.Column[store.APIKey]{
-		{Name: "key", Cell: func(k *store.APIKey) any { return k.Name }},
-		{Name: "role", Cell: func(k *store.APIKey) any { return k.Role }},
-		{Name: "created", Cell: func(k *store.APIKey) any { return k.Created }},
-		{Name: "last used", Cell: func(k *store.APIKey) any { return render.Age{At: k.LastUsed, Now: now} }},
+func keyColumns(now time.Time) []render.Column[api.APIKey] {
+	return []render.Column[api.APIKey]{
+		{Name: "key", Cell: func(k *api.APIKey) any { return k.Name }},
+		{Name: "role", Cell: func(k *api.APIKey) any { return k.Role }},
+		{Name: "created", Cell: func(k *api.APIKey) any { return k.Created.Time() }},
+		{Name: "last used", Cell: func(k *api.APIKey) any { return render.Age{At: k.LastUsed.Time(), Now: now} }},
 	}
 }
 
@@ -95,7 +96,7 @@ func newAPIKeyRemove() *cobra.Command {
 		Example: "  telemetry-hub apikey remove reports",
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error { return c.RemoveAPIKey(ctx, args[0]) })
+			err := withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error { return c.RemoveAPIKey(ctx, args[0]) })
 			if err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed\n", args[0])
 			}

@@ -6,13 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
-	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 func newAudit() *cobra.Command {
-	var f audit.Filter
+	var f client.Filter
 	var since, format string
 	var hub hubFlags
 	cmd := &cobra.Command{
@@ -28,14 +28,8 @@ and from where. The hub has no way to change an entry; the oldest of 50,000 go.`
 			if f.Since, _, err = bounds(since, "", "", time.Now()); err != nil {
 				return misused(cmd, err)
 			}
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
-				list, err := pages(f.Limit, func(limit int, last *audit.Entry) ([]audit.Entry, error) {
-					f.Limit = limit
-					if last != nil {
-						f.Before = last.Number
-					}
-					return c.AuditTrail(ctx, f)
-				})
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
+				list, err := c.AuditTrail(ctx, f)
 				if err != nil {
 					return err
 				}
@@ -52,11 +46,11 @@ and from where. The hub has no way to change an entry; the oldest of 50,000 go.`
 	return cmd
 }
 
-var auditColumns = []render.Column[audit.Entry]{
-	{Name: "time", Cell: func(e *audit.Entry) any { return render.Exact(e.At) }},
-	{Name: "by", Cell: func(e *audit.Entry) any { return e.By }},
-	{Name: "from", Cell: func(e *audit.Entry) any { return e.From }},
-	{Name: "device", Cell: func(e *audit.Entry) any { return e.Device }},
-	{Name: "action", Cell: func(e *audit.Entry) any { return e.Action }},
-	{Name: "text", Cell: func(e *audit.Entry) any { return e.Text }},
+var auditColumns = []render.Column[api.AuditEntry]{
+	{Name: "time", Cell: func(e *api.AuditEntry) any { return render.Exact(e.At.Time()) }},
+	{Name: "by", Cell: func(e *api.AuditEntry) any { return e.By }},
+	{Name: "from", Cell: func(e *api.AuditEntry) any { return e.From }},
+	{Name: "device", Cell: func(e *api.AuditEntry) any { return e.Device }},
+	{Name: "action", Cell: func(e *api.AuditEntry) any { return e.Action }},
+	{Name: "text", Cell: func(e *api.AuditEntry) any { return e.Text }},
 }

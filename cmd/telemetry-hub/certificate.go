@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
 func newCertificate() *cobra.Command {
@@ -35,7 +35,7 @@ func newCertificateShow() *cobra.Command {
   telemetry-hub certificate show --format json | jq -r .public_key`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
 				info, err := c.Certificate(ctx)
 				if err != nil {
 					return err
@@ -63,7 +63,7 @@ lost, a new CA is made, which has to be given to the devices, too.`,
 		Example: "  telemetry-hub certificate renew",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error {
 				info, err := c.RenewCertificate(ctx)
 				if err != nil {
 					return err
@@ -77,13 +77,13 @@ lost, a new CA is made, which has to be given to the devices, too.`,
 	return cmd
 }
 
-func printCertificate(w io.Writer, format string, i *certificate.Info) error {
+func printCertificate(w io.Writer, format string, i *api.Certificate) error {
 	return render.Record(w, format, i, func(t *render.Table) { fillCertificate(t, i) })
 }
 
-func fillCertificate(t *render.Table, i *certificate.Info) {
+func fillCertificate(t *render.Table, i *api.Certificate) {
 	t.Text("names", strings.Join(i.Names, ", "))
-	t.Field("valid", "%s to %s", render.Stamp(i.NotBefore), render.Stamp(i.NotAfter))
+	t.Field("valid", "%s to %s", render.Stamp(i.NotBefore.Time()), render.Stamp(i.NotAfter.Time()))
 	t.Field("sha256", "%s", i.Fingerprint)
 	t.Field("public key", "%s", i.PublicKey)
 	t.Field("", "a device that pins this hash, of SubjectPublicKeyInfo, needs no CA")
@@ -91,9 +91,9 @@ func fillCertificate(t *render.Table, i *certificate.Info) {
 		t.Field("", "curl --insecure --pinnedpubkey sha256//%s", base64.StdEncoding.EncodeToString(pin))
 	}
 	switch {
-	case i.CA != nil:
-		t.Field("CA", "%s, to %s", i.TrustFile, render.Stamp(i.CA.NotAfter))
-		t.Field("", "%s", i.CA.Fingerprint)
+	case i.CA != "":
+		t.Field("CA", "%s, to %s", i.TrustFile, render.Stamp(i.CANotAfter.Time()))
+		t.Field("", "%s", i.CAFingerprint)
 		t.Field("", "a device that trusts it is given this file")
 	case i.SelfSigned:
 		t.Field("CA", "none: it signed itself, and devices are given %s", i.TrustFile)

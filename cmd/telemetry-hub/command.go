@@ -12,10 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -48,7 +49,7 @@ type sending struct {
 	rate            float64
 	stopOnFailure   bool
 
-	command control.NewCommand
+	command client.NewCommand
 }
 
 func newCommandSend() *cobra.Command {
@@ -71,7 +72,7 @@ cancelled.`,
   telemetry-hub command send --label site=a reboot --rate 2 --stop-on-failure`,
 		Args: func(cmd *cobra.Command, args []string) error { return s.parse(cmd, args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error {
 				if s.many() {
 					return s.sendMany(ctx, cmd, c)
 				}
@@ -108,7 +109,7 @@ func (s *sending) parse(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return misused(cmd, errors.New("NAME is missing"))
 	}
-	s.command = control.NewCommand{Name: args[0], Args: map[string]string{}}
+	s.command = client.NewCommand{Name: args[0], Args: map[string]string{}}
 	for _, a := range args[1:] {
 		k, v, ok := strings.Cut(a, "=")
 		if _, twice := s.command.Args[k]; !ok || twice {
@@ -116,10 +117,11 @@ func (s *sending) parse(cmd *cobra.Command, args []string) error {
 		}
 		s.command.Args[k] = v
 	}
-	var err error
-	if s.command.TTL, err = parseDuration(s.ttl); err != nil {
+	ttl, err := parseDuration(s.ttl)
+	if err != nil {
 		return misused(cmd, fmt.Errorf("--ttl: %w", err))
 	}
+	s.command.TTL = ttl.Milliseconds()
 	if s.id != "" {
 		if s.command.ID, err = device.ParseCommandID(s.id); err != nil {
 			return misused(cmd, fmt.Errorf("--id: %w", err))
@@ -136,7 +138,7 @@ func (s *sending) parse(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func (s *sending) sendOne(ctx context.Context, cmd *cobra.Command, c *control.Client, id string) error {
+func (s *sending) sendOne(ctx context.Context, cmd *cobra.Command, c *client.Client, id string) error {
 	command, err := c.SendCommand(ctx, id, s.command)
 	if err == nil && s.wait {
 		command, err = await(ctx, c, command)
@@ -160,8 +162,8 @@ func (s *sending) sendOne(ctx context.Context, cmd *cobra.Command, c *control.Cl
 }
 
 // await returns the command when it is settled.
-func await(ctx context.Context, c *control.Client, command store.Command) (store.Command, error) {
-	for command.State.Open() {
+func await(ctx context.Context, c *client.Client, command live.CommandStatus) (live.CommandStatus, error) {
+	for store.CommandState(command.State).Open() {
 		var err error
 		if command, err = c.Command(ctx, command.ID, time.Minute); err != nil {
 			return command, err
@@ -170,7 +172,7 @@ func await(ctx context.Context, c *control.Client, command store.Command) (store
 	return command, nil
 }
 
-func printOutcome(w io.Writer, c *store.Command) error {
+func printOutcome(w io.Writer, c *live.CommandStatus) error {
 	outcome := string(c.State)
 	if c.Text != "" {
 		outcome += ": " + c.Text
@@ -191,8 +193,8 @@ func plainText(v any) string {
 }
 
 // outcomeError is nil for a command that succeeded.
-func outcomeError(c *store.Command) error {
-	switch c.State {
+func outcomeError(c *live.CommandStatus) error {
+	switch store.CommandState(c.State) {
 	case store.CommandSucceeded:
 		return nil
 	case store.CommandUnknown:
@@ -202,7 +204,7 @@ func outcomeError(c *store.Command) error {
 }
 
 func newCommandList() *cobra.Command {
-	var f store.CommandFilter
+	var f client.Filter
 	var states []string
 	var since, format string
 	var hub hubFlags
@@ -219,7 +221,7 @@ func newCommandList() *cobra.Command {
 				if !slices.Contains(store.CommandStates(), store.CommandState(name)) {
 					return misused(cmd, fmt.Errorf("there is no state %q", name))
 				}
-				f.States = append(f.States, store.CommandState(name))
+				f.States = append(f.States, name)
 			}
 			var err error
 			if f.Since, _, err = bounds(since, "", "", time.Now()); err != nil {
@@ -231,14 +233,8 @@ func newCommandList() *cobra.Command {
 			if len(args) == 1 {
 				f.Device = args[0]
 			}
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
-				list, err := pages(f.Limit, func(limit int, last *store.Command) ([]store.Command, error) {
-					f.Limit = limit
-					if last != nil {
-						f.Before = last.Number
-					}
-					return c.Commands(ctx, f)
-				})
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
+				list, err := c.Commands(ctx, f)
 				if err != nil {
 					return err
 				}
@@ -260,37 +256,15 @@ func newCommandList() *cobra.Command {
 	return cmd
 }
 
-// pageSize is how many entries are asked for at once.
-const pageSize = 500
-
-// pages gathers up to limit entries from pages that begin behind the last entry of the one before; get gets nil at first.
-func pages[T any](limit int, get func(limit int, last *T) ([]T, error)) ([]T, error) {
-	all := []T{}
-	var last *T
-	for len(all) < limit {
-		want := min(limit-len(all), pageSize)
-		page, err := get(want, last)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page...)
-		if len(page) < want {
-			break
-		}
-		last = &page[len(page)-1]
-	}
-	return all, nil
-}
-
-func commandColumns(now time.Time) []render.Column[store.Command] {
-	return []render.Column[store.Command]{
-		{Name: "created", Cell: func(c *store.Command) any { return render.Age{At: c.Created, Now: now} }},
-		{Name: "device", Cell: func(c *store.Command) any { return c.Device }},
-		{Name: "command", Cell: func(c *store.Command) any { return c.Name + argsText(c.Args) }},
-		{Name: "state", Cell: func(c *store.Command) any { return c.State }},
-		{Name: "by", Cell: func(c *store.Command) any { return c.By }},
-		{Name: "id", Cell: func(c *store.Command) any { return c.ID }},
-		{Name: "text", Cell: func(c *store.Command) any { return c.Text }},
+func commandColumns(now time.Time) []render.Column[live.CommandStatus] {
+	return []render.Column[live.CommandStatus]{
+		{Name: "created", Cell: func(c *live.CommandStatus) any { return render.Age{At: c.Created.Time(), Now: now} }},
+		{Name: "device", Cell: func(c *live.CommandStatus) any { return c.Device }},
+		{Name: "command", Cell: func(c *live.CommandStatus) any { return c.Name + argsText(c.Args) }},
+		{Name: "state", Cell: func(c *live.CommandStatus) any { return c.State }},
+		{Name: "by", Cell: func(c *live.CommandStatus) any { return c.By }},
+		{Name: "id", Cell: func(c *live.CommandStatus) any { return c.ID }},
+		{Name: "text", Cell: func(c *live.CommandStatus) any { return c.Text }},
 	}
 }
 
@@ -314,8 +288,8 @@ func newCommandShow() *cobra.Command {
 			if err != nil {
 				return misused(cmd, err)
 			}
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
-				command, err := c.Command(ctx, id, 0)
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
+				command, err := c.Command(ctx, id.String(), 0)
 				if err != nil {
 					return err
 				}
@@ -329,20 +303,20 @@ func newCommandShow() *cobra.Command {
 	return cmd
 }
 
-func printCommand(w io.Writer, format string, c *store.Command) error {
+func printCommand(w io.Writer, format string, c *live.CommandStatus) error {
 	return render.Record(w, format, c, func(t *render.Table) {
 		t.Field("id", "%s", c.ID)
 		t.Field("device", "%s", c.Device)
 		t.Field("command", "%s%s", c.Name, argsText(c.Args))
-		t.Field("state", "%s since %s", c.State, render.Stamp(c.Changed))
+		t.Field("state", "%s since %s", c.State, render.Stamp(c.Changed.Time()))
 		t.Text("text", c.Text)
 		for _, name := range slices.Sorted(maps.Keys(c.Values)) {
 			t.Field("", "%s = %s", name, plainText(c.Values[name]))
 		}
 		t.Field("by", "%s, %s", c.By, c.From)
-		t.Field("created", "%s", render.Stamp(c.Created))
-		t.Field("deadline", "%s", render.Stamp(c.Deadline))
-		t.Field("sent", "%s", render.Stamp(c.Sent))
+		t.Field("created", "%s", render.Stamp(c.Created.Time()))
+		t.Field("deadline", "%s", render.Stamp(c.Deadline.Time()))
+		t.Field("sent", "%s", render.Stamp(c.Sent.Time()))
 	})
 }
 
@@ -358,8 +332,8 @@ func newCommandCancel() *cobra.Command {
 			if err != nil {
 				return misused(cmd, err)
 			}
-			return withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
-				command, err := c.CancelCommand(ctx, id)
+			return withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error {
+				command, err := c.CancelCommand(ctx, id.String())
 				if err == nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s for %s is cancelled\n", command.Name, command.Device)
 				}
@@ -368,6 +342,6 @@ func newCommandCancel() *cobra.Command {
 		},
 	}
 	hub.add(cmd)
-	cmd.ValidArgsFunction = hub.complete(commandIDs(store.CommandQueued))
+	cmd.ValidArgsFunction = hub.complete(commandIDs(string(store.CommandQueued)))
 	return cmd
 }

@@ -10,33 +10,35 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
 // outcome is what became of a command to one of many devices.
 type outcome struct {
-	Device  string         `json:"device"`
-	Command *store.Command `json:"command,omitempty"` // nil: the hub did not accept it
-	Error   string         `json:"error,omitempty"`
+	Device  string              `json:"device"`
+	Command *live.CommandStatus `json:"command,omitempty"` // nil: the hub did not accept it
+	Error   string              `json:"error,omitempty"`
 }
 
 func (o *outcome) succeeded() bool {
-	return o.Command != nil && o.Command.State == store.CommandSucceeded
+	return o.Command != nil && o.Command.State == string(store.CommandSucceeded)
 }
 
 // rollout sends one command to many devices.
 type rollout struct {
 	*sending
-	client *control.Client
+	client *client.Client
 	stop   context.CancelFunc
 
 	mu   sync.Mutex
 	list []outcome
 }
 
-func (s *sending) sendMany(ctx context.Context, cmd *cobra.Command, c *control.Client) error {
+func (s *sending) sendMany(ctx context.Context, cmd *cobra.Command, c *client.Client) error {
 	ids, err := s.targets(ctx, c)
 	if err != nil {
 		return err
@@ -62,7 +64,7 @@ func (s *sending) sendMany(ctx context.Context, cmd *cobra.Command, c *control.C
 }
 
 // targets returns the devices that are meant.
-func (s *sending) targets(ctx context.Context, c *control.Client) ([]string, error) {
+func (s *sending) targets(ctx context.Context, c *client.Client) ([]string, error) {
 	labels, err := parseLabels(s.labels)
 	if err != nil {
 		return nil, err
@@ -82,7 +84,7 @@ func (s *sending) targets(ctx context.Context, c *control.Client) ([]string, err
 		}
 	}
 	for _, id := range s.devices {
-		if !slices.ContainsFunc(devices, func(d control.Device) bool { return d.ID == id }) {
+		if !slices.ContainsFunc(devices, func(d api.DeviceItem) bool { return d.ID == id }) {
 			return nil, &codedError{withHint(fmt.Errorf("no such device: %s", id), "telemetry-hub device list shows the devices there are"), exitNotFound}
 		}
 	}

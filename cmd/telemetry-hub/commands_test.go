@@ -13,8 +13,6 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
-	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
 // One device's life through the command line: against a hub that runs, then one that was killed, then on its files.
@@ -47,10 +45,10 @@ func TestCommands(t *testing.T) {
 	}
 
 	d := show(t, dir, "probe-1")
-	if !d.Connected || d.ConnectedSince.IsZero() || d.Model != "probe" || d.Books.Frames != 100 || d.Books.Readings != 200 || len(d.Schema.Channels) != 2 {
+	if !d.Presence.Connected || d.Presence.Since.IsZero() || d.Device.Model != "probe" || d.Books.Frames != 100 || d.Books.Readings != 200 || len(d.Schema.Channels) != 2 {
 		t.Errorf("device show: %+v", d)
 	}
-	var s control.Status
+	var s shownStatus
 	mustJSON(t, &s, "status", "--format", "json", "--data-dir", dir)
 	if !s.Running || s.Devices != 1 || s.Connected != 1 || s.Frames != 100 || s.Readings != 200 || s.Storage.State != "ok" || len(s.Tails) == 0 {
 		t.Errorf("status: %+v", s)
@@ -69,7 +67,7 @@ func TestCommands(t *testing.T) {
 	}
 
 	must(t, "device", "revoke", "probe-1", "--data-dir", dir)
-	waitFor(t, "the device to be disconnected", func() bool { return !show(t, dir, "probe-1").Connected })
+	waitFor(t, "the device to be disconnected", func() bool { return !show(t, dir, "probe-1").Presence.Connected })
 	if d := show(t, dir, "probe-1"); !d.Revoked || d.Books.Frames != 100 {
 		t.Errorf("after revoke: %+v", d)
 	}
@@ -142,7 +140,7 @@ func TestFleet(t *testing.T) {
 	if _, err := os.Stat(path + ".2"); !os.IsNotExist(err) {
 		t.Errorf("a file without tokens was left: %v", err)
 	}
-	var list []control.Device
+	var list []struct{ Kind string }
 	mustJSON(t, &list, "device", "list", "--format", "json", "--data-dir", dir)
 	if len(list) != 12 || list[11].Kind != "meter" {
 		t.Errorf("device list: %+v", list)
@@ -174,9 +172,13 @@ func TestDeadLetters(t *testing.T) {
 	if strings.Count(table, "malformed") != 3 {
 		t.Fatalf("dead-letters list:\n%s", table)
 	}
-	var letters []store.DeadLetter
+	type letter struct {
+		Position, Seq uint64
+		Device        string
+	}
+	var letters []letter
 	for line := range strings.Lines(must(t, append(dirFlag, "dead-letters", "list", "--format", "json")...)) {
-		var l store.DeadLetter
+		var l letter
 		if err := json.Unmarshal([]byte(line), &l); err != nil {
 			t.Fatal(err)
 		}

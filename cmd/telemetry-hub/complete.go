@@ -9,12 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 )
 
 // names lists what a word of a command line may be, for the arguments that stand before it.
-type names func(ctx context.Context, c *control.Client, args []string) ([]string, error)
+type names func(ctx context.Context, c *client.Client, args []string) ([]string, error)
 
 // complete offers names for the arguments of a command, for each position another list. It asks a running hub only and never
 // opens files: completion must not get in the way.
@@ -42,7 +42,7 @@ func (h *hubFlags) ask(list names, args []string) ([]string, cobra.ShellCompDire
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	c, err := control.Dial(ctx, dir)
+	c, err := client.Dial(ctx, dir)
 	if err != nil {
 		return nil, none
 	}
@@ -54,7 +54,7 @@ func (h *hubFlags) ask(list names, args []string) ([]string, cobra.ShellCompDire
 	return found, none
 }
 
-func deviceIDs(ctx context.Context, c *control.Client, _ []string) (ids []string, err error) {
+func deviceIDs(ctx context.Context, c *client.Client, _ []string) (ids []string, err error) {
 	devices, err := c.Devices(ctx)
 	for _, d := range devices {
 		ids = append(ids, d.ID)
@@ -62,7 +62,7 @@ func deviceIDs(ctx context.Context, c *control.Client, _ []string) (ids []string
 	return ids, err
 }
 
-func userNames(ctx context.Context, c *control.Client, _ []string) (names []string, err error) {
+func userNames(ctx context.Context, c *client.Client, _ []string) (names []string, err error) {
 	users, err := c.Users(ctx)
 	for _, u := range users {
 		names = append(names, u.Name)
@@ -70,7 +70,7 @@ func userNames(ctx context.Context, c *control.Client, _ []string) (names []stri
 	return names, err
 }
 
-func keyNames(ctx context.Context, c *control.Client, _ []string) (names []string, err error) {
+func keyNames(ctx context.Context, c *client.Client, _ []string) (names []string, err error) {
 	keys, err := c.APIKeys(ctx)
 	for _, k := range keys {
 		names = append(names, k.Name)
@@ -79,8 +79,8 @@ func keyNames(ctx context.Context, c *control.Client, _ []string) (names []strin
 }
 
 // schemaNames lists what pick takes out of the schema of the device that is the first argument.
-func schemaNames(pick func(*control.Schema) []string) names {
-	return func(ctx context.Context, c *control.Client, args []string) ([]string, error) {
+func schemaNames(pick func(*live.Schema) []string) names {
+	return func(ctx context.Context, c *client.Client, args []string) ([]string, error) {
 		if len(args) == 0 {
 			return nil, nil
 		}
@@ -92,9 +92,14 @@ func schemaNames(pick func(*control.Schema) []string) names {
 	}
 }
 
-func commandNames(s *control.Schema) []string { return s.Commands }
+func commandNames(s *live.Schema) (names []string) {
+	for _, c := range s.Commands {
+		names = append(names, c.Name)
+	}
+	return names
+}
 
-func channelNames(s *control.Schema) (names []string) {
+func channelNames(s *live.Schema) (names []string) {
 	for _, ch := range s.Channels {
 		names = append(names, ch.Name)
 	}
@@ -102,8 +107,8 @@ func channelNames(s *control.Schema) (names []string) {
 }
 
 // writableNames lists the channels that can be given a desired value, each followed by behind.
-func writableNames(behind string) func(*control.Schema) []string {
-	return func(s *control.Schema) (names []string) {
+func writableNames(behind string) func(*live.Schema) []string {
+	return func(s *live.Schema) (names []string) {
 		for _, ch := range s.Channels {
 			if ch.Writable {
 				names = append(names, ch.Name+behind)
@@ -114,9 +119,9 @@ func writableNames(behind string) func(*control.Schema) []string {
 }
 
 // commandIDs lists the newest commands in these states, all for none, with what they are.
-func commandIDs(states ...store.CommandState) names {
-	return func(ctx context.Context, c *control.Client, _ []string) (ids []string, err error) {
-		list, err := c.Commands(ctx, store.CommandFilter{States: states, Limit: 100})
+func commandIDs(states ...string) names {
+	return func(ctx context.Context, c *client.Client, _ []string) (ids []string, err error) {
+		list, err := c.Commands(ctx, client.Filter{States: states, Limit: 100})
 		for i := range list {
 			ids = append(ids, fmt.Sprintf("%s\t%s for %s, %s", list[i].ID, list[i].Name, list[i].Device, list[i].State))
 		}

@@ -15,8 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -34,10 +34,10 @@ const (
 )
 
 // connect returns a client of the hub that runs on dir or, if none does, of the files themselves.
-func connect(ctx context.Context, dir string, m mode) (*control.Client, error) {
+func connect(ctx context.Context, dir string, m mode) (*client.Client, error) {
 	deadline := time.Now().Add(lockPatience)
 	for {
-		c, err := control.Dial(ctx, dir)
+		c, err := client.Dial(ctx, dir)
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, withHint(err, "run the command as root or as the user the hub runs as")
 		}
@@ -60,7 +60,7 @@ func connect(ctx context.Context, dir string, m mode) (*control.Client, error) {
 }
 
 // openFiles opens the store in dir and serves it to a client in this process.
-func openFiles(dir string, m mode) (*control.Client, error) {
+func openFiles(dir string, m mode) (*client.Client, error) {
 	if m != orCreate {
 		_, err := os.Stat(filepath.Join(dir, "hub.db"))
 		switch {
@@ -72,11 +72,11 @@ func openFiles(dir string, m mode) (*control.Client, error) {
 			return nil, err
 		}
 	}
-	c, err := control.Open(store.Options{
+	c, err := client.Open(store.Options{
 		Dir: dir, Logger: newLogger(os.Stderr, slog.LevelWarn),
 		// The hub's own limits are not known here: nothing must go because of others.
 		JournalMaxBytes: math.MaxInt64, HistoryMaxBytes: math.MaxInt64,
-	})
+	}, buildVersion())
 	return c, hintCannotWrite(err)
 }
 
@@ -92,7 +92,7 @@ func hintCannotWrite(err error) error {
 }
 
 // withHub runs use with a client of the hub that the flags mean. Root acts as the owner of its directory meanwhile.
-func withHub(cmd *cobra.Command, h *hubFlags, m mode, use func(context.Context, *control.Client) error) (err error) {
+func withHub(cmd *cobra.Command, h *hubFlags, m mode, use func(context.Context, *client.Client) error) (err error) {
 	dir, err := h.dir()
 	if err != nil {
 		return err

@@ -9,14 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
-	"github.com/telemetry-hub/telemetry-hub/store"
 )
-
-const deadLetterPage = 100 // letters asked for at once
 
 func newDeadLetters() *cobra.Command {
 	return group(&cobra.Command{
@@ -40,18 +37,9 @@ func newDeadLettersList() *cobra.Command {
 		Example: `  telemetry-hub dead-letters list
   telemetry-hub dead-letters list --format json | jq -r .device | sort | uniq -c`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
 				pages := render.NewPages(cmd.OutOrStdout(), format, letterColumns)
-				for after := uint64(0); ; {
-					letters, err := c.DeadLetters(ctx, after, deadLetterPage)
-					if err == nil {
-						err = pages.Print(letters)
-					}
-					if err != nil || len(letters) < deadLetterPage {
-						return err
-					}
-					after = letters[len(letters)-1].Position
-				}
+				return c.DeadLetters(ctx, pages.Print)
 			})
 		},
 	}
@@ -60,21 +48,21 @@ func newDeadLettersList() *cobra.Command {
 	return cmd
 }
 
-var letterColumns = []render.Column[store.DeadLetter]{
-	{Name: "position", Cell: func(l *store.DeadLetter) any { return l.Position }},
-	{Name: "received", Cell: func(l *store.DeadLetter) any { return l.Received }},
-	{Name: "device", Cell: func(l *store.DeadLetter) any { return l.Device }},
-	{Name: "seq", Cell: func(l *store.DeadLetter) any { return sequence(l.Seq) }},
-	{Name: "bytes", Cell: func(l *store.DeadLetter) any { return len(l.Message) }},
-	{Name: "reason", Cell: func(l *store.DeadLetter) any { return reason(l) }},
+var letterColumns = []render.Column[api.DeadLetter]{
+	{Name: "position", Cell: func(l *api.DeadLetter) any { return l.Position }},
+	{Name: "received", Cell: func(l *api.DeadLetter) any { return l.Received.Time() }},
+	{Name: "device", Cell: func(l *api.DeadLetter) any { return l.Device }},
+	{Name: "seq", Cell: func(l *api.DeadLetter) any { return sequence(l.Seq) }},
+	{Name: "bytes", Cell: func(l *api.DeadLetter) any { return len(l.Message) }},
+	{Name: "reason", Cell: func(l *api.DeadLetter) any { return reason(l) }},
 }
 
 // reason says who refused it, and why.
-func reason(l *store.DeadLetter) string {
+func reason(l *api.DeadLetter) string {
 	if l.Lines > 0 {
 		return fmt.Sprintf("InfluxDB, %s: %s", render.Plural(l.Lines, "line"), l.Text)
 	}
-	return fmt.Sprintf("%s: %s", device.RejectCode(l.Code), l.Text)
+	return l.Reason + ": " + l.Text
 }
 
 // sequence is a frame's number; 0 stands for one that could not be read.
@@ -98,16 +86,11 @@ func newDeadLettersShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
-				letters, err := c.DeadLetters(ctx, positions[0]-1, 1)
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
+				l, err := c.DeadLetter(ctx, positions[0])
 				if err != nil {
 					return err
 				}
-				if len(letters) == 0 || letters[0].Position != positions[0] {
-					return &codedError{withHint(fmt.Errorf("there is no dead letter at position %d", positions[0]),
-						"telemetry-hub dead-letters list shows the positions there are"), exitNotFound}
-				}
-				l := &letters[0]
 				if format != render.FormatTable {
 					return render.Record(cmd.OutOrStdout(), format, l, nil)
 				}
@@ -116,7 +99,7 @@ func newDeadLettersShow() *cobra.Command {
 					content = string(l.Message) // line protocol, as it was sent
 				}
 				_, err = fmt.Fprintf(text.NewWriter(cmd.OutOrStdout()), "position  %d\nreceived  %s\ndevice    %s\nseq       %s\nreason    %s\n\n%s",
-					l.Position, render.Stamp(l.Received), l.Device, sequence(l.Seq), reason(l), content)
+					l.Position, render.Stamp(l.Received.Time()), l.Device, sequence(l.Seq), reason(&l), content)
 				return err
 			})
 		},
@@ -133,12 +116,12 @@ func newDeadLettersReplay() *cobra.Command {
 		Long: `replay sends the lines that InfluxDB refused once more, after the cause is
 mended. Those it takes are dead letters no more. The hub must be running.`,
 		Example: `  telemetry-hub dead-letters replay --all`,
-	}, "replay all that InfluxDB refused", func(cmd *cobra.Command, c *control.Client, positions []uint64) error {
+	}, "replay all that InfluxDB refused", func(cmd *cobra.Command, c *client.Client, positions []uint64) error {
 		r, err := c.ReplayDeadLetters(cmd.Context(), positions)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted, %d refused again\n", render.Plural(r.Accepted, "dead letter"), r.Refused)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted, %d refused again\n", render.Plural(r.Replayed, "dead letter"), r.Refused)
 		return nil
 	})
 }
@@ -150,7 +133,7 @@ func newDeadLettersDrop() *cobra.Command {
 		Long:  `drop forgets dead letters. Their frames still count as rejected.`,
 		Example: `  telemetry-hub dead-letters drop 4711 4712
   telemetry-hub dead-letters drop --all`,
-	}, "drop all of them", func(cmd *cobra.Command, c *control.Client, positions []uint64) error {
+	}, "drop all of them", func(cmd *cobra.Command, c *client.Client, positions []uint64) error {
 		n, err := c.DropDeadLetters(cmd.Context(), positions)
 		if err != nil {
 			return err
@@ -164,7 +147,7 @@ func newDeadLettersDrop() *cobra.Command {
 }
 
 // onPositions completes a command that takes positions of dead letters, or --all, for which use gets nil.
-func onPositions(cmd *cobra.Command, allUsage string, use func(*cobra.Command, *control.Client, []uint64) error) *cobra.Command {
+func onPositions(cmd *cobra.Command, allUsage string, use func(*cobra.Command, *client.Client, []uint64) error) *cobra.Command {
 	var all bool
 	cmd.Flags().BoolVar(&all, "all", false, allUsage)
 	var hub hubFlags
@@ -180,7 +163,7 @@ func onPositions(cmd *cobra.Command, allUsage string, use func(*cobra.Command, *
 		if err != nil {
 			return err
 		}
-		return withHub(cmd, &hub, existing, func(_ context.Context, c *control.Client) error { return use(cmd, c, positions) })
+		return withHub(cmd, &hub, existing, func(_ context.Context, c *client.Client) error { return use(cmd, c, positions) })
 	}
 	return cmd
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -80,7 +80,7 @@ them.`,
 				add.ID = args[0]
 				devices = []store.NewDevice{add}
 			}
-			return makeTokens(cmd, &hub, orCreate, path, func(ctx context.Context, c *control.Client) ([]store.Credential, error) {
+			return makeTokens(cmd, &hub, orCreate, path, func(ctx context.Context, c *client.Client) ([]store.Credential, error) {
 				return c.AddDevices(ctx, devices)
 			})
 		},
@@ -135,9 +135,9 @@ revoked device is admitted again, with the new token only.`,
   telemetry-hub device rotate pump-7 --output pump-7.csv`,
 		Args: exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return makeTokens(cmd, &hub, existing, path, func(ctx context.Context, c *control.Client) ([]store.Credential, error) {
-				cred, err := c.Rotate(ctx, args[0])
-				return []store.Credential{cred}, err
+			return makeTokens(cmd, &hub, existing, path, func(ctx context.Context, c *client.Client) ([]store.Credential, error) {
+				made, err := c.Rotate(ctx, args[0])
+				return []store.Credential{{Device: made.ID, Token: made.Token}}, err
 			})
 		},
 	}
@@ -154,7 +154,7 @@ func outputFlag(cmd *cobra.Command, path *string) {
 
 // makeTokens calls create and hands its tokens over: to the file at path or, without one, to the standard output. The
 // file is made first, as the user who called, and goes again if there is nothing to put into it.
-func makeTokens(cmd *cobra.Command, hub *hubFlags, m mode, path string, create func(context.Context, *control.Client) ([]store.Credential, error)) (err error) {
+func makeTokens(cmd *cobra.Command, hub *hubFlags, m mode, path string, create func(context.Context, *client.Client) ([]store.Credential, error)) (err error) {
 	var file *os.File
 	if path != "" {
 		file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -167,7 +167,7 @@ func makeTokens(cmd *cobra.Command, hub *hubFlags, m mode, path string, create f
 		defer func() { err = errors.Join(err, file.Close()) }()
 	}
 	var creds []store.Credential
-	err = withHub(cmd, hub, m, func(ctx context.Context, c *control.Client) (err error) {
+	err = withHub(cmd, hub, m, func(ctx context.Context, c *client.Client) (err error) {
 		creds, err = create(ctx, c)
 		return err
 	})
@@ -214,7 +214,7 @@ func newDeviceRevoke() *cobra.Command {
 		Long: `revoke makes the tokens of a device invalid and closes its connection. Its
 readings stay; "device rotate" admits it again with a new token.`,
 		Example: "  telemetry-hub device revoke pump-7",
-	}, "revoked", (*control.Client).Revoke)
+	}, "revoked", (*client.Client).Revoke)
 }
 
 func newDeviceRemove() *cobra.Command {
@@ -227,7 +227,7 @@ can't be had back. It closes its connection. On a terminal it asks first;
 scripts say --yes. "device revoke" shuts a device out and keeps its readings.`,
 		Example: `  telemetry-hub device remove pump-7
   telemetry-hub device remove pump-7 --yes`,
-	}, "removed", (*control.Client).Remove)
+	}, "removed", (*client.Client).Remove)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	remove := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -259,13 +259,13 @@ func confirm(cmd *cobra.Command, id string) error {
 }
 
 // deviceAction completes a command that does one thing to one device.
-func deviceAction(cmd *cobra.Command, done string, act func(*control.Client, context.Context, string) error) *cobra.Command {
+func deviceAction(cmd *cobra.Command, done string, act func(*client.Client, context.Context, string) error) *cobra.Command {
 	cmd.Args = exactArgs("ID")
 	var hub hubFlags
 	hub.add(cmd)
 	cmd.ValidArgsFunction = hub.complete(deviceIDs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		err := withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error { return act(c, ctx, args[0]) })
+		err := withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error { return act(c, ctx, args[0]) })
 		if err == nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s is %s\n", args[0], done)
 		}

@@ -10,8 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 )
 
 func newDeviceList() *cobra.Command {
@@ -24,7 +26,7 @@ func newDeviceList() *cobra.Command {
   telemetry-hub device list --format json | jq -r '.[] | select(.revoked) | .id'`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
 				devices, err := c.Devices(ctx)
 				if err != nil {
 					return err
@@ -39,28 +41,28 @@ func newDeviceList() *cobra.Command {
 	return cmd
 }
 
-func deviceColumns(now time.Time) []render.Column[control.Device] {
-	return []render.Column[control.Device]{
-		{Name: "device", Cell: func(d *control.Device) any { return d.ID }},
-		{Name: "state", Cell: func(d *control.Device) any { return deviceState(d, now) }},
-		{Name: "newest data", Cell: func(d *control.Device) any { return render.Age{At: d.LastData, Now: now} }},
-		{Name: "frames", Cell: func(d *control.Device) any { return d.Books.Frames }},
-		{Name: "rejected", Cell: func(d *control.Device) any { return d.Books.Rejected }},
-		{Name: "lost", Cell: func(d *control.Device) any { return d.Books.Lost }},
-		{Name: "missing", Cell: func(d *control.Device) any { return d.Books.Holes }},
+func deviceColumns(now time.Time) []render.Column[api.DeviceItem] {
+	return []render.Column[api.DeviceItem]{
+		{Name: "device", Cell: func(d *api.DeviceItem) any { return d.ID }},
+		{Name: "state", Cell: func(d *api.DeviceItem) any { return deviceState(&d.DeviceRecord, now) }},
+		{Name: "newest data", Cell: func(d *api.DeviceItem) any { return render.Age{At: d.Books.LastData.Time(), Now: now} }},
+		{Name: "frames", Cell: func(d *api.DeviceItem) any { return d.Books.Frames }},
+		{Name: "rejected", Cell: func(d *api.DeviceItem) any { return d.Books.Rejected }},
+		{Name: "lost", Cell: func(d *api.DeviceItem) any { return d.Books.Lost }},
+		{Name: "missing", Cell: func(d *api.DeviceItem) any { return d.Books.Holes }},
 	}
 }
 
-func deviceState(d *control.Device, now time.Time) string {
+func deviceState(d *api.DeviceRecord, now time.Time) string {
 	switch {
 	case d.Revoked:
 		return "revoked"
-	case d.Connected:
-		return "connected " + render.Duration(now.Sub(d.ConnectedSince))
-	case d.LastSeen.IsZero():
+	case d.Presence.Connected:
+		return "connected " + render.Duration(now.Sub(d.Presence.Since.Time()))
+	case d.Presence.LastSeen == 0:
 		return "never seen"
 	}
-	return "seen " + render.Ago(d.LastSeen, now)
+	return "seen " + render.Ago(d.Presence.LastSeen.Time(), now)
 }
 
 func newDeviceShow() *cobra.Command {
@@ -72,7 +74,7 @@ func newDeviceShow() *cobra.Command {
 		Example: "  telemetry-hub device show pump-7",
 		Args:    exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
 				d, err := c.Device(ctx, args[0])
 				if err != nil {
 					return err
@@ -87,36 +89,37 @@ func newDeviceShow() *cobra.Command {
 	return cmd
 }
 
-func fillDevice(t *render.Table, d *control.Device, now time.Time) {
-	t.Field("device", "%s", d.ID)
+func fillDevice(t *render.Table, d *api.Device, now time.Time) {
+	row, p := &d.Device, &d.Presence
+	t.Field("device", "%s", row.ID)
 	t.Field("kind", "%s", d.Kind)
 	for i, k := range slices.Sorted(maps.Keys(d.Labels)) {
 		t.Field(strings.Repeat("labels", 1-min(i, 1)), "%s=%s", k, d.Labels[k])
 	}
-	t.Field("state", "%s", deviceState(d, now))
-	if d.Address != "" {
-		t.Field("address", "%s", d.Address)
+	t.Field("state", "%s", deviceState(&d.DeviceRecord, now))
+	if p.Address != "" {
+		t.Field("address", "%s", p.Address)
 	}
-	if d.Takeovers > 0 {
-		t.Field("conflict", "%d takeovers lately between connections from %s: two devices seem to use its token", d.Takeovers, strings.Join(d.Rivals, " and "))
+	if p.Takeovers > 0 {
+		t.Field("conflict", "%d takeovers lately between connections from %s: two devices seem to use its token", p.Takeovers, strings.Join(p.Rivals, " and "))
 	}
-	if d.Model != "" || d.Firmware != "" {
-		t.Field("model", "%q, firmware %q", d.Model, d.Firmware)
+	if row.Model != "" || row.Firmware != "" {
+		t.Field("model", "%q, firmware %q", row.Model, row.Firmware)
 	}
-	if d.ClockSkew != 0 {
-		t.Field("clock", "%+.3f s from the hub's", d.ClockSkew)
+	if p.Skew != 0 {
+		t.Field("clock", "%+.3f s from the hub's", float64(p.Skew)/1e3)
 	}
-	t.Field("registered", "%s", render.Stamp(d.Created))
-	t.Field("newest data", "%s", render.Stamp(d.LastData))
+	t.Field("registered", "%s", render.Stamp(d.Created.Time()))
+	t.Field("newest data", "%s", render.Stamp(d.Books.LastData.Time()))
 	for i, token := range d.Tokens {
 		used := "never used"
-		if !token.FirstUsed.IsZero() {
-			used = "first used " + render.Stamp(token.FirstUsed)
+		if token.FirstUsed != 0 {
+			used = "first used " + render.Stamp(token.FirstUsed.Time())
 		}
-		if !token.Expires.IsZero() {
-			used += ", ends " + render.Stamp(token.Expires)
+		if token.Expires != 0 {
+			used += ", ends " + render.Stamp(token.Expires.Time())
 		}
-		t.Field(fmt.Sprintf("token %d", i+1), "made %s, %s", render.Stamp(token.Created), used)
+		t.Field(fmt.Sprintf("token %d", i+1), "made %s, %s", render.Stamp(token.Created.Time()), used)
 	}
 	b := d.Books
 	t.Field("frames", "%s stored, with %s readings", render.Grouped(b.Frames), render.Grouped(b.Readings))
@@ -127,7 +130,7 @@ func fillDevice(t *render.Table, d *control.Device, now time.Time) {
 	}
 }
 
-func fillSchema(t *render.Table, s *control.Schema) {
+func fillSchema(t *render.Table, s *live.Schema) {
 	t.Line("")
 	t.Row("CHANNEL", "TYPE", "UNIT", "EVERY")
 	for _, ch := range s.Channels {
@@ -142,6 +145,6 @@ func fillSchema(t *render.Table, s *control.Schema) {
 	}
 	if len(s.Commands) > 0 {
 		t.Line("")
-		t.Line("commands: " + strings.Join(s.Commands, ", "))
+		t.Line("commands: " + strings.Join(commandNames(s), ", "))
 	}
 }

@@ -21,7 +21,6 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/client"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
 // small are the file systems a hub has to get along on.
@@ -177,7 +176,7 @@ func (d *disk) rest(path string) {
 	}
 }
 
-func (d *disk) status() (s control.Status) {
+func (d *disk) status() (s shownStatus) {
 	d.t.Helper()
 	mustJSON(d.t, &s, "status", "--format", "json", "--data-dir", d.data)
 	return s

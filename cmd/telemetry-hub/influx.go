@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
@@ -127,18 +128,18 @@ them: the configuration file, the environment and the flags.`,
 }
 
 // fillExport says the state of the export, if there is one.
-func fillExport(t *render.Table, e *export.Status, now time.Time) {
+func fillExport(t *render.Table, e *api.ExportStatus, now time.Time) {
 	if e == nil {
 		return
 	}
 	since := ""
-	if !e.Since.IsZero() && e.State != "reachable" {
-		since = " since " + render.Stamp(e.Since)
+	if e.Since != 0 && e.State != "reachable" {
+		since = " since " + render.Stamp(e.Since.Time())
 	}
 	t.Field("export", "%s%s, bucket %s at %s", e.State, since, e.Bucket, e.URL)
 	t.Text("", e.Reason)
-	if !e.NextTry.IsZero() {
-		t.Field("", "next try at %s", render.Stamp(e.NextTry))
+	if e.NextTry != 0 {
+		t.Field("", "next try at %s", render.Stamp(e.NextTry.Time()))
 	}
 	if e.Sample != "" {
 		t.Text("", "for example: "+e.Sample)
@@ -151,13 +152,13 @@ func fillExport(t *render.Table, e *export.Status, now time.Time) {
 		t.Field("", "%s journal entries dropped before they were exported", render.Grouped(e.Dropped))
 	}
 	if e.Waiting.Entries > 0 {
-		t.Field("", "%s frames (%s) wait, the oldest %s", render.Grouped(e.Waiting.Entries), render.Bytes(e.Waiting.Bytes), render.Ago(e.Waiting.Oldest, now))
-		if !e.Done.IsZero() {
-			t.Field("", "%.0f a second go out; none will wait at %s", e.Rate, render.Stamp(e.Done))
+		t.Field("", "%s frames (%s) wait, the oldest %s", render.Grouped(e.Waiting.Entries), render.Bytes(e.Waiting.Bytes), render.Ago(e.Waiting.Oldest.Time(), now))
+		if e.Done != 0 {
+			t.Field("", "%.0f a second go out; none will wait at %s", e.Rate, render.Stamp(e.Done.Time()))
 		}
 	}
-	if !e.Horizon.IsZero() {
-		t.Field("", "without InfluxDB, the journal would hold out until %s;", render.Stamp(e.Horizon))
-		t.Field("", "then the oldest go first, received from %s on", render.Stamp(e.Oldest))
+	if e.Horizon != 0 {
+		t.Field("", "without InfluxDB, the journal would hold out until %s;", render.Stamp(e.Horizon.Time()))
+		t.Field("", "then the oldest go first, received from %s on", render.Stamp(e.DropsFrom.Time()))
 	}
 }

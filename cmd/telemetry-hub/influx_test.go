@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/export"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
 )
 
@@ -111,12 +111,13 @@ func TestInfluxCheckCommand(t *testing.T) {
 
 func TestStatusOfTheExport(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	e := &export.Status{
-		URL: "http://x", Bucket: "b", State: "backing off", Since: at, Reason: "no answer: connection refused", NextTry: at.Add(time.Minute),
-		Waiting: export.Waiting{Entries: 12345, Bytes: 1 << 20, Oldest: at}, Horizon: at.Add(48 * time.Hour), Oldest: at,
+	ms := func(t time.Time) live.Millis { return live.Millis(t.UnixMilli()) }
+	e := &api.ExportStatus{
+		URL: "http://x", Bucket: "b", State: "backing off", Since: ms(at), Reason: "no answer: connection refused", NextTry: ms(at.Add(time.Minute)),
+		Waiting: api.WaitingState{Entries: 12345, Bytes: 1 << 20, Oldest: ms(at)}, Horizon: ms(at.Add(48 * time.Hour)), DropsFrom: ms(at),
 	}
 	e.Dropped, e.Refused, e.NotFinite = 7, 3, 2
-	shown := func(e *export.Status) string {
+	shown := func(e *api.ExportStatus) string {
 		var b strings.Builder
 		if err := render.Record(&b, render.FormatTable, e, func(t *render.Table) { fillExport(t, e, at.Add(time.Hour)) }); err != nil {
 			t.Fatal(err)
@@ -197,7 +198,7 @@ func TestVerifyWithInflux(t *testing.T) {
 }
 
 func TestReasonOfALetter(t *testing.T) {
-	if got := reason(&store.DeadLetter{Lines: 2, Text: "conflict"}); got != "InfluxDB, 2 lines: conflict" {
+	if got := reason(&api.DeadLetter{Lines: 2, Text: "conflict"}); got != "InfluxDB, 2 lines: conflict" {
 		t.Error(got)
 	}
 }

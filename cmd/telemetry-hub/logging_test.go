@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 )
 
 func TestLogUnderSystemd(t *testing.T) {
@@ -88,7 +88,7 @@ func TestHubWhoseOutputNobodyReads(t *testing.T) {
 	late := time.AfterFunc(time.Minute, func() { _ = hub.Process.Kill() }) // if it waits for its log to be read
 	defer late.Stop()
 	waitFor(t, "the hub to serve", func() bool {
-		c, err := control.Dial(t.Context(), dir)
+		c, err := client.Dial(t.Context(), dir)
 		if err == nil {
 			defer c.Close()
 			_, err = c.Status(t.Context())

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
 // version is set by the linker in release builds (-X main.version=…).
@@ -134,7 +136,10 @@ func exitCode(err error) int {
 	if e, ok := errors.AsType[*codedError](err); ok {
 		return e.code
 	}
-	e, ok := errors.AsType[*control.Error](err)
+	if _, ok := errors.AsType[*client.UnreachableError](err); ok {
+		return exitUnreachable
+	}
+	e, ok := errors.AsType[*api.Problem](err)
 	switch {
 	case !ok:
 	case e.Status == http.StatusNotFound:
@@ -162,9 +167,23 @@ func printError(w io.Writer, err error) {
 	fmt.Fprintf(w, "error: %v\n", err)
 	if e, ok := errors.AsType[*hintedError](err); ok {
 		fmt.Fprintf(w, "hint: %s\n", e.hint)
-	} else if e, ok := errors.AsType[*control.Error](err); ok && e.Hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", e.Hint)
+	} else if e, ok := errors.AsType[*api.Problem](err); ok {
+		if hint := cmp.Or(hints[e.Code], e.Hint); hint != "" {
+			fmt.Fprintf(w, "hint: %s\n", hint)
+		}
 	}
+}
+
+// hints say what to do about a problem with the commands that there are, where the API speaks of requests.
+var hints = map[string]string{
+	"no_device":      "telemetry-hub device list shows the devices there are",
+	"device_exists":  "telemetry-hub device rotate gives an existing device a new token",
+	"no_user":        "telemetry-hub user list shows the users there are",
+	"user_exists":    "telemetry-hub user passwd gives an existing user a new password",
+	"no_api_key":     "telemetry-hub apikey list shows the keys there are",
+	"no_dead_letter": "telemetry-hub dead-letters list shows the positions there are",
+	"bad_parameter":  "the hub may be of another version than this command",
+	"no_route":       "the hub may be of another version than this command",
 }
 
 // buildVersion is the linker's version, or what the go command recorded of the source.

@@ -21,7 +21,8 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/client"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
+	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
 // programs is where TestMain puts the programs, built with the race detector.
@@ -287,7 +288,31 @@ func send(t *testing.T, c *client.Client, samples int) {
 	}
 }
 
-func show(t *testing.T, dir, id string) (d control.Device) {
+// shownDevice is a device as device show prints it.
+type shownDevice struct {
+	Device struct {
+		ID, Kind, Model string
+	}
+	Revoked  bool
+	Presence struct {
+		Connected bool
+		Since     time.Time
+	}
+	Books  struct{ Frames, Readings, Rejected uint64 }
+	Schema *live.Schema
+}
+
+// shownStatus is what status prints.
+type shownStatus struct {
+	Running            bool
+	Connected, Devices int
+	Frames, Readings   uint64
+	Storage            struct{ State, Error string }
+	Tails              []store.TailStatus
+	Alarms             []struct{ Text string }
+}
+
+func show(t *testing.T, dir, id string) (d shownDevice) {
 	t.Helper()
 	mustJSON(t, &d, "device", "show", id, "--format", "json", "--data-dir", dir)
 	return d

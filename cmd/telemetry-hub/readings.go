@@ -8,12 +8,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
 func newReadings() *cobra.Command {
-	var q control.ReadingsQuery
+	var q client.ReadingsQuery
 	var since, from, to string
 	var hub hubFlags
 	cmd := &cobra.Command{
@@ -49,7 +49,7 @@ Formats:
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.Device = args[0]
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
 				return c.Readings(ctx, q, cmd.OutOrStdout())
 			})
 		},
@@ -60,7 +60,7 @@ Formats:
 	f.StringVar(&from, "from", "", "from this time on")
 	f.StringVar(&to, "to", "", "before this time")
 	q.Format = render.FormatTable
-	choiceFlag(cmd, &q.Format, "format", "`F`", control.Formats()...)
+	choiceFlag(cmd, &q.Format, "format", "`F`", render.FormatTable, render.FormatJSON, render.FormatCSV, render.FormatLineProtocol)
 	hub.add(cmd)
 	hub.completeFlag(cmd, "channel", schemaNames(channelNames))
 	cmd.ValidArgsFunction = hub.complete(deviceIDs)

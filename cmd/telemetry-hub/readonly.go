@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
 // onlyReadable tells whether there are a hub's data that this process can't write, on a read-only file system or of another
@@ -23,7 +23,7 @@ func onlyReadable(ctx context.Context, dir string) bool {
 	if !errors.Is(err, unix.EROFS) && !errors.Is(err, unix.EACCES) {
 		return false
 	}
-	c, err := control.Dial(ctx, dir) // to a socket on a read-only file system, too
+	c, err := client.Dial(ctx, dir) // to a socket on a read-only file system, too
 	if err == nil {
 		_ = c.Close()
 	}

@@ -206,7 +206,7 @@ func openStore(cfg *config, log *slog.Logger) (*store.Store, error) {
 		if !errors.Is(err, store.ErrLocked) {
 			return nil, hintCannotWrite(fmt.Errorf("open the store: %w", err))
 		}
-		if c, dialErr := control.Dial(context.Background(), cfg.DataDir); dialErr == nil {
+		if c, dialErr := socket.Dial(context.Background(), cfg.DataDir); dialErr == nil {
 			_ = c.Close()
 			return nil, withHint(fmt.Errorf("a hub runs on %s already", cfg.DataDir), "telemetry-hub status --data-dir %s shows what it does", cfg.DataDir)
 		}

@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
 // systemd plays systemd's part: it receives what a service says of itself.
@@ -152,7 +151,7 @@ func TestReload(t *testing.T) {
 	}
 	alarms := func() (texts []string) {
 		t.Helper()
-		var s control.Status
+		var s shownStatus
 		mustJSON(t, &s, "status", "--format", "json", "--data-dir", dir)
 		for _, a := range s.Alarms {
 			texts = append(texts, a.Text)

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 )
 
 func newSetting() *cobra.Command {
@@ -36,7 +36,7 @@ func newSettingList() *cobra.Command {
 		Example: "  telemetry-hub setting list room-1",
 		Args:    exactArgs("DEVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
 				list, err := c.Settings(ctx, args[0])
 				if err != nil {
 					return err
@@ -51,20 +51,20 @@ func newSettingList() *cobra.Command {
 	return cmd
 }
 
-func settingColumns(now time.Time) []render.Column[store.Setting] {
-	return []render.Column[store.Setting]{
-		{Name: "channel", Cell: func(s *store.Setting) any { return s.Channel }},
-		{Name: "desired", Cell: func(s *store.Setting) any { return plainText(s.Desired) }},
-		{Name: "reported", Cell: func(s *store.Setting) any {
+func settingColumns(now time.Time) []render.Column[live.SettingStatus] {
+	return []render.Column[live.SettingStatus]{
+		{Name: "channel", Cell: func(s *live.SettingStatus) any { return s.Channel }},
+		{Name: "desired", Cell: func(s *live.SettingStatus) any { return plainText(s.Desired) }},
+		{Name: "reported", Cell: func(s *live.SettingStatus) any {
 			if s.Reported == nil {
 				return "nothing"
 			}
 			return plainText(s.Reported)
 		}},
-		{Name: "status", Cell: func(s *store.Setting) any { return s.Status }},
-		{Name: "since", Cell: func(s *store.Setting) any { return render.Age{At: s.Since, Now: now} }},
-		{Name: "by", Cell: func(s *store.Setting) any { return s.By }},
-		{Name: "reason", Cell: func(s *store.Setting) any { return s.Reason }},
+		{Name: "status", Cell: func(s *live.SettingStatus) any { return s.Status }},
+		{Name: "since", Cell: func(s *live.SettingStatus) any { return render.Age{At: s.Since.Time(), Now: now} }},
+		{Name: "by", Cell: func(s *live.SettingStatus) any { return s.By }},
+		{Name: "reason", Cell: func(s *live.SettingStatus) any { return s.Reason }},
 	}
 }
 
@@ -80,7 +80,7 @@ func newSettingSet() *cobra.Command {
 			if !ok {
 				return misused(cmd, fmt.Errorf("%q is not like CHANNEL=VALUE", args[1]))
 			}
-			return withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error {
 				set, err := c.SetDesired(ctx, args[0], channel, value)
 				if err == nil {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s of %s is %s\n", channel, args[0], set.Status)
@@ -102,7 +102,7 @@ func newSettingClear() *cobra.Command {
 		Example: "  telemetry-hub setting clear room-1 setpoint",
 		Args:    exactArgs("DEVICE", "CHANNEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error {
 				return c.ClearDesired(ctx, args[0], args[1])
 			})
 		},

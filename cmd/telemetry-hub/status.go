@@ -8,8 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -27,7 +28,7 @@ hub, too.`,
   telemetry-hub status --format json | jq .alarms`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
 				s, err := c.Status(ctx)
 				if err != nil {
 					return err
@@ -41,7 +42,7 @@ hub, too.`,
 	return cmd
 }
 
-func fillStatus(t *render.Table, s *control.Status, now time.Time) {
+func fillStatus(t *render.Table, s *api.Status, now time.Time) {
 	if s.Running {
 		t.Field("hub", "running, %d of %s connected", s.Connected, render.Plural(s.Devices, "device"))
 	} else {
@@ -49,7 +50,7 @@ func fillStatus(t *render.Table, s *control.Status, now time.Time) {
 	}
 	switch st := s.Storage; {
 	case st.Error != "":
-		t.Field("storage", "%s since %s", st.State, render.Stamp(st.Since))
+		t.Field("storage", "%s since %s", st.State, render.Stamp(st.Since.Time()))
 		t.Text("", st.Error)
 	default:
 		t.Field("storage", "%s", st.State)
@@ -60,10 +61,10 @@ func fillStatus(t *render.Table, s *control.Status, now time.Time) {
 	t.Field("dead letters", "%d", s.DeadLetters)
 	t.Field("journal", "%s in %s", render.Bytes(s.Journal.Bytes), render.Plural(s.Journal.Segments, "segment"))
 	if s.Journal.Next > s.Journal.First {
-		t.Field("", "positions %d to %d, the oldest %s", s.Journal.First, s.Journal.Next-1, render.Ago(s.Journal.Oldest, now))
+		t.Field("", "positions %d to %d, the oldest %s", s.Journal.First, s.Journal.Next-1, render.Ago(s.Journal.Oldest.Time(), now))
 	}
 	for _, g := range s.Gaps {
-		t.Text("", fmt.Sprintf("gap from %d to %d, noticed %s: %s %s", g.First, g.Last, render.Stamp(g.Noticed), g.Cause, g.SetAside))
+		t.Text("", fmt.Sprintf("gap from %d to %d, noticed %s: %s %s", g.First, g.Last, render.Stamp(g.Noticed.Time()), g.Cause, g.SetAside))
 	}
 	for _, tail := range s.Tails {
 		fillTail(t, &tail)
@@ -74,7 +75,7 @@ func fillStatus(t *render.Table, s *control.Status, now time.Time) {
 		t.Field("alarms", "none")
 	}
 	for i, a := range s.Alarms {
-		t.Field(strings.Repeat("alarms", 1-min(i, 1)), "since %s", render.Stamp(a.Since))
+		t.Field(strings.Repeat("alarms", 1-min(i, 1)), "since %s", render.Stamp(a.Since.Time()))
 		t.Text("", a.Text)
 	}
 }

@@ -7,27 +7,28 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/alarms"
-	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 // What is wrong is said in full, within 80 columns, and can't control the terminal.
 func TestStatusOfAHubInTrouble(t *testing.T) {
 	since := time.Date(2026, 2, 4, 17, 51, 0, 0, time.UTC)
-	s := &control.Status{Running: true, Connected: 3, Status: store.Status{
-		Storage: store.Storage{State: "failing", Since: since, Error: "write 00000000000000000001.seg: no space left on device"},
+	ms := live.Millis(since.UnixMilli())
+	s := &api.Status{
+		Running: true, Connected: 3,
+		Storage: api.StorageStatus{State: "failing", Since: ms, Error: "write 00000000000000000001.seg: no space left on device"},
 		Devices: 12, Frames: 1234567, Readings: 9876543210, DeadLetters: 2,
-		Journal: store.JournalStatus{Bytes: 5 << 20, Segments: 1, First: 1, Next: 101, Oldest: since.Add(-time.Hour)},
-		Gaps:    []outages.Gap{{First: 7, Last: 9, Cause: "damaged", SetAside: "set-aside/1.seg", Noticed: since}},
+		Journal: api.JournalStatus{Bytes: 5 << 20, Segments: 1, First: 1, Next: 101, Oldest: ms - 3600_000},
+		Gaps:    []api.JournalGap{{First: 7, Last: 9, Cause: "damaged", SetAside: "set-aside/1.seg", Noticed: ms}},
 		Tails:   []store.TailStatus{{Name: "history", Cursor: 90, Unread: 4, LagEntries: 11, LagBytes: 900, Error: "disk full"}, {Name: "books", Cursor: 90, LagEntries: 11, LagBytes: 900}},
-		Alarms: []alarms.Alarm{
-			{Since: since, Text: "the local history can't be written, the journal keeps its frames: \x1b[31mno space left on device"},
-			{Since: since, Text: "second"},
+		Alarms: []api.Alarm{
+			{Since: ms, Text: "the local history can't be written, the journal keeps its frames: \x1b[31mno space left on device"},
+			{Since: ms, Text: "second"},
 		},
-	}}
+	}
 	var out strings.Builder
 	if err := render.Record(&out, render.FormatTable, s, func(t *render.Table) { fillStatus(t, s, since) }); err != nil {
 		t.Fatal(err)

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 )
 
 // startUnread starts a program whose output nobody reads after its first line, which has to contain said.
@@ -56,7 +54,7 @@ func TestReadersOfTheOutputGoAway(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var s control.Status
+	var s shownStatus
 	mustJSON(t, &s, "status", "--format", "json", "--data-dir", dir)
 	if !s.Running {
 		t.Error("the hub is gone")

@@ -10,12 +10,9 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
-	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/alarms"
-	"github.com/telemetry-hub/telemetry-hub/store/audit"
-	"github.com/telemetry-hub/telemetry-hub/store/export"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 )
 
 // hostile is what a name, a text or an address may be: it clears the screen, begins a line and a cell, and turns what follows.
@@ -29,40 +26,40 @@ func TestTables(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for name, print := range map[string]func(io.Writer) error{
 		"status": func(w io.Writer) error {
-			s := &control.Status{}
+			s := &api.Status{}
 			s.Storage.Error, s.Storage.State = hostile, hostile
-			s.Alarms = []alarms.Alarm{{Text: hostile}}
-			s.Export = &export.Status{URL: hostile, Bucket: hostile, State: hostile, Reason: hostile, Sample: hostile}
+			s.Alarms = []api.Alarm{{Text: hostile}}
+			s.Export = &api.ExportStatus{URL: hostile, Bucket: hostile, State: hostile, Reason: hostile, Sample: hostile}
 			return table(w, func(t *render.Table) { fillStatus(t, s, now) })
 		},
 		"device show": func(w io.Writer) error {
-			d := &control.Device{}
-			d.Address, d.Model, d.Firmware, d.Labels = hostile, hostile, hostile, map[string]string{"site": hostile}
-			d.Schema = &control.Schema{Channels: []control.Channel{{Name: hostile, Unit: hostile, Type: hostile}}, Commands: []string{hostile}}
+			d := &api.Device{}
+			d.Presence.Address, d.Device.Model, d.Device.Firmware, d.Labels = hostile, hostile, hostile, map[string]string{"site": hostile}
+			d.Schema = &live.Schema{Channels: []live.Channel{{Name: hostile, Unit: hostile, Type: hostile}}, Commands: []live.Command{{Name: hostile}}}
 			return table(w, func(t *render.Table) { fillDevice(t, d, now) })
 		},
 		"dead-letters": func(w io.Writer) error {
-			return render.List(w, render.FormatTable, []store.DeadLetter{{Text: hostile, Device: hostile}, {Text: hostile, Lines: 1}}, letterColumns, "")
+			return render.List(w, render.FormatTable, []api.DeadLetter{{Text: hostile, Device: hostile}, {Text: hostile, Lines: 1}}, letterColumns, "")
 		},
 		"command list": func(w io.Writer) error {
-			return render.List(w, render.FormatTable, []store.Command{{Name: hostile, By: hostile, Text: hostile, Args: map[string]any{hostile: hostile}}},
+			return render.List(w, render.FormatTable, []live.CommandStatus{{Name: hostile, By: hostile, Text: hostile, Args: map[string]any{hostile: hostile}}},
 				commandColumns(now), "")
 		},
 		"command send": func(w io.Writer) error {
-			return render.List(w, render.FormatTable, []outcome{{Device: hostile, Error: hostile}, {Command: &store.Command{Text: hostile}}}, outcomeColumns, "")
+			return render.List(w, render.FormatTable, []outcome{{Device: hostile, Error: hostile}, {Command: &live.CommandStatus{Text: hostile}}}, outcomeColumns, "")
 		},
 		"command send --wait": func(w io.Writer) error {
-			return printOutcome(w, &store.Command{Text: hostile, Values: map[string]any{hostile: hostile}})
+			return printOutcome(w, &live.CommandStatus{Text: hostile, Values: map[string]any{hostile: hostile}})
 		},
 		"command show": func(w io.Writer) error {
-			return printCommand(w, render.FormatTable, &store.Command{Text: "a", Name: hostile, By: hostile, Values: map[string]any{hostile: hostile}})
+			return printCommand(w, render.FormatTable, &live.CommandStatus{Text: "a", Name: hostile, By: hostile, Values: map[string]any{hostile: hostile}})
 		},
 		"setting list": func(w io.Writer) error {
 			return render.List(w, render.FormatTable,
-				[]store.Setting{{Channel: hostile, Desired: hostile, Reported: hostile, By: hostile, Reason: hostile}}, settingColumns(now), "")
+				[]live.SettingStatus{{Channel: hostile, Desired: hostile, Reported: hostile, By: hostile, Reason: hostile}}, settingColumns(now), "")
 		},
 		"audit": func(w io.Writer) error {
-			return render.List(w, render.FormatTable, []audit.Entry{{By: hostile, From: hostile, Device: hostile, Text: hostile}}, auditColumns, "")
+			return render.List(w, render.FormatTable, []api.AuditEntry{{By: hostile, From: hostile, Device: hostile, Text: hostile}}, auditColumns, "")
 		},
 		"an error": func(w io.Writer) error { printError(w, withHint(errors.New(hostile), "%s", hostile)); return nil },
 	} {

@@ -7,8 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -54,8 +55,8 @@ reads it from the standard input. The name is taken in lower case.`,
 			if err != nil {
 				return err
 			}
-			err = withHub(cmd, &hub, orCreate, func(ctx context.Context, c *control.Client) error {
-				return c.AddUser(ctx, control.NewUser{Name: args[0], Password: password, Role: store.Role(role)})
+			err = withHub(cmd, &hub, orCreate, func(ctx context.Context, c *client.Client) error {
+				return c.AddUser(ctx, args[0], password, store.Role(role))
 			})
 			if err == nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s is added as %s\n", store.UserName(args[0]), role)
@@ -78,15 +79,15 @@ func newUserList() *cobra.Command {
 		Example: "  telemetry-hub user list",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *control.Client) error {
+			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
 				users, err := c.Users(ctx)
 				if err != nil {
 					return err
 				}
-				return render.List(cmd.OutOrStdout(), format, users, []render.Column[store.User]{
-					{Name: "user", Cell: func(u *store.User) any { return u.Name }},
-					{Name: "role", Cell: func(u *store.User) any { return u.Role }},
-					{Name: "created", Cell: func(u *store.User) any { return u.Created }},
+				return render.List(cmd.OutOrStdout(), format, users, []render.Column[api.User]{
+					{Name: "user", Cell: func(u *api.User) any { return u.Name }},
+					{Name: "role", Cell: func(u *api.User) any { return u.Role }},
+					{Name: "created", Cell: func(u *api.User) any { return u.Created.Time() }},
 				}, "There are no users yet: telemetry-hub user add NAME --role admin makes one.")
 			})
 		},
@@ -111,7 +112,7 @@ password on the terminal or, if there is none, reads it from the standard input.
 			if err != nil {
 				return err
 			}
-			err = withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) error {
+			err = withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error {
 				return c.SetPassword(ctx, args[0], password)
 			})
 			if err == nil {
@@ -136,8 +137,8 @@ prints a setup link at its next start.`,
 		Example: "  telemetry-hub user remove kim",
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var left []store.User
-			err := withHub(cmd, &hub, existing, func(ctx context.Context, c *control.Client) (err error) {
+			var left []api.User
+			err := withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) (err error) {
 				if err := c.RemoveUser(ctx, args[0]); err != nil {
 					return err
 				}
@@ -159,7 +160,7 @@ prints a setup link at its next start.`,
 	return cmd
 }
 
-func hasAdmin(users []store.User) bool {
+func hasAdmin(users []api.User) bool {
 	for _, u := range users {
 		if u.Role == store.RoleAdmin {
 			return true

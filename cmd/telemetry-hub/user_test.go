@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -82,12 +83,18 @@ func TestUsersAndKeys(t *testing.T) {
 	if got := p.login(t, "lee", "new password of lee"); got != http.StatusOK {
 		t.Errorf("the new password: %d", got)
 	}
-	var users []store.User
+	var users []struct {
+		Name string
+		Role store.Role
+	}
 	mustJSON(t, &users, "user", "list", "--format", "json", "--data-dir", dir)
 	if len(users) != 2 || users[0].Name != "kim" || users[0].Role != store.RoleAdmin || users[1].Name != "lee" {
 		t.Errorf("users: %+v", users)
 	}
-	var keys []store.APIKey
+	var keys []struct {
+		Name     string
+		LastUsed time.Time `json:"last_used"`
+	}
 	mustJSON(t, &keys, "apikey", "list", "--format", "json", "--data-dir", dir)
 	if len(keys) != 1 || keys[0].Name != "script" || keys[0].LastUsed.IsZero() {
 		t.Errorf("API keys: %+v", keys)

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 func TestUsers(t *testing.T) {
@@ -57,7 +56,7 @@ func TestUsers(t *testing.T) {
 // wantTrail checks the audit trail, the oldest entry first.
 func wantTrail(t *testing.T, st *store.Store, want ...string) {
 	t.Helper()
-	entries, err := st.Audit.Entries(audit.Filter{})
+	entries, err := st.AuditTrail(store.AuditFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}
