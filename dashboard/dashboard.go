@@ -47,7 +47,7 @@ type Dashboard struct {
 	mux         *http.ServeMux
 
 	// viewers
-	room     *room
+	viewers  *viewers
 	upgrader *socket.Upgrader
 	livePace livePace
 	elapsed  func() time.Duration // monotonic
@@ -91,6 +91,6 @@ func (d *Dashboard) API() *api.API { return d.api }
 func (d *Dashboard) Run(ctx context.Context) error {
 	defer d.api.End() // which the line below may be too late for
 	defer context.AfterFunc(ctx, d.api.End)()
-	d.room.run(ctx, d.livePace.look, d.limited.Summarize)
+	d.viewers.run(ctx, d.livePace.look, d.limited.Summarize)
 	return nil
 }

@@ -27,7 +27,7 @@ func TestSubscriptionKeepsNothingForeign(t *testing.T) {
 		frame = frame[len(part):]
 	}
 	c.receipt()
-	conn := r.room.present()[0].(*liveConn)
+	conn := r.viewers.present()[0].(*liveConn)
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
 	if params := conn.subs["1"].params; len(params) != 1 || params["count"] != "7" {

@@ -54,7 +54,7 @@ var defaultLivePace = livePace{
 
 func (d *Dashboard) socketRoutes() {
 	d.livePace = defaultLivePace
-	d.room = newRoom(defaultRoomLimits)
+	d.viewers = newViewers(defaultViewerLimits)
 	began := time.Now()
 	d.elapsed = func() time.Duration { return time.Since(began) }
 	d.limited = hub.NewLimitedLog(d.log, d.elapsed)
@@ -81,9 +81,9 @@ func (d *Dashboard) serveLive(w http.ResponseWriter, r *http.Request) {
 	var place *place
 	var err error
 	if id != nil {
-		place, err = d.room.enter(accountOf(*id))
+		place, err = d.viewers.enter(accountOf(*id))
 	} else {
-		place, err = d.room.enterStranger(network(r.RemoteAddr))
+		place, err = d.viewers.enterAnonymous(network(r.RemoteAddr))
 	}
 	if err != nil {
 		full(w, err)
@@ -104,7 +104,7 @@ func (d *Dashboard) watch(conn *socket.Conn, place *place, id *store.Identity, r
 	if id != nil {
 		c.known(*id)
 	}
-	if !d.room.add(place, c) {
+	if !d.viewers.add(place, c) {
 		c.feed.Close()
 		conn.TurnAway(device.CloseGoingAway, hubStops, d.livePace.closing)
 		place.leave()
@@ -144,7 +144,7 @@ func (d *Dashboard) identifyViewer(w http.ResponseWriter, r *http.Request) (id *
 	return &identity, true
 }
 
-// full answers whom the room has no place for. They should not all come back at once.
+// full answers whom there is no place for. They should not all come back at once.
 func full(w http.ResponseWriter, err error) {
 	status := http.StatusServiceUnavailable
 	if errors.Is(err, errTooManyOfOne) {

@@ -186,7 +186,7 @@ func TestS75ErrorArrives(t *testing.T) {
 
 // S-76: nothing is left of connections, whichever way they end. goleak counts again at the end of all tests.
 func TestS76NothingIsLeft(t *testing.T) {
-	r := newLiveRig(t, rigOptions{room: roomLimits{viewers: 1000, perAccount: 1000, strangers: 1000, strangersPerAddress: 1000}}, "pump")
+	r := newLiveRig(t, rigOptions{viewers: viewerLimits{viewers: 1000, perAccount: 1000, anonymous: 1000, anonymousPerAddress: 1000}}, "pump")
 	r.connect().closeTCP()
 	eventually(t, "nobody is there", func() bool { return r.taken() == 0 })
 	before := runtime.NumGoroutine()
@@ -218,13 +218,13 @@ func TestS76NothingIsLeft(t *testing.T) {
 		})
 	}
 	tasks.Wait()
-	// Of who closes at once, the hub may only now be about to take notice: it has a place before it is in the room.
+	// Of who closes at once, the hub may only now be about to take notice: it has a place before it is among the viewers.
 	eventually(t, "no place is taken", func() bool { return r.taken() == 0 })
 	eventually(t, "all goroutines are gone", func() bool { return runtime.NumGoroutine() <= before+2 })
-	r.room.mu.Lock()
-	defer r.room.mu.Unlock()
-	if len(r.room.of) > 0 || len(r.room.viewers) > 0 {
-		t.Errorf("counted as there: %v, in the room: %d", r.room.of, len(r.room.viewers))
+	r.viewers.mu.Lock()
+	defer r.viewers.mu.Unlock()
+	if len(r.viewers.of) > 0 || len(r.viewers.connected) > 0 {
+		t.Errorf("counted as there: %v, connected: %d", r.viewers.of, len(r.viewers.connected))
 	}
 	if n := r.feed.Hub().Viewers; n != 0 {
 		t.Errorf("the feed has %d viewers", n)
@@ -313,7 +313,7 @@ func TestHubStops(t *testing.T) {
 func TestHubStopsDuringAHandshake(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		place, err := r.room.enter("x")
+		place, err := r.viewers.enter("x")
 		if err != nil {
 			t.Error(err)
 			return
@@ -360,7 +360,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
 	good, bad := r.connect(), r.connect()
 	eventually(t, "both are there", func() bool { return r.watching() == 2 })
-	for _, v := range r.room.present() {
+	for _, v := range r.viewers.present() {
 		if c := v.(*liveConn); c.request.RemoteAddr == bad.conn.LocalAddr().String() {
 			c.mu.Lock()
 			c.subs = nil // a fault of ours: SUBSCRIBE will panic

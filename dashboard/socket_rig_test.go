@@ -41,10 +41,10 @@ type liveRig struct {
 
 // rigOptions change what a rig is made of.
 type rigOptions struct {
-	pace  func(*livePace)
-	room  roomLimits
-	tick  time.Duration
-	clock func() time.Time
+	pace    func(*livePace)
+	viewers viewerLimits
+	tick    time.Duration
+	clock   func() time.Time
 }
 
 func newLiveRig(t testing.TB, o rigOptions, devices ...string) *liveRig {
@@ -78,8 +78,8 @@ func newLiveRig(t testing.TB, o rigOptions, devices ...string) *liveRig {
 		o.pace(&r.livePace)
 		r.upgrader = newLiveUpgrader(r.livePace, r.elapsed)
 	}
-	if o.room != (roomLimits{}) {
-		r.room = newRoom(o.room)
+	if o.viewers != (viewerLimits{}) {
+		r.viewers = newViewers(o.viewers)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -425,14 +425,14 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// watching is how many viewers are in the room.
-func (r *liveRig) watching() int { return len(r.room.present()) }
+// watching is how many viewers are connected.
+func (r *liveRig) watching() int { return len(r.viewers.present()) }
 
-// taken is how many places are taken, which may be by a viewer who is not in the room yet.
+// taken is how many places are taken, which may be by a viewer who is not connected yet.
 func (r *liveRig) taken() int {
-	r.room.mu.Lock()
-	defer r.room.mu.Unlock()
-	return r.room.counts[false] + r.room.counts[true]
+	r.viewers.mu.Lock()
+	defer r.viewers.mu.Unlock()
+	return r.viewers.counts[false] + r.viewers.counts[true]
 }
 
 func subscribeFrame(id, destination string, more ...string) string {

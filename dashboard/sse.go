@@ -37,7 +37,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 		api.Fail(w, http.StatusBadRequest, "bad_parameter", err.Error(), "for example ?sub=1|/topic/hub, url-encoded")
 		return
 	}
-	place, err := d.room.enter(accountOf(*id))
+	place, err := d.viewers.enter(accountOf(*id))
 	if err != nil {
 		full(w, err)
 		return
@@ -57,8 +57,8 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if !d.room.add(place, s) {
-		full(w, errRoomClosed)
+	if !d.viewers.add(place, s) {
+		full(w, errViewersClosed)
 		return
 	}
 	hub.Admit(r, sendBuffer)
