@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -77,35 +76,16 @@ idle = '15m'
 
 // round measures one hub once.
 func (o *BenchOptions) round(ctx context.Context, pinned *pinning, binary, name string) (_ *BenchRound, err error) {
-	dir, err := os.MkdirTemp("", "telemetry-bench-")
+	hub, err := startBenchHub(ctx, binary, hubConfig+benchLimits, o.Devices, pinned)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	hub, err := newChildHub(binary, dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(hub.file("hub.toml"), []byte(hubConfig+benchLimits), 0o600); err != nil {
-		return nil, err
-	}
-	defer hub.kill()
-	if err := pinned.start(func() error { return hub.start(ctx) }); err != nil {
-		return nil, err
-	}
-	credentials, err := hub.addDevices(ctx, o.Devices)
-	if err != nil {
-		return nil, err
-	}
-	target, err := hub.target()
-	if err != nil {
-		return nil, err
-	}
+	defer hub.remove()
 	window := o.Window
 	if o.Rate > 0 {
 		window = 0
 	}
-	l, err := dialLoad(ctx, target, credentials, window)
+	l, err := dialLoad(ctx, hub.target, hub.credentials, window)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +93,7 @@ func (o *BenchOptions) round(ctx context.Context, pinned *pinning, binary, name 
 	defer o.Progress.follow(func() string {
 		return fmt.Sprintf("%s: %d frames sent, %d acknowledged", name, l.frames.Load(), l.acked.Load())
 	})()
-	r := &round{BenchOptions: o, hub: hub, load: l}
+	r := &round{BenchOptions: o, hub: hub.childHub, load: l}
 	if err := r.drive(ctx, benchWarmUp); err != nil {
 		return nil, err
 	}

@@ -278,7 +278,7 @@ func (l *load) run(ctx context.Context, d time.Duration, rate float64) error {
 		for i, c := range l.conns {
 			turns[i] = func(at time.Time) error { return c.send(1, at) }
 		}
-		return newRota(rate, turns).run(ctx)
+		return newSchedule(rate, turns).run(ctx)
 	}
 	select {
 	case <-ctx.Done():

@@ -83,20 +83,22 @@ func (h *childHub) json(ctx context.Context, into any, args ...string) error {
 	return h.command(ctx, decode, append(args, "--json")...)
 }
 
-// addDevices registers count devices and returns their credentials.
-func (h *childHub) addDevices(ctx context.Context, count int) ([]Credential, error) {
+// addDevices registers count devices, and returns where they connect and with which credentials.
+func (h *childHub) addDevices(ctx context.Context, count int) (Target, []Credential, error) {
 	path := h.file("credentials.csv")
-	discard := func(io.Reader) error { return nil }
 	err := h.command(ctx, discard, "device", "add", "--count", strconv.Itoa(count), "--prefix", "sim", "--output", path)
 	if err != nil {
-		return nil, err
+		return Target{}, nil, err
 	}
-	creds, err := ReadCredentials(path)
+	credentials, err := ReadCredentials(path)
 	if err != nil {
-		return nil, err
+		return Target{}, nil, err
 	}
-	return creds, os.Remove(path)
+	target, err := h.target()
+	return target, credentials, errors.Join(err, os.Remove(path))
 }
+
+func discard(io.Reader) error { return nil }
 
 // books returns what the hub has entered for each device.
 func (h *childHub) books(ctx context.Context) (map[string]hubBooks, error) {

@@ -2,7 +2,6 @@ package firmwaresim
 
 import (
 	"context"
-	"io"
 	"time"
 )
 
@@ -42,8 +41,8 @@ func (h *childHub) send(ctx context.Context, id string, args ...string) (c hubCo
 	return c, h.json(ctx, &c, append([]string{"command", "send", id, "--format", "json"}, args...)...)
 }
 
-// orders returns all commands that the hub keeps, the newest first.
-func (h *childHub) orders(ctx context.Context) (list []hubCommand, err error) {
+// commands returns all commands that the hub keeps, the newest first.
+func (h *childHub) commands(ctx context.Context) (list []hubCommand, err error) {
 	return list, h.json(ctx, &list, "command", "list", "--limit", "100000", "--format", "json")
 }
 
@@ -59,5 +58,5 @@ func (h *childHub) settings(ctx context.Context, id string) (list []hubSetting, 
 
 // desire gives a channel a desired value.
 func (h *childHub) desire(ctx context.Context, id, channel, value string) error {
-	return h.command(ctx, func(io.Reader) error { return nil }, "setting", "set", id, channel+"="+value)
+	return h.command(ctx, discard, "setting", "set", id, channel+"="+value)
 }

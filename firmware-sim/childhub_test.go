@@ -57,11 +57,7 @@ func startHub(t *testing.T) *childHub {
 // addDevices registers devices.
 func addDevices(t *testing.T, h *childHub, count int) (Target, []Credential) {
 	t.Helper()
-	credentials, err := h.addDevices(t.Context(), count)
-	if err != nil {
-		t.Fatal(err)
-	}
-	target, err := h.target()
+	target, credentials, err := h.addDevices(t.Context(), count)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -129,7 +129,7 @@ func TestDesiredValueSurvivesBothEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "the device has forgotten, and was told", func() bool {
-		list, err := h.orders(t.Context())
+		list, err := h.commands(t.Context())
 		return err == nil && len(list) > 0 && list[0].Name == "set" && list[0].State == "succeeded" && inSync()
 	})
 	if err := h.desire(t.Context(), id, "setpoint", "40"); err != nil {

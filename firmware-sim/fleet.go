@@ -27,7 +27,7 @@ type fleetConfig struct {
 // fleet is many devices in one process.
 type fleet struct {
 	members []*member
-	rotas   []*rota       // one for each profile: each may have its own rate
+	rotas   []*schedule   // one for each profile: each may have its own rate
 	home    chan struct{} // closed when the devices that wander off shall stay
 }
 
@@ -55,7 +55,7 @@ func newFleet(c fleetConfig) (*fleet, error) {
 		if rate == 0 {
 			rate = c.profiles[i].Rate
 		}
-		f.rotas = append(f.rotas, newRota(rate, devices))
+		f.rotas = append(f.rotas, newSchedule(rate, devices))
 	}
 	return f, nil
 }

@@ -29,7 +29,7 @@ func TestRota(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), seconds*time.Second)
 		defer cancel()
-		if err := newRota(rate, measure).run(ctx); err != nil {
+		if err := newSchedule(rate, measure).run(ctx); err != nil {
 			t.Fatal(err)
 		}
 		for i, times := range turns {
@@ -47,7 +47,7 @@ func TestRota(t *testing.T) {
 
 func TestRotaStopsAtAnError(t *testing.T) {
 	failed := errors.New("failed")
-	err := newRota(1000, []func(time.Time) error{func(time.Time) error { return failed }}).run(t.Context())
+	err := newSchedule(1000, []func(time.Time) error{func(time.Time) error { return failed }}).run(t.Context())
 	if !errors.Is(err, failed) {
 		t.Error(err)
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == RecruitCommand { // a device of a verification, which is this program
-		if err := Recruit(context.Background(), os.Args[2]); err != nil {
+	if len(os.Args) == 3 && os.Args[1] == CommandDevice { // a device of a verification, which is this program
+		if err := RunCommandDevice(context.Background(), os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

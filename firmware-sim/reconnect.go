@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,32 +42,13 @@ func Reconnect(ctx context.Context, o ReconnectOptions) (*ReconnectResult, error
 	if o.Devices < 1 || o.Within <= 0 {
 		return nil, errors.New("bench reconnect needs at least one device and a time above 0")
 	}
-	dir, err := os.MkdirTemp("", "telemetry-reconnect-")
+	hub, err := startBenchHub(ctx, o.HubBinary, "", o.Devices, &pinning{}) // with the defaults
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	hub, err := newChildHub(o.HubBinary, dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(hub.file("hub.toml"), nil, 0o600); err != nil { // the defaults
-		return nil, err
-	}
-	defer hub.kill()
-	if err := hub.start(ctx); err != nil {
-		return nil, err
-	}
-	credentials, err := hub.addDevices(ctx, o.Devices)
-	if err != nil {
-		return nil, err
-	}
-	target, err := hub.target()
-	if err != nil {
-		return nil, err
-	}
+	defer hub.remove()
 	f, err := newFleet(fleetConfig{
-		target: target, credentials: credentials, profiles: []Profile{officeProfile()}, rate: reconnectRate, seed: 1,
+		target: hub.target, credentials: hub.credentials, profiles: []Profile{officeProfile()}, rate: reconnectRate, seed: 1,
 		logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -78,7 +58,7 @@ func Reconnect(ctx context.Context, o ReconnectOptions) (*ReconnectResult, error
 		t := f.totals()
 		return fmt.Sprintf("%d of %d connected  %s", t.Connected, t.Devices, t)
 	})
-	r := &reconnect{ReconnectOptions: o, hub: hub, fleet: f}
+	r := &reconnect{ReconnectOptions: o, hub: hub.childHub, fleet: f}
 	result, err := r.run(ctx)
 	stop()
 	return result, errors.Join(err, f.close())

@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// shortestPause bounds how often the one timer of a rota fires. Frames due within it go out together.
+// shortestPause bounds how often the one timer of a schedule fires. Frames due within it go out together.
 const shortestPause = 5 * time.Millisecond
 
-// rota makes devices take turns at measuring. One timer serves them all, and their phases are spread evenly: device i of
+// schedule makes devices take turns at measuring. One timer serves them all, and their phases are spread evenly: device i of
 // n measures i/n of an interval after device 0.
-type rota struct {
+type schedule struct {
 	devices []func(at time.Time) error
 	step    time.Duration // between the turns of one device and the next
 }
 
-// newRota lets each device measure rate times a second.
-func newRota(rate float64, devices []func(at time.Time) error) *rota {
+// newSchedule lets each device measure rate times a second.
+func newSchedule(rate float64, devices []func(at time.Time) error) *schedule {
 	step := time.Duration(float64(time.Second) / (rate * float64(len(devices))))
-	return &rota{devices: devices, step: max(step, 1)}
+	return &schedule{devices: devices, step: max(step, 1)}
 }
 
 // run gives turns until ctx ends. Turns missed because the machine was busy are made up for, each with its own time.
-func (r *rota) run(ctx context.Context) error {
+func (r *schedule) run(ctx context.Context) error {
 	start := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -41,6 +41,6 @@ func (r *rota) run(ctx context.Context) error {
 	}
 }
 
-func (r *rota) due(start time.Time, turn int) time.Time {
+func (r *schedule) due(start time.Time, turn int) time.Time {
 	return start.Add(time.Duration(turn) * r.step)
 }

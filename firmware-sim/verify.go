@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -35,11 +32,11 @@ type VerifyOptions struct {
 // verification is one run of Verify.
 type verification struct {
 	VerifyOptions
-	hub      *childHub
-	influx   *childInflux // nil: none
-	subjects []*subject
-	began    time.Time
-	report   *Report
+	hub     *childHub
+	influx  *childInflux // nil: none
+	devices []*verifiedDevice
+	began   time.Time
+	report  *Report
 }
 
 // Verify runs a hub as a child process, streams to it from devices that misbehave, kills it again and again, and then
@@ -109,14 +106,14 @@ func (v *verification) run(ctx context.Context) error {
 	if err := v.hub.start(ctx); err != nil {
 		return err
 	}
-	if err := v.enlist(ctx); err != nil {
-		_, closed := v.closeSubjects()
+	if err := v.register(ctx); err != nil {
+		_, closed := v.closeDevices()
 		return errors.Join(err, closed)
 	}
 	stop := v.Progress.follow(v.line)
 	err := v.stream(ctx)
 	stop()
-	books, closed := v.closeSubjects()
+	books, closed := v.closeDevices()
 	if err = errors.Join(err, closed); err != nil {
 		return err
 	}
@@ -142,133 +139,29 @@ func (v *verification) run(ctx context.Context) error {
 	return v.hub.stop()
 }
 
-// enlist registers the devices and builds them.
-func (v *verification) enlist(ctx context.Context) error {
-	credentials, err := v.hub.addDevices(ctx, v.Devices)
-	if err != nil {
-		return err
-	}
-	target, err := v.hub.target()
+// register registers the devices and builds them.
+func (v *verification) register(ctx context.Context) error {
+	target, credentials, err := v.hub.addDevices(ctx, v.Devices)
 	if err != nil {
 		return err
 	}
 	for i, c := range credentials {
 		buffer := filepath.Join(v.hub.dir, "buffer-"+c.Device)
-		s := newSubject(i, target, c, v.Seed, buffer, v.began)
+		s := newVerifiedDevice(i, target, c, v.Seed, buffer, v.began)
 		if err := s.open(); err != nil {
 			return fmt.Errorf("device %s: %w", s.id, err)
 		}
-		v.subjects = append(v.subjects, s)
+		v.devices = append(v.devices, s)
 	}
 	return nil
 }
 
-// stream measures and kills for the duration, then waits until every device has had everything settled.
-func (v *verification) stream(ctx context.Context) error {
-	g, running := errgroup.WithContext(ctx)
-	connected, disconnect := context.WithCancel(running)
-	measuring, enough := context.WithTimeout(connected, v.Duration)
-	defer enough()
-	var turns []func(time.Time) error
-	for i, s := range v.subjects {
-		turns = append(turns, s.measure)
-		rng := rand.New(rand.NewPCG(v.Seed, uint64(i)))
-		g.Go(func() error {
-			if err := s.live(connected, measuring, rng); err != nil {
-				return fmt.Errorf("device %s: %w", s.id, err)
-			}
-			return nil
-		})
-	}
-	g.Go(func() error { return newRota(verifyRate, turns).run(measuring) })
-	g.Go(func() error {
-		defer disconnect()
-		if err := v.torment(running, measuring); err != nil {
-			return err
-		}
-		return v.drain(running)
-	})
-	if v.influx != nil {
-		g.Go(func() error { return v.tormentInflux(running, measuring) })
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return ctx.Err()
-}
-
-// torment kills the hub and starts it again until measuring ends. It is down for a moment mostly, and one time in five
-// long enough for small buffers to overflow.
-func (v *verification) torment(ctx, measuring context.Context) error {
-	rng := rand.New(rand.NewPCG(v.Seed, hashText("torment")))
-	for {
-		pause := time.NewTimer(v.KillEvery/2 + randomTime(rng, v.KillEvery))
-		select {
-		case <-measuring.Done():
-			pause.Stop()
-			return ctx.Err()
-		case <-v.hub.exited:
-			pause.Stop()
-			return v.hub.failed("the hub ended by itself: %w", v.hub.err)
-		case <-pause.C:
-		}
-		v.hub.kill()
-		v.report.Kills++
-		down := 50*time.Millisecond + randomTime(rng, 250*time.Millisecond)
-		if rng.IntN(5) == 0 {
-			down = 3*time.Second + randomTime(rng, time.Second)
-		}
-		if !sleep(ctx, down) {
-			return ctx.Err()
-		}
-		if err := v.hub.start(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// tormentInflux kills InfluxDB and starts it again until measuring ends.
-func (v *verification) tormentInflux(ctx, measuring context.Context) error {
-	rng := rand.New(rand.NewPCG(v.Seed, hashText("torment influx")))
-	for sleep(measuring, v.KillEvery/2+randomTime(rng, v.KillEvery)) {
-		v.influx.kill()
-		v.report.InfluxKills++
-		if !sleep(ctx, 50*time.Millisecond+randomTime(rng, 4*time.Second)) {
-			return ctx.Err()
-		}
-		if err := v.influx.start(ctx); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
-}
-
-// drain waits until every frame is settled.
-func (v *verification) drain(ctx context.Context) error {
-	for _, s := range v.subjects {
-		s.calmDown()
-	}
-	draining, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
-	for _, s := range v.subjects {
-		if err := s.drain(draining); err != nil {
-			if !v.hub.running() {
-				return v.hub.failed("the hub ended by itself: %w", v.hub.err)
-			}
-			stats := s.client.Stats()
-			return fmt.Errorf("device %s: %d frames were still not settled %v after the last restart (%s): %w",
-				s.id, stats.Unacked, settleTime, stats.LastError, err)
-		}
-	}
-	return nil
-}
-
-func (v *verification) closeSubjects() ([]*deviceBooks, error) {
+func (v *verification) closeDevices() ([]*deviceBooks, error) {
 	var (
 		books []*deviceBooks
 		errs  []error
 	)
-	for _, s := range v.subjects {
+	for _, s := range v.devices {
 		b, err := s.close()
 		books, errs = append(books, b), append(errs, err)
 		v.report.Cuts += s.cuts.Count()
@@ -289,7 +182,7 @@ func (v *verification) compare(ctx context.Context, books []*deviceBooks) error 
 	}
 	v.report.reset()
 	exported := newInfluxBooks(scriptSchema())
-	for i, s := range v.subjects {
+	for i, s := range v.devices {
 		l := newLedger(s.script, books[i])
 		row := func(r reading) {
 			l.row(r)
@@ -313,7 +206,7 @@ func (v *verification) compare(ctx context.Context, books []*deviceBooks) error 
 
 func (v *verification) line() string {
 	var t Totals
-	for _, s := range v.subjects {
+	for _, s := range v.devices {
 		s.totals(&t)
 	}
 	return fmt.Sprintf("%5s  %d of %d connected  created %d, sent %d, lost %d, unacked %d",

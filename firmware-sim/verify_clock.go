@@ -67,11 +67,7 @@ func (v *clockVerification) run(ctx context.Context) error {
 	if err := v.hub.start(ctx); err != nil {
 		return err
 	}
-	credentials, err := v.hub.addDevices(ctx, v.Devices)
-	if err != nil {
-		return err
-	}
-	target, err := v.hub.target()
+	target, credentials, err := v.hub.addDevices(ctx, v.Devices)
 	if err != nil {
 		return err
 	}
@@ -119,10 +115,10 @@ func (v *clockVerification) stream(ctx context.Context) error {
 		turns = append(turns, d.measure)
 		g.Go(func() error { return d.live(connected) })
 	}
-	g.Go(func() error { return newRota(clockRate, turns).run(measuring) })
+	g.Go(func() error { return newSchedule(clockRate, turns).run(measuring) })
 	g.Go(func() error {
 		defer disconnect()
-		if err := v.torment(running); err != nil {
+		if err := v.killHub(running); err != nil {
 			return err
 		}
 		if err := v.awaitFresh(running); err != nil {
@@ -144,8 +140,8 @@ func (v *clockVerification) stream(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// torment sets the hub's clock and kills the hub for the duration; some settings happen while it is dead.
-func (v *clockVerification) torment(ctx context.Context) error {
+// killHub sets the hub's clock and kills the hub for the duration; some settings happen while it is dead.
+func (v *clockVerification) killHub(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(v.Seed, hashText("torment clock")))
 	turn := func() error { return v.set(v.clocks[rng.IntN(len(v.clocks))]) }
 	next := func(mean time.Duration) <-chan time.Time { return time.After(mean/2 + randomTime(rng, mean)) }

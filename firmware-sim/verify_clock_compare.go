@@ -62,7 +62,7 @@ func (v *clockVerification) awaitFresh(ctx context.Context) error {
 
 // states counts the devices in each state, as the page shows them.
 func (v *clockVerification) states(ctx context.Context, browser *http.Client, key string) (map[string]int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+v.hub.address+"/api/v1/devices", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+v.hub.address+"/api/v1/devices?limit=1000", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -76,16 +76,16 @@ func (v *clockVerification) states(ctx context.Context, browser *http.Client, ke
 		return nil, fmt.Errorf("the hub's list of devices: %s", response.Status)
 	}
 	var list struct {
-		Rows []struct {
+		Devices []struct {
 			State string `json:"state"`
-		} `json:"rows"`
+		} `json:"devices"`
 	}
 	if err := json.NewDecoder(response.Body).Decode(&list); err != nil {
 		return nil, err
 	}
 	states := map[string]int{}
-	for _, row := range list.Rows {
-		states[row.State]++
+	for _, d := range list.Devices {
+		states[d.State]++
 	}
 	return states, nil
 }

@@ -53,8 +53,8 @@ func parseExecutions(notes string) (map[string]*execution, error) {
 }
 
 // compare holds what the hub says against what the devices have noted and what was sent. It returns what the hub says.
-func (v *orders) compare(ctx context.Context) ([]hubCommand, error) {
-	list, err := v.hub.orders(ctx)
+func (v *commandVerification) compare(ctx context.Context) ([]hubCommand, error) {
+	list, err := v.hub.commands(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (v *orders) compare(ctx context.Context) ([]hubCommand, error) {
 		return nil, err
 	}
 	executions := map[string]map[string]*execution{}
-	for _, r := range v.recruits {
+	for _, r := range v.devices {
 		if executions[r.id], err = executionsOf(r.log); err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func (v *orders) compare(ctx context.Context) ([]hubCommand, error) {
 		}
 	}
 	r := v.report
-	r.Devices, r.Accepted = len(v.recruits), len(v.accepted)
+	r.Devices, r.Accepted = len(v.devices), len(v.accepted)
 	known := map[string]bool{}
 	for i := range list {
 		c := &list[i]
@@ -184,8 +184,8 @@ func wrongSteps(steps []string, state string) string {
 	return ""
 }
 
-// OrdersReport is the outcome of a verification of commands.
-type OrdersReport struct {
+// CommandsReport is the outcome of a verification of commands.
+type CommandsReport struct {
 	Seed        uint64
 	HubKills    int
 	DeviceKills int
@@ -203,9 +203,9 @@ type OrdersReport struct {
 }
 
 // Agrees says whether nothing was found.
-func (r *OrdersReport) Agrees() bool { return r.Found == 0 }
+func (r *CommandsReport) Agrees() bool { return r.Found == 0 }
 
-func (r *OrdersReport) complain(format string, args ...any) {
+func (r *CommandsReport) complain(format string, args ...any) {
 	r.Found++
 	if len(r.Sentences) < 20 {
 		r.Sentences = append(r.Sentences, fmt.Sprintf(format, args...))
@@ -213,14 +213,14 @@ func (r *OrdersReport) complain(format string, args ...any) {
 }
 
 // compareRestart compares what the hub says before and after a restart in good order.
-func (r *OrdersReport) compareRestart(before, after []hubCommand) {
+func (r *CommandsReport) compareRestart(before, after []hubCommand) {
 	if !reflect.DeepEqual(before, after) {
 		r.complain("a restart in good order changed the commands")
 	}
 }
 
 // String is the table for people.
-func (r *OrdersReport) String() string {
+func (r *CommandsReport) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d devices, %d kills of the hub, %d kills of devices, seed %d\n", r.Devices, r.HubKills, r.DeviceKills, r.Seed)
 	row := func(name string, n int, note string) {

@@ -13,8 +13,8 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device/client"
 )
 
-// recruitConfig is what a recruit needs; it is passed to its process in a file.
-type recruitConfig struct {
+// commandDeviceConfig is what a command device needs; it is passed to its process in a file.
+type commandDeviceConfig struct {
 	Hub    string `json:"hub"` // wss://HOST:PORT
 	CA     string `json:"ca"`  // PEM file
 	Device string `json:"device"`
@@ -23,8 +23,8 @@ type recruitConfig struct {
 	Buffer string `json:"buffer,omitempty"` // file; empty: memory only
 }
 
-// recruitSchema is what a recruit can be told. Nothing but nudge and aim may be done twice.
-func recruitSchema() *device.Schema {
+// commandDeviceSchema is what a command device can be told. Nothing but nudge and aim may be done twice.
+func commandDeviceSchema() *device.Schema {
 	number := func(name string) []device.Arg { return []device.Arg{{Name: name, Type: device.Int}} }
 	return &device.Schema{
 		Channels: []device.Channel{
@@ -43,24 +43,24 @@ func recruitSchema() *device.Schema {
 	}
 }
 
-const recruitEvery = 250 * time.Millisecond // a frame
+const commandDeviceEvery = 250 * time.Millisecond // a frame
 
-// recruit is a device of a verification of commands, in a process of its own that may be killed at any moment. It notes what it
+// commandDevice is a device of a verification of commands, in a process of its own that may be killed at any moment. It notes what it
 // does in a file before and after it does it.
-type recruit struct {
+type commandDevice struct {
 	log *os.File
 
 	mu    sync.Mutex
 	level int64
 }
 
-// Recruit plays the device that the file describes until ctx ends.
-func Recruit(ctx context.Context, path string) error {
+// RunCommandDevice plays the device that the file describes until ctx ends.
+func RunCommandDevice(ctx context.Context, path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	var c recruitConfig
+	var c commandDeviceConfig
 	if err := json.Unmarshal(b, &c); err != nil {
 		return err
 	}
@@ -73,9 +73,9 @@ func Recruit(ctx context.Context, path string) error {
 		return err
 	}
 	defer log.Close()
-	r := &recruit{log: log}
+	r := &commandDevice{log: log}
 	d, err := client.New(client.Config{
-		URL: target.URL, TLS: target.TLS, Token: c.Token, Schema: recruitSchema(), Firmware: "firmware-sim", Model: "recruit",
+		URL: target.URL, TLS: target.TLS, Token: c.Token, Schema: commandDeviceSchema(), Firmware: "firmware-sim", Model: "command-device",
 		BufferPath: c.Buffer, OnCommand: r.obey, OnSet: r.set, Logger: slog.New(slog.DiscardHandler),
 		Faults: &client.Faults{Answers: func(cmd *device.Command) int {
 			switch cmd.Name {
@@ -93,8 +93,8 @@ func Recruit(ctx context.Context, path string) error {
 	defer d.Close()
 	ran := make(chan error, 1)
 	go func() { ran <- d.Run(ctx) }()
-	frame := newFrame(recruitSchema(), 1)
-	for n := int64(1); sleep(ctx, recruitEvery); n++ {
+	frame := newFrame(commandDeviceSchema(), 1)
+	for n := int64(1); sleep(ctx, commandDeviceEvery); n++ {
 		r.mu.Lock()
 		level := r.level
 		r.mu.Unlock()
@@ -108,13 +108,13 @@ func Recruit(ctx context.Context, path string) error {
 }
 
 // note writes a line: what it is about to do, or has done.
-func (r *recruit) note(format string, args ...any) {
+func (r *commandDevice) note(format string, args ...any) {
 	if _, err := fmt.Fprintf(r.log, format+"\n", args...); err != nil {
 		panic(err) // what is done without a note would prove nothing
 	}
 }
 
-func (r *recruit) obey(ctx context.Context, cmd device.Command) (result device.Result) {
+func (r *commandDevice) obey(ctx context.Context, cmd device.Command) (result device.Result) {
 	r.note("begin %v %d %d", cmd.ID, time.Now().UnixNano(), cmd.Deadline)
 	defer func() { r.note("end %v %d", cmd.ID, result.Status) }()
 	switch cmd.Name {
@@ -128,7 +128,7 @@ func (r *recruit) obey(ctx context.Context, cmd device.Command) (result device.R
 	return device.Result{Text: "done"}
 }
 
-func (r *recruit) set(_ context.Context, _ device.Channel, value any) device.Result {
+func (r *commandDevice) set(_ context.Context, _ device.Channel, value any) device.Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.level = value.(int64)

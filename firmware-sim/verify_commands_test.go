@@ -19,7 +19,7 @@ func TestVerifyCommands(t *testing.T) {
 		t.Error("hub and devices do not agree")
 	}
 	if report.HubKills == 0 || report.DeviceKills == 0 || report.States["succeeded"] == 0 || report.Executions == 0 {
-		t.Error("nobody was tormented: the verification shows nothing")
+		t.Error("nothing was killed: the verification shows nothing")
 	}
 }
 

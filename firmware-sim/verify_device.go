@@ -11,9 +11,9 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device/client"
 )
 
-// subject is a device of a verification. It follows its script, misbehaves as the script says, and keeps its own books
+// verifiedDevice is a device of a verification. It follows its script, misbehaves as the script says, and keeps its own books
 // from what the client does, not from what the client counts.
-type subject struct {
+type verifiedDevice struct {
 	id         string
 	script     *script
 	config     client.Config
@@ -41,10 +41,10 @@ const (
 	restartEvery = 10 * time.Second
 )
 
-// newSubject makes the device with the given number. Devices take turns at being of one kind: with a buffer on disk and
+// newVerifiedDevice makes the device with the given number. Devices take turns at being of one kind: with a buffer on disk and
 // restarted now and then, with a buffer that soon overflows, with a boot clock, and two plain ones.
-func newSubject(number int, target Target, credential Credential, seed uint64, bufferPath string, now time.Time) *subject {
-	s := &subject{id: credential.Device, settling: make(chan struct{})}
+func newVerifiedDevice(number int, target Target, credential Credential, seed uint64, bufferPath string, now time.Time) *verifiedDevice {
+	s := &verifiedDevice{id: credential.Device, settling: make(chan struct{})}
 	clock := device.ClockWall
 	s.config = client.Config{
 		URL: target.URL, TLS: target.TLS, Token: credential.Token,
@@ -75,7 +75,7 @@ func newSubject(number int, target Target, credential Credential, seed uint64, b
 	return s
 }
 
-func (s *subject) sent(seq uint64, _ int) {
+func (s *verifiedDevice) sent(seq uint64, _ int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.books.sent++
@@ -83,20 +83,20 @@ func (s *subject) sent(seq uint64, _ int) {
 }
 
 // cut cuts the connection behind a frame only once: the frame has to arrive some day.
-func (s *subject) cut(seq uint64) bool {
+func (s *verifiedDevice) cut(seq uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.calm && s.script.cut(seq) && s.cuts.Add(seq)
 }
 
 // calmDown ends the cuts: a device that is cut off soon after it came back stays away longer each time.
-func (s *subject) calmDown() {
+func (s *verifiedDevice) calmDown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calm = true
 }
 
-func (s *subject) settled(r device.Ranges) {
+func (s *verifiedDevice) settled(r device.Ranges) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range r {
@@ -108,7 +108,7 @@ func (s *subject) settled(r device.Ranges) {
 	}
 }
 
-func (s *subject) lost(first, last uint64) {
+func (s *verifiedDevice) lost(first, last uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for seq := first; seq <= last; seq++ {
@@ -120,7 +120,7 @@ func (s *subject) lost(first, last uint64) {
 }
 
 // open starts the device.
-func (s *subject) open() (err error) {
+func (s *verifiedDevice) open() (err error) {
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
 	s.client, err = client.New(s.config)
@@ -128,7 +128,7 @@ func (s *subject) open() (err error) {
 }
 
 // restart ends the device and starts it again with what its buffer kept.
-func (s *subject) restart() error {
+func (s *verifiedDevice) restart() error {
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
 	if err := s.client.Close(); err != nil {
@@ -145,7 +145,7 @@ func (s *subject) restart() error {
 }
 
 // live keeps the device connected until ctx ends, with restarts while measuring lives if the device is one for that.
-func (s *subject) live(ctx, measuring context.Context, rng *rand.Rand) error {
+func (s *verifiedDevice) live(ctx, measuring context.Context, rng *rand.Rand) error {
 	for s.restarting > 0 && measuring.Err() == nil {
 		life := s.restarting/2 + randomTime(rng, s.restarting)
 		running, die := context.WithTimeout(ctx, life)
@@ -177,7 +177,7 @@ func randomTime(rng *rand.Rand, d time.Duration) time.Duration {
 }
 
 // measure sends the script's next frame.
-func (s *subject) measure(time.Time) error {
+func (s *verifiedDevice) measure(time.Time) error {
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
 	var failed error
@@ -196,14 +196,14 @@ func (s *subject) measure(time.Time) error {
 	return err
 }
 
-func (s *subject) created(seq uint64) {
+func (s *verifiedDevice) created(seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.books.created = max(s.books.created, seq)
 }
 
 // drain waits until the hub has settled all frames, or ctx ends.
-func (s *subject) drain(ctx context.Context) error {
+func (s *verifiedDevice) drain(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -213,7 +213,7 @@ func (s *subject) drain(ctx context.Context) error {
 }
 
 // close ends the device and returns its books.
-func (s *subject) close() (*deviceBooks, error) {
+func (s *verifiedDevice) close() (*deviceBooks, error) {
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
 	s.books.connects = s.retired + s.client.Stats().Connects
@@ -222,7 +222,7 @@ func (s *subject) close() (*deviceBooks, error) {
 }
 
 // totals adds the device to t.
-func (s *subject) totals(t *Totals) {
+func (s *verifiedDevice) totals(t *Totals) {
 	s.clientMu.Lock()
 	defer s.clientMu.Unlock()
 	stats := s.client.Stats()

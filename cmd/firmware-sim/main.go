@@ -72,7 +72,7 @@ directory.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &firmwaresim.Problem{Err: err, Hint: cmd.CommandPath() + " --help shows how to use it"}
 	})
-	root.AddCommand(newRun(), newReplay(), newVerify(), newBench(), newRecruit())
+	root.AddCommand(newRun(), newReplay(), newVerify(), newBench(), newCommandDevice())
 	return root
 }
 

@@ -113,13 +113,15 @@ func verifyClock(cmd *cobra.Command, o firmwaresim.VerifyOptions) error {
 	return nil
 }
 
-// newRecruit is how a verification of commands starts its devices.
-func newRecruit() *cobra.Command {
+// newCommandDevice is how a verification of commands starts its devices.
+func newCommandDevice() *cobra.Command {
 	return &cobra.Command{
-		Use:    firmwaresim.RecruitCommand + " FILE",
+		Use:    firmwaresim.CommandDevice + " FILE",
 		Short:  "A device of verify --commands",
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
-		RunE:   func(cmd *cobra.Command, args []string) error { return firmwaresim.Recruit(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return firmwaresim.RunCommandDevice(cmd.Context(), args[0])
+		},
 	}
 }
