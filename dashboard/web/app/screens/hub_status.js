@@ -70,7 +70,7 @@ export function storagePanel() {
         replace(state, badge(bad ? 'alarm' : 'live', t(!bad ? 'hub.storage.ok' : s.storage.state === 'slow' ? 'hub.storage.slow' : 'hub.storage.failing')), bad && [ago(s.storage.since), h('span', { text: s.storage.error })])
       }
       journal.show(s.journal, s.journal?.oldest ? t('hub.journal.oldest', { at: moment(s.journal.oldest) }) : t('hub.journal.text'))
-      history.show(s.history, t('hub.history.text'))
+      history.show(s.history, s.history?.oldest ? t('hub.history.oldest', { at: moment(s.history.oldest) }) : t('hub.history.text'))
     },
   }
 }
@@ -92,7 +92,7 @@ export function exportPanel() {
       if (text !== shown) {
         shown = text
         const good = e.state === 'reachable'
-        replace(state, badge(good ? 'live' : 'warning', t('hub.export.' + e.state.replace(' ', '_'))), e.reason && h('span', { text: e.reason }))
+        replace(state, badge(good ? 'live' : 'warning', t('hub.export.' + e.state.replace(' ', '_'))), !good && e.since && ago(e.since), e.reason && h('span', { text: e.reason }))
       }
       list.set('waiting', t('hub.export.frames', { n: e.waiting_frames ?? 0, bytes: bytes(e.waiting_bytes ?? 0) }))
       setAgo(oldest, e.oldest ?? 0)

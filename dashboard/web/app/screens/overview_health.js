@@ -27,7 +27,7 @@ export function healthStrip() {
       const bad = s.storage && s.storage.state !== 'ok'
       storage.say(t(!bad ? 'health.storage.ok' : s.storage.state === 'slow' ? 'health.storage.slow' : 'health.storage.bad'), bad ? s.storage.error ?? '' : '', bad ? 'alarm' : '')
       limited(journal, s.journal, s.journal?.oldest ? t('health.reaches', { t: moment(s.journal.oldest) }) : '')
-      limited(history, s.history, '')
+      limited(history, s.history, s.history?.oldest ? t('health.reaches', { t: moment(s.history.oldest) }) : '')
       sayExport(exported, s.export)
       const n = s.dead_letters ?? 0
       letters.say(number(n), n > 0 ? h('a', { href: '/hub#dead-letters', text: t('health.letters.look') }) : '', n > 0 ? 'warning' : '')
