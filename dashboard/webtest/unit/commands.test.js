@@ -20,7 +20,7 @@ test('each state has a word, and says what matters', () => {
   assert.equal(explanation({ ...c, state: 'failed' }), 'in its words')
   assert.equal(explanation({ ...c, state: 'succeeded', values: { celsius: 22 } }), 'in its words · celsius = 22')
   assert.match(explanation({ ...c, state: 'unknown' }), /may have been carried out/)
-  assert.match(explanation({ ...c, state: 'expired' }), /never will be/)
+  assert.match(explanation({ ...c, state: 'expired' }), /will not be carried out/)
   assert.deepEqual(commandStates.filter(isOpen), ['queued', 'sent'])
   assert.deepEqual(commandStates.filter(isFailure), ['failed', 'rejected', 'expired', 'unknown'])
 })
