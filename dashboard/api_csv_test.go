@@ -25,16 +25,16 @@ func TestDownload(t *testing.T) {
 	s.send(noon.Add(2*time.Second), nil, nil, nil, nil, "x;=cmd()\n\x1b[2J\u202e")
 	set(noon.Add(time.Minute))
 	a.commit()
-	r := a.call("viewer", "GET", "/devices/s/readings?format=csv", nil).wants(200, nil)
-	want := `time,device,channel,value,unit
-2026-05-01T12:00:00.000000Z,s,temperature,21.34,Cel
-2026-05-01T12:00:00.000000Z,s,power,1.5,W
-2026-05-01T12:00:00.000000Z,s,open,true,
-2026-05-01T12:00:00.000000Z,s,'=state,"say ""hi"", now",
-2026-05-01T12:00:01.000000Z,s,temperature,-0.05,Cel
-2026-05-01T12:00:01.000000Z,s,'=state,'=cmd(),
+	r := a.call("viewer", "GET", "/readings.csv?device=s", nil).wants(200, nil)
+	want := `time,device,channel,value,unit,time_quality
+2026-05-01T12:00:00.000000Z,s,temperature,21.34,Cel,
+2026-05-01T12:00:00.000000Z,s,power,1.5,W,
+2026-05-01T12:00:00.000000Z,s,open,true,,
+2026-05-01T12:00:00.000000Z,s,'=state,"say ""hi"", now",,
+2026-05-01T12:00:01.000000Z,s,temperature,-0.05,Cel,
+2026-05-01T12:00:01.000000Z,s,'=state,'=cmd(),,
 2026-05-01T12:00:02.000000Z,s,'=state,"x;'=cmd()
-\x1b[2J\u202e",
+\x1b[2J\u202e",,
 `
 	if string(r.body) != want {
 		t.Errorf("got\n%s\nwant\n%s", r.body, want)
@@ -43,7 +43,7 @@ func TestDownload(t *testing.T) {
 		t.Errorf("the file is %q", got)
 	}
 	for query, rows := range map[string]int{"&channel=1": 2, "&channel=1&channel=open": 3, "&channel=none": 0, "&from=2026-05-01T12:00:01Z": 4, "&to=2026-05-01T12:00:01Z": 4} {
-		r := a.call("viewer", "GET", "/devices/s/readings?format=csv"+query, nil).wants(200, nil)
+		r := a.call("viewer", "GET", "/readings.csv?device=s"+query, nil).wants(200, nil)
 		if n := strings.Count(string(r.body), "\n") - 1; n != rows {
 			t.Errorf("%s: %d rows, want %d", query, n, rows)
 		}
@@ -57,7 +57,7 @@ func TestDownloads(t *testing.T) {
 	fillDownload(a)
 	var readers []io.ReadCloser
 	get := func(key string) *http.Response {
-		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+a.addr+"/api/v1/devices/s/readings?format=csv", nil)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+a.addr+"/api/v1/readings.csv?device=s", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,11 +149,11 @@ func TestDownloadBreaksOff(t *testing.T) {
 		if r.URL.Query().Has("early") {
 			end()
 		}
-		r.URL.RawQuery = "format=csv"
+		r.URL.RawQuery = "device=s"
 		mux.ServeHTTP(&endingWriter{ResponseWriter: w, end: end}, r.WithContext(ctx))
 	}))
 	defer server.Close()
-	resp, err := http.Get(server.URL + "/api/v1/devices/s/readings")
+	resp, err := http.Get(server.URL + "/api/v1/readings.csv?x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestDownloadBreaksOff(t *testing.T) {
 	if b, err := io.ReadAll(resp.Body); err == nil || len(b) == 0 {
 		t.Errorf("%d bytes look like all", len(b))
 	}
-	early, err := http.Get(server.URL + "/api/v1/devices/s/readings?early")
+	early, err := http.Get(server.URL + "/api/v1/readings.csv?early")
 	if err != nil {
 		t.Fatal(err)
 	}

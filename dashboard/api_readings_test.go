@@ -191,7 +191,7 @@ func TestReadings(t *testing.T) {
 		t.Errorf("after a change of the schema: %+v, others %+v", got.Channels, got.Others)
 	}
 	a.call("viewer", "GET", "/devices/s/readings?channel=open", nil).wants(404, nil)
-	if r := a.call("viewer", "GET", "/devices/s/readings?channel=open&format=csv", nil).wants(200, nil); strings.Count(string(r.body), "\n") != 3 {
+	if r := a.call("viewer", "GET", "/readings.csv?device=s&channel=open", nil).wants(200, nil); strings.Count(string(r.body), "\n") != 3 {
 		t.Errorf("an old channel as CSV: %s", r.body)
 	}
 }
@@ -212,7 +212,7 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 	a.get("/devices", nil)
 	a.get("/devices/s/readings", nil)
 	var times []string
-	for _, line := range strings.Fields(string(a.call("viewer", "GET", "/devices/s/readings?format=csv", nil).wants(200, nil).body))[1:] {
+	for _, line := range strings.Fields(string(a.call("viewer", "GET", "/readings.csv?device=s", nil).wants(200, nil).body))[1:] {
 		at, _, _ := strings.Cut(line, ",")
 		if _, err := time.Parse(time.RFC3339, at); err != nil {
 			t.Error(err)

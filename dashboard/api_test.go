@@ -63,7 +63,10 @@ func TestEveryOperation(t *testing.T) {
 	a.get("/devices", nil)
 	a.get("/devices/a", nil)
 	a.get("/devices/a/readings", nil)
-	a.get("/devices/a/readings?format=csv", nil)
+	a.get("/readings.csv?device=a", nil)
+	a.get("/readings.ndjson?device=a", nil)
+	a.get("/readings.lp?device=a&limit=10", nil)
+	a.get("/latest", nil)
 	var letters api.DeadLetters
 	a.get("/dead-letters", &letters)
 	a.get(fmt.Sprint("/dead-letters/", letters.Letters[0].Position), nil)
@@ -142,7 +145,9 @@ func TestBadRequests(t *testing.T) {
 		"/devices/a/readings?from=yesterday", "/devices/a/readings?from=-1", "/devices/a/readings?from=253402300800000",
 		"/devices/a/readings?from=1969-12-31T23:59:59Z", "/devices/a/readings?from=99999999999999999999",
 		"/devices/a/readings?from=2000&to=1000", "/devices/a/readings?from=2000&to=2000", "/devices/a/readings?format=xml",
-		"/devices/a/readings?format=csv&points=5", "/devices/a/readings?format=csv&from=2000&to=1000",
+		"/devices/a/readings?from=-1", "/devices/a/readings?from=--1h", "/devices/a/readings?from=-1000000d",
+		"/readings.csv", "/readings.csv?device=a&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "/readings.csv?device=a&limit=10001", "/readings.csv?device=a&cursor=a:1:1",
+		"/readings.csv?device=a&limit=1&cursor=b:1:1", "/readings.csv?device=a&limit=1&cursor=a", "/readings.ndjson?device=a&x=1", "/latest?x=1", "/latest?limit=0",
 		"/devices/a/readings?channel=" + long, "/devices/a/readings?" + strings.Repeat("channel=1&", 257),
 	} {
 		r := a.call("viewer", "GET", path, nil).wants(400, nil)

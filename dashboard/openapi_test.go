@@ -148,6 +148,12 @@ func (c *contract) check(t testing.TB, method, path string, sent []byte, r *http
 		t.Errorf("%s is %q", what, kind)
 		return
 	}
+	if kind == "application/x-ndjson" {
+		for line := range bytes.Lines(body) {
+			c.validate(t, what, pointer+"/content/"+escape(kind)+"/schema/x-line", line)
+		}
+		return
+	}
 	if strings.HasSuffix(kind, "json") {
 		c.validate(t, what, pointer+"/content/"+escape(kind)+"/schema", body)
 	}

@@ -114,6 +114,9 @@ func Millis(t time.Time) live.Millis {
 // errBody is wrapped by what is wrong with the body of a request; the texts are for people.
 var errBody = errors.New("bad request")
 
+// errNoHub says that something needs a running hub.
+var errNoHub = errors.New("no hub runs on this data directory")
+
 // problems says how errors are answered.
 var problems = []struct {
 	err    error
@@ -130,6 +133,7 @@ var problems = []struct {
 	{store.ErrBadName, http.StatusBadRequest, "bad_name", ""},
 	{store.ErrBadRole, http.StatusBadRequest, "bad_role", ""},
 	{store.ErrBadPassword, http.StatusBadRequest, "bad_password", ""},
+	{errNoHub, http.StatusServiceUnavailable, "no_hub", "telemetry-hub serve runs one"},
 	{store.ErrBusy, http.StatusServiceUnavailable, "busy", "try again in a moment"},
 	{limit.ErrBusy, http.StatusServiceUnavailable, "busy", "try again in a moment"},
 	{store.ErrClosed, http.StatusServiceUnavailable, "stopping", "the hub is stopping; try again in a moment"},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -81,11 +82,16 @@ func (q *query) number(name string, fallback, least, most int64) int64 {
 // the year 5138. Who means those years writes RFC 3339; a hub whose own clock is there takes them.
 const leastMillis = 100_000_000_000
 
-// moment returns a time given in ms since 1970 or as RFC 3339, or zero if it is not given.
+// moment returns a time given in ms since 1970, as RFC 3339 or as a time before now such as -1h or -7d, or zero if it is not given.
 func (q *query) moment(name string, now time.Time) time.Time {
 	text := q.text(name)
 	if text == "" {
 		return time.Time{}
+	}
+	if ago, ok := strings.CutPrefix(text, "-"); ok {
+		if back, ok := parseAgo(ago); ok {
+			return now.Add(-back)
+		}
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if n, notNumber := strconv.ParseInt(text, 10, 64); notNumber == nil {
@@ -96,10 +102,21 @@ func (q *query) moment(name string, now time.Time) time.Time {
 		t, err = time.UnixMilli(n).UTC(), nil
 	}
 	if err != nil || t.Before(time.Unix(0, 0)) || t.After(lastMoment) {
-		q.bad("%s is a time from 1970 to 9999, in ms since 1970 or as 2026-01-31T12:00:00Z", name)
+		q.bad("%s is a time from 1970 to 9999, in ms since 1970, as 2026-01-31T12:00:00Z or as -1h or -7d, which is so long ago", name)
 		return time.Time{}
 	}
 	return t
+}
+
+// parseAgo reads Go's durations and days, with their unit, up to a hundred years.
+func parseAgo(text string) (time.Duration, bool) {
+	const most = 100 * 365 * 24 * time.Hour
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err == nil && n <= uint64(most/(24*time.Hour))
+	}
+	back, err := time.ParseDuration(text)
+	return back, err == nil && text != "0" && 0 <= back && back <= most
 }
 
 // duration returns a time given like 5s or 1m30s, or 0 if it is not given.

@@ -1,227 +1,350 @@
 package api
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/hub/live"
+	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
-	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 const (
-	defaultPoints = 600
-	maxPoints     = 5000 // of one channel
-	defaultWindow = time.Hour
+	streamBuffer = 64 << 10 // bytes rendered before they are sent on
+	maxReadings  = 10_000   // in a page
+	maxDevices   = 1000     // in one request
 
-	// maxSums is how many requests for sums of readings are worked at at a time: each may keep a processor busy for a second.
-	maxSums        = 2
-	maxSumsWaiting = 64
 	// MaxDownloads is how many downloads of raw readings there may be at a time: each keeps its place until it has been read.
 	MaxDownloads      = 8
 	MaxDownloadsOfOne = 2 // account
+
+	// slowest is how many bytes a second have to be read of a download, or it would keep its place for ever. A mobile connection of
+	// the second generation does more.
+	slowest = 16 << 10
 )
 
-// Summary is a stretch of a device's history, summed up in steps.
-type Summary struct {
-	Device   string      `json:"device"`
-	From     live.Millis `json:"from"`    // ms since 1970, like all times
-	To       live.Millis `json:"to"`      // not included
-	Step     int64       `json:"step_ms"` // steps begin at multiples of it since 1970
-	Channels []Series    `json:"channels"`
-	Others   []Other     `json:"others,omitempty"` // what the device measured then under other names, types or units than now
-	Gaps     []Gap       `json:"gaps"`             // without any reading of the channels
-	MinGap   int64       `json:"min_gap_ms"`       // gaps are longer than this
+const (
+	// ErrorField is the trailer that says, as a Problem, what is wrong with readings that were sent before that was known.
+	ErrorField = "Telemetry-Hub-Error"
+	// CursorField is the header with the cursor behind a page of readings, also behind the last: what comes later is behind it.
+	CursorField = "Telemetry-Hub-Cursor"
+)
+
+// form is one of the forms in which there are raw readings.
+type form struct {
+	mediaType string
+	extension string
+	render    func(*store.Device) render.Readings
+	remark    func(text string) string // a line that is no reading; what it says ends without a dot
 }
 
-// Series is a channel: for each step that has readings the time of its last one, and the lowest, the highest and the
-// last value, with all its digits. A value that no JSON number stands for is null. A string has no min and max, a bool 0 and 1.
-type Series struct {
-	ID       uint16          `json:"id"`
-	Name     string          `json:"name"`
-	Unit     string          `json:"unit,omitempty"`
-	Type     string          `json:"type"`
-	Interval uint32          `json:"interval_ms,omitempty"`
-	Time     []int64         `json:"t"`
-	Min      json.RawMessage `json:"min,omitempty"`
-	Max      json.RawMessage `json:"max,omitempty"`
-	Last     json.RawMessage `json:"last"`
+var (
+	formNDJSON = form{"application/x-ndjson", "ndjson", func(*store.Device) render.Readings { return render.NDJSON{} }, func(text string) string {
+		line, _ := json.Marshal(map[string]string{"incomplete": text}) // which texts always can
+		return string(line)
+	}}
+	formCSV = form{"text/csv; charset=utf-8; header=present", "csv", func(*store.Device) render.Readings { return render.CSV{} },
+		func(text string) string { return "# " + text }}
+	formLineProtocol = form{"text/plain; charset=utf-8", "lp", func(d *store.Device) render.Readings { return render.NewLineProtocol(d.Kind, d.Labels) },
+		func(text string) string { return "# " + text }}
+)
+
+// rawQuery is a request for raw readings.
+type rawQuery struct {
+	devices  []store.Device
+	channels []string
+	from, to time.Time
+	limit    int       // 0: all
+	at       time.Time // where the first device goes on; zero: at from
+	skip     int       // its readings at that moment that were on the page before
 }
 
-type Other struct {
-	Name     string      `json:"name"`
-	Type     string      `json:"type"`
-	Unit     string      `json:"unit,omitempty"`
-	Readings uint64      `json:"readings"`
-	From     live.Millis `json:"from"`
-	To       live.Millis `json:"to"`
-}
-
-type Gap struct {
-	From  live.Millis   `json:"from"`
-	To    live.Millis   `json:"to"`
-	Cause outages.Cause `json:"cause"`
-	Text  string        `json:"text,omitempty"`
-}
-
-// serveReadings answers GET /api/v1/devices/{id}/readings.
-func (a *API) serveReadings(w http.ResponseWriter, r *http.Request, by Caller) {
-	dev, err := a.store.Device(r.PathValue("id"))
-	if err != nil {
-		a.Failed(w, err)
-		return
-	}
+func (a *API) readRawQuery(r *http.Request) (rawQuery, error) {
 	q := readQuery(r)
-	from, to, wanted := q.moment("from", a.now()), q.moment("to", a.now()), q.texts("channel", device.MaxChannels)
-	raw := false
-	switch q.text("format") {
-	case "csv":
-		raw = true
-		if q.values.Has("points") {
-			q.bad("csv has all readings, and so no points")
-		}
-	case "json", "":
-		if to.IsZero() {
-			to = a.now().Truncate(time.Millisecond)
-		}
-		if from.IsZero() {
-			from = to.Add(-defaultWindow)
-		}
-	default:
-		q.bad("format is json or csv")
+	ids := q.texts("device", maxDevices)
+	out := rawQuery{
+		channels: q.texts("channel", device.MaxChannels), from: q.moment("from", a.now()), to: q.moment("to", a.now()),
+		limit: int(q.number("limit", 0, 1, maxReadings)),
 	}
-	points := q.number("points", defaultPoints, 1, maxPoints)
-	if !to.IsZero() && to.Sub(from) < time.Millisecond {
+	if len(ids) == 0 {
+		q.bad("device is missing: name one or more")
+	}
+	if !out.to.IsZero() && !out.from.Before(out.to) {
 		q.bad("from is not before to")
 	}
+	if cursor := q.text("cursor"); cursor != "" {
+		if out.limit == 0 {
+			q.bad("cursor needs a limit")
+		}
+		at := slices.Index(ids, out.resume(cursor))
+		if at < 0 {
+			q.bad("cursor is what an answer to the same request had as next")
+		} else {
+			ids = ids[at:]
+		}
+	}
 	if err := q.end(); err != nil {
+		return out, err
+	}
+	for _, id := range ids {
+		dev, err := a.store.Device(id)
+		if err != nil {
+			return out, err
+		}
+		out.devices = append(out.devices, dev)
+	}
+	return out, nil
+}
+
+// cursorOf names the place behind n readings of a device at the moment t.
+func cursorOf(id string, t time.Time, n int) string {
+	return fmt.Sprintf("%s:%d:%d", id, t.UnixMicro(), n) // an id has no colon
+}
+
+// resume goes on at the place that a cursor names, and returns the device there, "" if it is none.
+func (q *rawQuery) resume(cursor string) (id string) {
+	id, rest, _ := strings.Cut(cursor, ":")
+	at, n, _ := strings.Cut(rest, ":")
+	micros, err := strconv.ParseInt(at, 10, 64)
+	skip, err2 := strconv.ParseUint(n, 10, 31)
+	if err != nil || err2 != nil {
+		return ""
+	}
+	q.at, q.skip = time.UnixMicro(micros), int(skip)
+	return id
+}
+
+// serveRaw answers with raw readings in one form: without a limit all of them, as they are read, else a page.
+func (a *API) serveRaw(f form) func(http.ResponseWriter, *http.Request, Caller) {
+	return func(w http.ResponseWriter, r *http.Request, by Caller) {
+		q, err := a.readRawQuery(r)
+		switch {
+		case err != nil:
+			a.Failed(w, err)
+		case q.limit > 0:
+			a.servePage(w, r, by, f, q)
+		default:
+			a.download(w, r, by, f, q)
+		}
+	}
+}
+
+// begin sets what both ways of answering have.
+func (f *form) begin(header http.Header) {
+	header.Set("Content-Type", f.mediaType)
+	header.Set("Cache-Control", "no-store")
+	header.Set("Trailer", ErrorField)
+}
+
+// servePage answers with a page. It is rendered before it is sent, so that the headers can say how it goes on.
+func (a *API) servePage(w http.ResponseWriter, r *http.Request, by Caller, f form, q rawQuery) {
+	if err := a.sums.Enter(r.Context(), by.party()); err != nil {
+		a.refuseTurn(w, err)
+		return
+	}
+	defer a.sums.Leave(by.party())
+	var body bytes.Buffer
+	cursor := r.URL.Query().Get("cursor")
+	more, problem, err := a.write(r, by, f, q, &body, &cursor)
+	if err != nil {
 		a.Failed(w, err)
 		return
 	}
-	schema, ok := a.store.DeviceSchema(dev.ID)
-	if !ok {
-		schema = &device.Schema{}
+	f.begin(w.Header())
+	if cursor != "" {
+		w.Header().Set(CursorField, cursor)
 	}
-	channels, err := choose(dev.ID, schema, wanted, raw)
-	switch {
-	case err != nil:
-		Fail(w, http.StatusNotFound, "no_channel", err.Error(), "GET /api/v1/devices/"+dev.ID+" shows its channels")
-	case raw:
-		a.download(w, r, by, history.Query{Device: dev.ID, From: from, To: to}, channels)
-	default:
-		a.sumUp(w, r, by, history.DecimateQuery{Device: dev.ID, Channels: channels, From: from, To: to, Step: stepOf(to.Sub(from), points), Present: schema})
+	if more {
+		values := r.URL.Query()
+		values.Set("cursor", cursor)
+		w.Header().Set("Link", "<"+r.URL.Path+"?"+values.Encode()+`>; rel="next"`)
 	}
-}
-
-// stepOf is the length of a step in whole ms, so that there are at most points of them, and one for what stands out.
-func stepOf(window time.Duration, points int64) time.Duration {
-	ms := window.Milliseconds()
-	return time.Duration(max((ms+points-1)/points, 1)) * time.Millisecond
-}
-
-// choose returns the channels that are wanted, by number or name, of those the device has announced; all of them for none. An
-// earlier schema may have had other names: with any, these are taken as they are.
-func choose(id string, schema *device.Schema, wanted []string, any bool) (channels []*device.Channel, err error) {
-	taken := map[string]bool{}
-	for _, name := range wanted {
-		ch := find(schema, name)
-		if ch == nil && any {
-			ch = &device.Channel{Name: name}
-		}
-		if ch == nil {
-			return nil, fmt.Errorf("%s has no channel %q", id, name)
-		}
-		if !taken[ch.Name] {
-			channels = append(channels, ch)
-		}
-		taken[ch.Name] = true
-	}
-	if len(wanted) == 0 && !any {
-		for i := range schema.Channels {
-			channels = append(channels, &schema.Channels[i])
-		}
-	}
-	return channels, nil
-}
-
-// find returns the channel with this number or, if there is none, with this name.
-func find(s *device.Schema, name string) *device.Channel {
-	if id, err := strconv.ParseUint(name, 10, 16); err == nil {
-		if ch, ok := s.Channel(uint16(id)); ok {
-			return ch
-		}
-	}
-	for i := range s.Channels {
-		if s.Channels[i].Name == name {
-			return &s.Channels[i]
-		}
-	}
-	return nil
-}
-
-// sumUp answers with steps of readings.
-func (a *API) sumUp(w http.ResponseWriter, r *http.Request, by Caller, q history.DecimateQuery) {
 	patient(w)
-	if err := a.sums.Enter(r.Context(), by.party()); err != nil {
-		if errors.Is(err, limit.ErrBusy) {
-			TryLater(w, http.StatusServiceUnavailable, time.Second, "busy", "too many requests for readings at this moment")
+	_, _ = w.Write(body.Bytes()) // a caller that has gone by now can't be told anything
+	problem.trail(w)
+}
+
+// download sends all readings. What it needs of memory does not depend on how many there are. If it can't send what there is, it
+// breaks the connection, but for the command line, which looks at the trailer: what ends early must not look whole.
+func (a *API) download(w http.ResponseWriter, r *http.Request, by Caller, f form, q rawQuery) {
+	if by.Via != ViaSocket {
+		if a.downloads.Enter(r.Context(), by.party()) != nil {
+			TryLater(w, http.StatusServiceUnavailable, 10*time.Second, "busy", "too many downloads at this moment, of this account or of all")
+			return
 		}
-		return // or the caller has gone
+		defer a.downloads.Leave(by.party())
 	}
-	defer a.sums.Leave(by.party())
-	sums, err := a.store.Decimated(r.Context(), q)
-	if err != nil {
-		if r.Context().Err() == nil {
-			a.Failed(w, err)
-		}
+	header := w.Header()
+	f.begin(header)
+	header.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s.%s"`, q.devices[0].ID, f.extension)) // an id needs no quoting
+	to := &pieceWriter{to: w, left: answerTime}
+	out := bufio.NewWriterSize(to, streamBuffer)
+	_, problem, err := a.write(r, by, f, q, out, new(string))
+	switch {
+	case err != nil && !to.began && by.Via != ViaSocket:
+		header.Del("Content-Disposition")
+		header.Del("Trailer")
+		a.Failed(w, err)
+		return
+	case err != nil && by.Via == ViaSocket:
+		problem = problemOf(err)
+	case err != nil:
+		panic(http.ErrAbortHandler)
+	}
+	if out.Flush() != nil { // which knows of earlier failures, too
+		panic(http.ErrAbortHandler)
+	}
+	problem.trail(w)
+}
+
+// trail says in the trailer what is wrong with what was sent, nil: nothing.
+func (p *Problem) trail(w http.ResponseWriter) {
+	if p == nil {
 		return
 	}
-	out := Summary{
-		Device: q.Device, From: Millis(q.From), To: Millis(q.To), Step: q.Step.Milliseconds(),
-		Channels: make([]Series, len(sums.Series)), Gaps: []Gap{}, MinGap: sums.MinGap.Milliseconds(),
-	}
-	for i := range sums.Series {
-		out.Channels[i] = describeSeries(&sums.Series[i])
-	}
-	for _, o := range sums.Others {
-		out.Others = append(out.Others, Other{o.Name, o.Type.String(), o.Unit, o.Readings, Millis(o.First), Millis(o.Last)})
-	}
-	for _, s := range a.store.Silences(q.Device, sums) {
-		out.Gaps = append(out.Gaps, Gap{Millis(s.From), Millis(s.To), s.Cause, s.Text})
-	}
-	patient(w)
-	Answer(w, http.StatusOK, out)
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	text, _ := json.Marshal(p) // texts and a number, which always have a JSON form
+	w.Header().Set(ErrorField, string(text))
 }
 
-func describeSeries(s *history.Series) Series {
-	ch := s.Channel
-	out := Series{ID: ch.ID, Name: ch.Name, Unit: ch.Unit, Type: ch.Type.String(), Interval: ch.Interval, Time: make([]int64, len(s.Buckets))}
-	low, high, last := []byte{'['}, []byte{'['}, []byte{'['}
-	for i := range s.Buckets {
-		b := &s.Buckets[i]
-		out.Time[i] = b.Time.UnixMilli()
-		if i > 0 {
-			low, high, last = append(low, ','), append(high, ','), append(last, ',')
+// write renders the readings that q asks for. more says that there are others, behind the cursor. What is known to be missing, or a
+// channel that a device does not have, is a problem of what was written.
+func (a *API) write(r *http.Request, by Caller, f form, q rawQuery, out io.Writer, cursor *string) (more bool, problem *Problem, err error) {
+	written := 0
+	var buf []byte
+	for i := range q.devices {
+		dev := &q.devices[i]
+		into := f.render(dev)
+		from, at, n := q.from, time.Time{}, 0 // n readings of the moment at have been passed
+		if i == 0 {
+			buf = into.Begin(buf)
+			if !q.at.IsZero() {
+				from, at = q.at, q.at
+			}
 		}
-		switch s.Type {
-		case device.String:
-			last = device.Value{Type: device.String, Text: b.Text}.AppendJSON(last)
-		case device.Bool:
-			low, high = strconv.AppendUint(low, b.Min, 10), strconv.AppendUint(high, b.Max, 10)
-			last = s.Value(b.Last).AppendText(last)
-		default:
-			low, high, last = s.Value(b.Min).AppendJSON(low), s.Value(b.Max).AppendJSON(high), s.Value(b.Last).AppendJSON(last)
+		channels := a.channelsOf(dev.ID, q.channels)
+		query := history.Query{Device: dev.ID, Channels: channels.all, From: from, To: q.to}
+		for reading, readErr := range a.store.Readings(r.Context(), query) {
+			if _, some := errors.AsType[*history.IncompleteError](readErr); some {
+				problem = &Problem{Status: http.StatusOK, Code: "incomplete", Detail: readErr.Error(), Hint: "what could be read was sent; telemetry-hub status says more"}
+				break
+			}
+			if readErr != nil {
+				return false, nil, errors.Join(readErr, writeAll(out, buf))
+			}
+			if i == 0 && n < q.skip && reading.Time.Equal(q.at) {
+				n++
+				continue
+			}
+			if more = q.limit > 0 && written == q.limit; more {
+				break
+			}
+			channels.have(reading.Channel.Name)
+			if !reading.Time.Equal(at) {
+				at, n = reading.Time, 0
+			}
+			n++
+			written++
+			*cursor = cursorOf(dev.ID, at, n)
+			if buf = into.Append(buf, &reading); len(buf) >= streamBuffer/2 {
+				if err := writeAll(out, buf); err != nil {
+					return false, nil, err
+				}
+				buf = buf[:0]
+			}
+		}
+		buf = into.End(buf)
+		if more {
+			break
+		}
+		if missing := channels.missing(); missing != nil {
+			problem = missing
 		}
 	}
-	if s.Type != device.String {
-		out.Min, out.Max = append(low, ']'), append(high, ']')
+	if problem != nil && problem.Code == "incomplete" && by.Via != ViaSocket {
+		buf = append(append(buf, f.remark(problem.Detail)...), '\n')
 	}
-	out.Last = append(last, ']')
-	return out
+	return more, problem, writeAll(out, buf)
+}
+
+func writeAll(out io.Writer, b []byte) error {
+	_, err := out.Write(b)
+	return err
+}
+
+// wantedChannels is what is wanted of a device. A channel that it no longer has is only missed if there are no readings of it.
+type wantedChannels struct {
+	device string
+	schema *device.Schema
+	all    []string
+	unseen []string
+}
+
+// channelsOf finds the channels that are wanted, by number or name. An earlier schema may have had others: those are taken by name.
+func (a *API) channelsOf(id string, wanted []string) *wantedChannels {
+	c := &wantedChannels{device: id, schema: &device.Schema{}}
+	if schema, ok := a.store.DeviceSchema(id); ok {
+		c.schema = schema
+	}
+	for _, name := range wanted {
+		if ch := find(c.schema, name); ch != nil {
+			name = ch.Name
+		} else {
+			c.unseen = append(c.unseen, name)
+		}
+		if !slices.Contains(c.all, name) {
+			c.all = append(c.all, name)
+		}
+	}
+	return c
+}
+
+// have notes that there is a reading of a channel.
+func (c *wantedChannels) have(name string) {
+	if len(c.unseen) > 0 {
+		c.unseen = slices.DeleteFunc(c.unseen, func(n string) bool { return n == name })
+	}
+}
+
+// missing is the problem that the device does not have one of the channels, nil if it has or had all of them.
+func (c *wantedChannels) missing() *Problem {
+	if len(c.unseen) == 0 {
+		return nil
+	}
+	p := &Problem{Status: http.StatusNotFound, Code: "no_channel", Detail: fmt.Sprintf("%s has no channel %q", c.device, c.unseen[0])}
+	var names []string
+	for i := range c.schema.Channels {
+		names = append(names, c.schema.Channels[i].Name)
+	}
+	if len(names) > 0 {
+		p.Hint = "its channels are " + strings.Join(names, ", ")
+	}
+	return p
+}
+
+// pieceWriter gives the reader time, and more of it for each piece that has been read.
+type pieceWriter struct {
+	to    http.ResponseWriter
+	began bool
+	left  time.Duration // answerTime at most, which bridges a break
+}
+
+func (w *pieceWriter) Write(b []byte) (int, error) {
+	w.began = true
+	began := time.Now()
+	// A connection without deadlines, as in tests, needs none.
+	_ = http.NewResponseController(w.to).SetWriteDeadline(began.Add(w.left))
+	n, err := w.to.Write(b)
+	w.left = min(w.left-time.Since(began)+time.Duration(n)*time.Second/slowest, answerTime)
+	return n, err
 }

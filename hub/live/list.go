@@ -26,7 +26,10 @@ type List struct {
 	Sort  string // "id", "state", "seen" or "kind", with "-" before it for descending; "": by id
 	First int    // how many to pass over
 	After string // sorted by id: only those behind this one
-	Count int    // at most so many, to maxWindow; 0: all
+
+	IDs       []string // only these, sorted; none: all
+	AllValues bool     // rows have the values of all channels
+	Count     int      // at most so many, to maxWindow; 0: all
 }
 
 // StateAttention is no state but a filter for devices with a trouble.
@@ -123,7 +126,7 @@ func (f *Feed) pick(l *List) (window []*entry, total, matched int) {
 	return window, total, matched
 }
 
-func (l *List) all() bool  { return l.Query == "" && l.State == "" && l.Label == "" }
+func (l *List) all() bool  { return l.Query == "" && l.State == "" && l.Label == "" && len(l.IDs) == 0 }
 func (l *List) byID() bool { return l.Sort == "" || l.Sort == "id" }
 
 func cut[T any](l *List, list []T) []T {
@@ -134,8 +137,15 @@ func cut[T any](l *List, list []T) []T {
 	return list
 }
 
+func contains(sorted []string, id string) bool {
+	_, found := slices.BinarySearch(sorted, id)
+	return found
+}
+
 func (l *List) matches(e *entry) bool {
 	switch {
+	case len(l.IDs) > 0 && !contains(l.IDs, e.id):
+		return false
 	case l.State == StateAttention && !e.troubled:
 		return false
 	case l.State != "" && l.State != StateAttention && e.state != l.State:

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
 // window is the content of /topic/devices for one list. It is put in order anew once a second.
@@ -106,9 +108,13 @@ func (f *Feed) Devices(l List) Window {
 		Now: millis(f.micros()), Kind: KindSnapshot, Total: total, Matched: matched, First: l.First,
 		Order: make([]string, len(order)), Rows: make([]Row, len(order)),
 	}
+	channels := listed
+	if l.AllValues {
+		channels = device.MaxChannels
+	}
 	for i, e := range order {
 		f.mu.Lock()
-		w.Order[i], w.Rows[i] = e.id, rowOf(e, listed, 0)
+		w.Order[i], w.Rows[i] = e.id, rowOf(e, channels, 0)
 		f.mu.Unlock()
 	}
 	return w

@@ -108,7 +108,7 @@ export function chartsPanel(device, query, charted) {
   /** The link is for what is shown when it is used. */
   function link() {
     const [a, b] = ends(charts.view, time())
-    csv.href = address(`/devices/${encodeURIComponent(device)}/readings`, { format: 'csv', from: Math.floor(a), to: Math.ceil(b), channel: [...charts.charts.keys()] })
+    csv.href = address('/readings.csv', { device, from: Math.floor(a), to: Math.ceil(b), channel: [...charts.charts.keys()] })
   }
 
   function listGaps() {

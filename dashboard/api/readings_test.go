@@ -37,7 +37,7 @@ func TestSlowDownloadsEnd(t *testing.T) {
 			began := time.Now()
 			w := &pieceWriter{to: &paced{ResponseWriter: httptest.NewRecorder(), speed: speed}, left: answerTime}
 			var err error
-			for piece := make([]byte, csvBuffer); err == nil && time.Since(began) < 24*time.Hour; {
+			for piece := make([]byte, streamBuffer); err == nil && time.Since(began) < 24*time.Hour; {
 				_, err = w.Write(piece)
 			}
 			if took := time.Since(began); (err != nil) != (most > 0) || err != nil && took > most {
