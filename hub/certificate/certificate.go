@@ -41,7 +41,7 @@ const (
 
 var (
 	// ErrGiven says that the certificate was given by the operator, and is not the hub's to renew.
-	ErrGiven = errors.New("the certificate was given to the hub, which therefore does not renew it")
+	ErrGiven = errors.New("the certificate comes from the configuration, so the hub does not renew it")
 
 	// ErrNone says that there is no certificate of the hub's own.
 	ErrNone = errors.New("the hub has no certificate of its own yet")

@@ -254,7 +254,7 @@ func TestCertificateOfAnOlderVersion(t *testing.T) {
 	r.write(r.file("certificate.pem"), nil)
 	c = r.open()
 	r.wantAlarms(alarmLeaf)
-	if err := r.trusts(c, c.Info().Trust(), "localhost"); err != nil || !strings.Contains(r.alarms[alarmLeaf], "have to be given the CA") {
+	if err := r.trusts(c, c.Info().Trust(), "localhost"); err != nil || !strings.Contains(r.alarms[alarmLeaf], "install the CA on the devices") {
 		t.Errorf("a damaged one: %v, %q", err, r.alarms)
 	}
 }

@@ -48,11 +48,11 @@ func wrongNow(path string, leaf *x509.Certificate, now time.Time) string {
 	const mend = "put a new one there and reload the hub (systemctl reload telemetry-hub)"
 	switch {
 	case now.After(leaf.NotAfter):
-		return fmt.Sprintf("the certificate %s has ended on %s, so that devices and browsers refuse it: %s", path, date(leaf.NotAfter), mend)
+		return fmt.Sprintf("the certificate %s expired on %s, and devices and browsers refuse it: %s", path, date(leaf.NotAfter), mend)
 	case now.Before(leaf.NotBefore):
-		return fmt.Sprintf("the certificate %s is valid from %s on, which is not yet by the hub's clock: check the clock and the certificate", path, date(leaf.NotBefore))
+		return fmt.Sprintf("the certificate %s is not valid yet by the hub's clock, but from %s on: check the clock and the certificate", path, date(leaf.NotBefore))
 	case leaf.NotAfter.Sub(now) < endsSoon:
-		return fmt.Sprintf("the certificate %s ends on %s: %s", path, date(leaf.NotAfter), mend)
+		return fmt.Sprintf("the certificate %s expires on %s: %s", path, date(leaf.NotAfter), mend)
 	}
 	return ""
 }

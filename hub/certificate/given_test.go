@@ -72,8 +72,8 @@ func TestDatesOfAGivenCertificate(t *testing.T) {
 		now  time.Time
 		want string // "": no alarm
 	}{
-		{begin, ""}, {begin.Add(-time.Minute), "not yet"}, {end.AddDate(0, 0, -22), ""}, {end.AddDate(0, 0, -20), "ends on"},
-		{end.Add(time.Minute), "has ended"}, {begin, ""},
+		{begin, ""}, {begin.Add(-time.Minute), "not valid yet"}, {end.AddDate(0, 0, -22), ""}, {end.AddDate(0, 0, -20), "expires on"},
+		{end.Add(time.Minute), "expired on"}, {begin, ""},
 	} {
 		r.now = step.now
 		r.check(c)

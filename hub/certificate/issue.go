@@ -202,7 +202,7 @@ func parseCA(text []byte) (*x509.Certificate, error) {
 		return nil, err
 	}
 	if ca := chain[0]; !ca.IsCA || ca.CheckSignatureFrom(ca) != nil {
-		return nil, errors.New("not a certificate authority that signed itself")
+		return nil, errors.New("not a self-signed certificate authority")
 	}
 	return chain[0], nil
 }

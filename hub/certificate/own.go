@@ -93,9 +93,9 @@ func (o *own) load() (*served, error) {
 	o.loadCA(caLoss, caKeyLoss, chain)
 	o.config.Alarm(alarmLeaf, "")
 	if leafLoss.damaged() {
-		notice := "devices that trust the CA or pin the public key notice nothing"
+		notice := "devices that trust the CA or pin the public key are not affected"
 		if ca == nil && caKey == nil {
-			notice = "devices that trusted it have to be given the CA, " + o.path(caFile)
+			notice = "install the CA on the devices that trusted it: " + o.path(caFile)
 		}
 		o.config.Alarm(alarmLeaf, leafLoss.text+": a new certificate was made; "+notice)
 	}
@@ -135,11 +135,11 @@ func (o *own) loadCA(caLoss, keyLoss loss, chain []*x509.Certificate) {
 	case o.ca != nil && o.caKey != nil:
 	case o.ca != nil:
 		o.config.Alarm(alarmCA, keyLoss.text+": the certificate can't be renewed any more. Put "+caKeyFile+" of a backup there and reload the hub, or run "+
-			"telemetry-hub certificate renew, which makes a new CA that all devices which trust the old one have to be given")
+			"telemetry-hub certificate renew, which makes a new CA: install it on all devices that trust the old one")
 	case o.caKey != nil:
 		o.makeCA()
 		if caLoss.damaged() {
-			o.config.Alarm(alarmCA, caLoss.text+": it was made again from its key, and devices that have the old one notice nothing")
+			o.config.Alarm(alarmCA, caLoss.text+": it was made again from its key, and devices that have the old one are not affected")
 		}
 	default:
 		why := ""
@@ -170,7 +170,7 @@ func (o *own) renew() (*served, error) {
 	}
 	old := o.chain
 	o.chain = nil // with the names that the machine has no longer
-	if err := o.issue("it was asked for"); err != nil {
+	if err := o.issue("it was requested"); err != nil {
 		o.chain = old
 		return nil, err
 	}
@@ -197,7 +197,7 @@ func (o *own) stale() string {
 	now := o.config.Now()
 	switch want, _ := o.config.wanted(); {
 	case !o.issued():
-		return "its CA is another"
+		return "its CA has changed"
 	case wrongDates(leaf, now):
 		reason = "of its dates"
 	default:
@@ -221,8 +221,8 @@ func (o *own) report() {
 		if now.After(leaf.NotAfter) || now.Before(leaf.NotBefore) {
 			is = "by the hub's clock is not"
 		}
-		text = fmt.Sprintf("the hub has the certificate of an older version, %s, which signed itself, is not renewed, and %s valid (%s to %s). "+
-			"Give %s to the devices that were given it, then run telemetry-hub certificate renew; who pins the public key notices nothing",
+		text = fmt.Sprintf("the hub has the self-signed certificate of an older version, %s, which is not renewed, and %s valid (%s to %s). "+
+			"Install %s on the devices that trust it, then run telemetry-hub certificate renew; devices that pin the public key are not affected",
 			o.path(leafFile), is, date(leaf.NotBefore), date(leaf.NotAfter), o.path(caFile))
 	default:
 		text = wrongNow(o.path(leafFile), leaf, now)

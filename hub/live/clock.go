@@ -28,7 +28,7 @@ func (f *Feed) followClock(base int64) {
 	for _, r := range f.events.repeats {
 		r.until += by
 	}
-	for _, ring := range []*eventRing{&f.events.known, &f.events.strangers} {
+	for _, ring := range []*eventRing{&f.events.known, &f.events.unknown} {
 		for i := range ring.events {
 			ring.events[i].At += Millis(by / 1000)
 		}

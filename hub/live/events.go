@@ -24,23 +24,23 @@ const (
 )
 
 const (
-	maxEvents    = 4096 // of devices and the hub
-	maxStrangers = 512  // of addresses that no device is known of: they can't push the others out
+	maxEvents  = 4096 // of devices and the hub
+	maxUnknown = 512  // of addresses that no device is known of: they can't push the others out
 
 	// repeatSpan is how long what happens again and again is only counted.
-	repeatSpan   = int64(10 * time.Second / time.Microsecond)
-	maxRepeats   = 4096 // different things counted at a time
-	maxStrangely = 256  // of those, such as strangers do
+	repeatSpan        = int64(10 * time.Second / time.Microsecond)
+	maxRepeats        = 4096 // different things counted at a time
+	maxUnknownRepeats = 256  // of those, of unknown peers
 )
 
 // eventLog is what happened lately; guarded by Feed.mu.
 type eventLog struct {
-	number    uint64
-	known     eventRing
-	strangers eventRing
-	repeats   map[repeatKey]*repeat
-	strange   int // repeats of strangers
-	unheard   int // events for which there was no room
+	number         uint64
+	known          eventRing
+	unknown        eventRing
+	repeats        map[repeatKey]*repeat
+	unknownRepeats int // of unknown peers
+	leftOut        int // events for which there was no room
 }
 
 // notedEvent is an event and the tick it came in.
@@ -91,8 +91,8 @@ func (f *Feed) note(e Event, now int64) {
 	l.number++
 	e.Number, e.At = l.number, millis(now)
 	noted := notedEvent{e, f.open()}
-	if stranger(&e) {
-		l.strangers.add(noted, maxStrangers)
+	if ofUnknown(&e) {
+		l.unknown.add(noted, maxUnknown)
 		return
 	}
 	l.known.add(noted, maxEvents)
@@ -101,8 +101,8 @@ func (f *Feed) note(e Event, now int64) {
 	}
 }
 
-// stranger tells whether e was caused by somebody who is no device of ours.
-func stranger(e *Event) bool { return e.Device == "" && (e.Kind == kindRefused || e.Kind == kindTLS) }
+// ofUnknown tells whether e was caused by somebody who is no device of ours.
+func ofUnknown(e *Event) bool { return e.Device == "" && (e.Kind == kindRefused || e.Kind == kindTLS) }
 
 // noteOften enters an event of a sort that may come often. about says what has to be equal for it to be the same thing; that
 // is told once, and then counted for ten seconds.
@@ -114,12 +114,12 @@ func (f *Feed) noteOften(e Event, about string, now int64) {
 		r.event = e
 		return
 	}
-	if len(l.repeats)-l.strange >= maxRepeats || stranger(&e) && l.strange >= maxStrangely {
-		l.unheard++
+	if len(l.repeats)-l.unknownRepeats >= maxRepeats || ofUnknown(&e) && l.unknownRepeats >= maxUnknownRepeats {
+		l.leftOut++
 		return
 	}
-	if stranger(&e) {
-		l.strange++
+	if ofUnknown(&e) {
+		l.unknownRepeats++
 	}
 	if l.repeats == nil {
 		l.repeats = map[repeatKey]*repeat{}
@@ -134,8 +134,8 @@ func (l *eventLog) settle(f *Feed, now int64) {
 		if now < r.until {
 			continue
 		}
-		if stranger(&r.event) {
-			l.strange--
+		if ofUnknown(&r.event) {
+			l.unknownRepeats--
 		}
 		delete(l.repeats, key)
 		if r.count > 0 {
@@ -143,9 +143,9 @@ func (l *eventLog) settle(f *Feed, now int64) {
 			f.note(r.event, now)
 		}
 	}
-	if l.unheard > 0 && l.strange < maxStrangely {
-		f.note(Event{Kind: kindRefused, Text: fmt.Sprintf("too much to tell: %d events", l.unheard)}, now)
-		l.unheard = 0
+	if l.leftOut > 0 && l.unknownRepeats < maxUnknownRepeats {
+		f.note(Event{Kind: kindRefused, Text: fmt.Sprintf("%d more events, too many to list", l.leftOut)}, now)
+		l.leftOut = 0
 	}
 }
 
@@ -171,7 +171,7 @@ func (f *Feed) EventsBefore(device string, before uint64, limit int) []Event {
 func (f *Feed) EventsAfter(device string, after uint64, limit int) []Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := f.eventsLocked(maxEvents+maxStrangers, func(e *notedEvent) bool { return device == "" || e.Device == device },
+	all := f.eventsLocked(maxEvents+maxUnknown, func(e *notedEvent) bool { return device == "" || e.Device == device },
 		func(e *notedEvent) bool { return e.Number > after })
 	return all[max(0, len(all)-limit):]
 }
@@ -185,7 +185,7 @@ func (f *Feed) eventsBetween(device string, since, cut uint64, limit int) []Even
 // eventsLocked returns the newest events that are wanted, newest first, back to the first that is not recent.
 func (f *Feed) eventsLocked(limit int, wanted, recent func(*notedEvent) bool) []Event {
 	found := []Event{}
-	for _, ring := range []*eventRing{&f.events.known, &f.events.strangers} {
+	for _, ring := range []*eventRing{&f.events.known, &f.events.unknown} {
 		n := 0
 		ring.newest(func(e *notedEvent) bool {
 			if n == limit || !recent(e) {

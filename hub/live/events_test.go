@@ -40,13 +40,13 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	r.pass(20 * time.Second)
-	if got := list(); !equal(got, want) || len(r.events.repeats) != 0 || r.events.strange != 0 {
+	if got := list(); !equal(got, want) || len(r.events.repeats) != 0 || r.events.unknownRepeats != 0 {
 		t.Errorf("%q", got)
 	}
 }
 
-// Strangers, however many, push out nothing but strangers, and cost bounded memory.
-func TestStrangersDoNotFlood(t *testing.T) {
+// Unknown peers, however many, push out only the events of unknown peers, and cost bounded memory.
+func TestUnknownPeersDoNotFlood(t *testing.T) {
 	r := newRig(t, "a")
 	r.connect("a", 1)
 	for round := range 20 {
@@ -55,16 +55,16 @@ func TestStrangersDoNotFlood(t *testing.T) {
 		}
 		r.pass(11 * time.Second)
 	}
-	if n := len(r.events.strangers.events); n != maxStrangers {
-		t.Errorf("%d events of strangers", n)
+	if n := len(r.events.unknown.events); n != maxUnknown {
+		t.Errorf("%d events of unknown peers", n)
 	}
-	if n := len(r.events.repeats); n > maxStrangely {
+	if n := len(r.events.repeats); n > maxUnknownRepeats {
 		t.Errorf("%d repeats", n)
 	}
 	if got := r.Events("a", 10); len(got) != 1 || got[0].Kind != "connected" {
 		t.Errorf("%+v", got)
 	}
-	if got := r.Events("", 1); len(got) != 1 || got[0].Text != fmt.Sprintf("too much to tell: %d events", 2000-maxStrangely) {
+	if got := r.Events("", 1); len(got) != 1 || got[0].Text != fmt.Sprintf("%d more events, too many to list", 2000-maxUnknownRepeats) {
 		t.Errorf("%+v", got)
 	}
 }
