@@ -35,13 +35,9 @@ func (b *batch) append(entry []byte) {
 	b.count++
 }
 
-// reset empties the batch and keeps its memory, unless a flood has made it large.
+// reset empties the batch and keeps its memory, except for that of the entries, which has gone to those who read them.
 func (b *batch) reset() {
 	clear(b.ingests)
 	clear(b.repeats)
-	entries := b.entries[:0]
-	if cap(entries) > 2*commitBytes {
-		entries = nil
-	}
-	*b = batch{entries: entries, ingests: b.ingests[:0], repeats: b.repeats[:0], scratch: b.scratch}
+	*b = batch{ingests: b.ingests[:0], repeats: b.repeats[:0], scratch: b.scratch}
 }

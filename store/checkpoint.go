@@ -9,7 +9,6 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
-	"github.com/telemetry-hub/telemetry-hub/store/journal"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
@@ -199,13 +198,7 @@ func (s *Store) Checkpoint() error {
 	}
 }
 
-// damaged is the gap that a reader of the journal passed over.
-func (s *Store) damaged(skipped journal.Gap) outages.Gap {
-	g := outages.Gap{First: skipped.First, Last: skipped.Last, Cause: "damaged"}
-	for _, d := range s.journal.Damage() {
-		if d.FirstMissing <= g.Last && g.First <= d.LastMissing {
-			g.Cause, g.SetAside = string(d.Kind)+" in "+d.Segment, d.SetAside
-		}
-	}
-	return g
+// gapOf is a gap that a reader of the journal passed over.
+func gapOf(g *tail.Gap) outages.Gap {
+	return outages.Gap{First: g.First, Last: g.Last, Cause: g.Cause, SetAside: g.SetAside}.Between(g.From, g.To)
 }

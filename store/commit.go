@@ -169,7 +169,7 @@ func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
 	if c.segmentUsed >= c.segmentBytes {
 		next.segment, next.rotate, c.segmentUsed = b.segment+1, true, 0
 	}
-	c.filling = next
+	c.filling, next.entries = next, c.Tails.Buffer()
 	close(c.room)
 	c.room = make(chan struct{})
 	if !checkpoint {
@@ -323,7 +323,7 @@ func (c *committer) settle(b *batch, first uint64) {
 	c.shelf.add(b.letters)
 	c.mu.Unlock()
 	c.latencies.note(c.clock.Moment(), b.began)
-	c.tail.wake()
+	c.Tails.Publish(first, b.count, b.opened, b.entries)
+	b.entries = nil
 	c.Export.Wake()
-	c.followers.wake()
 }

@@ -63,6 +63,17 @@ func (s *Store) decodeFrame(b []byte, data *device.Data) (f export.Frame, err er
 	return export.Frame{Source: e.Number, Device: src.Device, Schema: src.Schema, Offset: e.Timing.Offset}, nil
 }
 
+// damaged is the gap that the export passed over.
+func (s *Store) damaged(skipped journal.Gap) outages.Gap {
+	g := outages.Gap{First: skipped.First, Last: skipped.Last, Cause: "damaged"}
+	for _, d := range s.journal.Damage() {
+		if d.FirstMissing <= g.Last && g.First <= d.LastMissing {
+			g.Cause, g.SetAside = string(d.Kind)+" in "+d.Segment, d.SetAside
+		}
+	}
+	return g
+}
+
 // keepRefused has what InfluxDB refused kept as dead letters, or returns false if ctx ends first. While hub.db can't be written, only
 // so many wait in memory.
 func (s *Store) keepRefused(ctx context.Context, lines []export.Refused) bool {

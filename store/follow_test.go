@@ -19,25 +19,27 @@ func follow(t *testing.T, s *store.Store) <-chan string {
 	told := make(chan string, 1000)
 	var task sync.WaitGroup
 	task.Go(func() {
-		err := s.Follow(ctx, func(c *store.Committed) {
+		s.Tails.Follow(ctx, func(c *tail.Entry) {
 			switch c.Kind {
-			case store.CommittedFrame:
-				told <- fmt.Sprintf("frame %s %d %v %d %d %v", c.Device, c.Data.Seq, c.Schema.Channels[0].Name, c.Data.Columns[0].Bits[0], c.Timing.Offset, c.Timing.Quality)
-			case store.CommittedReject:
+			case tail.KindFrame:
+				d, err := c.Data()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				told <- fmt.Sprintf("frame %s %d %v %d %d %v", c.Device, d.Seq, c.Source.Schema.Channels[0].Name, d.Columns[0].Bits[0], c.Timing.Offset, c.Timing.Quality)
+			case tail.KindReject:
 				told <- fmt.Sprintf("reject %s %d %v %s", c.Device, c.Seq, c.Code, c.Text)
-			case store.CommittedLost:
+			case tail.KindLost:
 				told <- fmt.Sprintf("lost %s %d-%d %v", c.Device, c.First, c.Last, c.Reason)
-			case store.CommittedBoot:
+			case tail.KindBoot:
 				told <- fmt.Sprintf("boot %s %d", c.Device, c.Boot)
-			case store.CommittedRemoval:
+			case tail.KindRemoval:
 				told <- "removal " + c.Device
-			default:
+			case tail.KindGap, tail.KindOverleap, tail.KindUnreadable:
 				told <- fmt.Sprint(c.Kind)
 			}
 		})
-		if err != nil {
-			t.Errorf("Follow: %v", err)
-		}
 	})
 	t.Cleanup(func() { cancel(); task.Wait() })
 	in := s.Ingest("starter", 1, func() {})
@@ -122,7 +124,7 @@ func TestFollowerThatHangs(t *testing.T) {
 	var task sync.WaitGroup
 	var once sync.Once
 	task.Go(func() {
-		_ = h.Follow(ctx, func(*store.Committed) { once.Do(func() { close(entered) }); <-leave })
+		h.Tails.Follow(ctx, func(*tail.Entry) { once.Do(func() { close(entered) }); <-leave })
 	})
 	defer task.Wait()
 	defer cancel()

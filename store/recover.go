@@ -10,7 +10,6 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
 
-	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
@@ -125,13 +124,12 @@ func (s *Store) replay() (before time.Time, err error) {
 	if s.cursor > 0 && s.cursor < from {
 		s.Outages.EnterGap(outages.Gap{First: s.cursor, Last: from - 1, Cause: "gone from the journal before the books had it"})
 	}
-	r := s.journal.Reader(from)
+	r := s.Tails.Reader(from)
 	defer r.Close()
-	var scratch device.Data
 	var lost unreadable
 	defer func() { lost.enter(s) }()
 	for tries := 0; ; {
-		block, err := r.Next()
+		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return before, nil
 		}
@@ -141,26 +139,19 @@ func (s *Store) replay() (before time.Time, err error) {
 			}
 			return before, err
 		}
-		tries = 0
-		if gap := block.Skipped; gap.First != 0 {
-			s.Outages.EnterGap(s.damaged(gap).Between(before, block.Time))
+		tries, before = 0, e.Received
+		switch {
+		case e.Kind == tail.KindGap:
+			s.Outages.EnterGap(gapOf(e.Gap))
+		case e.Kind == tail.KindUnreadable:
+			err = e.Err
+		case e.Kind == tail.KindSource:
+			err = s.replaySource(e)
+		case e.Position >= s.cursor || s.recounted(e):
+			err = s.replayEntry(e)
 		}
-		before = block.Time
-		for position, b := range block.Entries() {
-			var e tail.Entry
-			err := tail.Parse(b, &e)
-			switch {
-			case err != nil:
-			case e.Kind == tail.KindSource:
-				err = s.replaySource(position, &e)
-			case e.Kind == tail.KindFrame && s.sources.Get(e.Number) == nil:
-				err = errNoSource
-			case position >= s.cursor || s.recounted(&e):
-				err = s.replayEntry(position, block.Time, &e, &scratch)
-			}
-			if err != nil {
-				lost.add(position, block.Time, err)
-			}
+		if err != nil {
+			lost.add(e.Position, e.Received, err)
 		}
 	}
 }
@@ -174,15 +165,8 @@ func (s *Store) recounted(e *tail.Entry) bool {
 	if s.recount == nil {
 		return false
 	}
-	id := e.Device
-	if e.Kind == tail.KindFrame {
-		id = s.sources.Get(e.Number).Device
-	}
-	return s.recount(id)
+	return s.recount(e.Device)
 }
-
-// errNoSource is wrong with a frame if the block that defined its source was damaged.
-var errNoSource = errors.New("the schema of its frames stood in what is damaged")
 
 // unreadable is entries of sound blocks that nothing can be made of.
 type unreadable struct {
@@ -207,20 +191,20 @@ func (u *unreadable) enter(s *Store) {
 	}
 }
 
-func (s *Store) replaySource(position uint64, e *tail.Entry) error {
+func (s *Store) replaySource(e *tail.Entry) error {
 	src, err := tail.NewSource(e.Number, e.Device, e.Stream, slices.Clone(e.Message))
 	if err != nil {
 		return err
 	}
-	s.sources.Restore(src, position, false)
+	s.sources.Restore(src, e.Position, false)
 	s.schemas.Put(src.Hash, src.Schema, src.Message)
 	return nil
 }
 
 // replayEntry does to the books what was done when the entry was handed in.
-func (s *Store) replayEntry(position uint64, received time.Time, e *tail.Entry, scratch *device.Data) error {
+func (s *Store) replayEntry(e *tail.Entry) error {
 	if e.Kind == tail.KindFrame {
-		return s.replayFrame(position, received, e, scratch)
+		return s.replayFrame(e)
 	}
 	if e.Kind == tail.KindRemoval {
 		s.forget(e.Device)
@@ -228,8 +212,8 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *tail.Entry, 
 	}
 	if e.Kind == tail.KindClock {
 		s.moveBooks(e.Move)
-		if a := s.ages.Load(); !a.knows(position) {
-			s.ages.Store(a.moved(position, e.Move))
+		if a := s.ages.Load(); !a.knows(e.Position) {
+			s.ages.Store(a.moved(e.Position, e.Move))
 		}
 		return nil
 	}
@@ -245,16 +229,16 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *tail.Entry, 
 			}
 		}
 		a.rejected++
-		if position < s.cursor {
+		if e.Position < s.cursor {
 			return nil // the letter was shelved then
 		}
 		s.shelf.add([]DeadLetter{{
-			Position: position, Device: a.device, Received: received, Seq: e.Seq, Code: uint8(e.Code),
+			Position: e.Position, Device: a.device, Received: e.Received, Seq: e.Seq, Code: uint8(e.Code),
 			Text: e.Text, Message: slices.Clone(e.Message),
 		}})
 	case tail.KindLost:
 		set := a.stream(e.Stream)
-		s.lose(a, set, e.First, e.Last, e.Reason, received)
+		s.lose(a, set, e.First, e.Last, e.Reason, e.Received)
 		set.durable.AddRange(e.First, e.Last)
 	case tail.KindDuplicates:
 		a.duplicates += e.Count
@@ -264,23 +248,23 @@ func (s *Store) replayEntry(position uint64, received time.Time, e *tail.Entry, 
 	return nil
 }
 
-func (s *Store) replayFrame(position uint64, received time.Time, e *tail.Entry, d *device.Data) error {
-	src := s.sources.Get(e.Number)
-	if err := device.ParseData(e.Message, src.Schema, d); err != nil {
+func (s *Store) replayFrame(e *tail.Entry) error {
+	d, err := e.Data()
+	if err != nil {
 		return err
 	}
-	a := s.account(src.Device)
+	a := s.account(e.Device)
 	a.dirty = true
-	set := a.stream(src.Stream)
+	set := a.stream(e.Source.Stream)
 	set.durable.Add(d.Seq)
 	highest := set.settled.Max()
 	if set.settled.Add(d.Seq) {
 		a.frames++
 		a.readings += uint64(d.Readings())
 		set.stored(d, e.Timing.Offset, highest, a.lastData)
-		a.newest(d, e.Timing.Offset, received.UnixMicro())
+		a.newest(d, e.Timing.Offset, e.Received.UnixMicro())
 	}
-	s.registry.noteSchema(src.Device, src.Hash)
+	s.registry.noteSchema(e.Device, e.Source.Hash)
 	return nil
 }
 

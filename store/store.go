@@ -101,9 +101,9 @@ type Store struct {
 	trimming sync.Mutex
 	dropped  time.Time // when entries were dropped that not everything had read; guarded by trimming
 
+	Tails     *tail.Log // of the journal, for whoever follows it
 	sources   tail.Sources
 	schemas   tail.Schemas
-	followers followers
 	latencies latencies
 	numbering numbering
 	pace      pace
@@ -159,7 +159,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.idle <- struct{}{}
 	s.numbering = numbering{alarms: s.Alarms, problems: map[string]string{}}
-	s.tail = historyTail{store: s, news: make(chan struct{}, 1), moved: make(chan struct{})}
+	s.tail = historyTail{store: s, moved: make(chan struct{})}
 	s.historyRead = s.tail.progress
 	exporting, err := export.New(o.Influx, s.exportDeps())
 	if err != nil {
@@ -207,6 +207,7 @@ func (s *Store) open() error {
 		return fmt.Errorf("open the journal: %w", err)
 	}
 	s.journal = j
+	s.Tails = tail.NewLog(j, &s.sources)
 	if err := s.recover(report); err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/history"
-	"github.com/telemetry-hub/telemetry-hub/store/journal"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
@@ -24,8 +23,6 @@ const (
 // historyTail reads the journal behind the committer and feeds the history.
 type historyTail struct {
 	store *Store
-	news  chan struct{} // capacity 1: the journal has grown
-	read  time.Time     // receipt of the block read last; owned by run
 
 	// owned by repair
 	damaged int       // blocks that are known to be damaged
@@ -39,32 +36,25 @@ type historyTail struct {
 	err     error // why it can't go on at the moment
 }
 
-func (t *historyTail) wake() { signal(t.news) }
-
 // run reads until ctx ends, and then what is left.
 func (t *historyTail) run(ctx context.Context) {
 	defer t.stop()
 	ticker := time.NewTicker(flushEvery)
 	defer ticker.Stop()
-	r := t.store.journal.Reader(t.history().Cursor())
-	defer func() { r.Close() }()
+	r := t.store.Tails.Reader(t.history().Cursor())
+	defer r.Close()
 	for {
-		end := t.store.journal.Next()
-		block, err := r.Next()
-		var trimmed *journal.TrimmedError
+		e, err := r.Next()
 		switch {
 		case err == nil:
-			err = t.block(ctx, &block)
-		case errors.As(err, &trimmed):
-			t.store.Outages.EnterGap(t.dropped(trimmed.First))
-			t.history().SkipTo(trimmed.First)
-			t.advance(trimmed.First, nil)
-			r.Close()
-			r = t.store.journal.Reader(trimmed.First)
-			continue
+			if err = t.entry(e); err != nil {
+				t.advance(e.Position, nil)
+			} else if r.Left() == 0 {
+				t.advance(r.Position(), nil)
+			}
 		case errors.Is(err, io.EOF):
-			t.advance(end, nil)
-			if err = t.caughtUp(ctx, ticker.C); err == nil && ctx.Err() != nil {
+			t.advance(r.Position(), nil)
+			if err = t.caughtUp(ctx, r.News(), ticker.C); err == nil && ctx.Err() != nil {
 				return
 			}
 		}
@@ -78,15 +68,14 @@ func (t *historyTail) run(ctx context.Context) {
 		if errors.Is(err, history.ErrDamaged) {
 			t.replace()
 		}
-		r.Close()
-		r = t.store.journal.Reader(t.position())
+		r.Seek(t.position())
 	}
 }
 
 // caughtUp waits for more to read, and has the history write what is due meanwhile.
-func (t *historyTail) caughtUp(ctx context.Context, tick <-chan time.Time) error {
+func (t *historyTail) caughtUp(ctx context.Context, news <-chan struct{}, tick <-chan time.Time) error {
 	select {
-	case <-t.news:
+	case <-news:
 	case <-ctx.Done():
 	case <-tick:
 		t.repair()
@@ -98,61 +87,42 @@ func (t *historyTail) caughtUp(ctx context.Context, tick <-chan time.Time) error
 	return nil
 }
 
-// block hands the frames of a block to the history.
-func (t *historyTail) block(ctx context.Context, block *journal.Block) error {
-	if gap := block.Skipped; gap.First != 0 {
-		t.store.Outages.EnterGap(t.store.damaged(gap).Between(t.read, block.Time))
-	}
-	t.read = block.Time
-	for position, b := range block.Entries() {
-		if err := t.entry(position, block.Time, b); err != nil {
-			t.advance(position, nil)
-			return err
-		}
-	}
-	t.advance(block.First+uint64(block.Count), nil)
-	return nil
-}
-
-// dropped is the gap between what the history has read and the first entry that the journal still holds.
-func (t *historyTail) dropped(first uint64) outages.Gap {
-	g := outages.Gap{First: t.position(), Last: first - 1, Tail: historyName, Cause: "dropped at the journal's limit before the history had read it"}
-	since := t.read
-	if t.history().Cursor() == 1 {
-		g.Cause = "history.db is new, because it was damaged or lost, and the journal does not reach back any further"
-		since = t.store.firstCreated()
-	}
-	for _, segment := range t.store.journal.Segments() {
-		if segment.First == first {
-			return g.Between(since, segment.Oldest)
-		}
-	}
-	return g
-}
-
-func (t *historyTail) entry(position uint64, received time.Time, b []byte) error {
-	var e tail.Entry
+// entry takes the history past an entry.
+func (t *historyTail) entry(e *tail.Entry) error {
 	h := t.history()
-	if err := tail.Parse(b, &e); err != nil {
-		t.store.log.Error("a journal entry can't be read", "position", position)
-	}
 	switch e.Kind {
+	case tail.KindFrame:
+		return h.Add(frameOf(e))
 	case tail.KindRemoval:
 		if err := h.Remove(e.Device); err != nil {
 			return err
 		}
-	case tail.KindFrame:
-		if src := t.source(e.Number); src != nil {
-			return h.Add(frameOf(&e, src, position, received))
-		}
-		t.store.log.Error("a frame's source is not defined", "position", position, "source", e.Number)
+	case tail.KindUnreadable:
+		t.store.log.Error("a journal entry can't be read", "position", e.Position, "error", e.Err)
+	case tail.KindGap:
+		t.store.Outages.EnterGap(gapOf(e.Gap))
+		return nil
+	case tail.KindOverleap:
+		t.store.Outages.EnterGap(t.dropped(e.Gap))
+		h.SkipTo(e.Position)
+		t.advance(e.Position, nil)
+		return nil
 	}
-	h.SkipTo(position + 1)
+	h.SkipTo(e.Position + 1)
 	return nil
 }
 
-func (t *historyTail) source(number uint64) *tail.Source {
-	return t.store.sources.Get(number)
+// dropped is the gap between what the history has read and the first entry that the journal still holds.
+func (t *historyTail) dropped(overleap *tail.Gap) outages.Gap {
+	g := *overleap
+	g.Cause = "dropped at the journal's limit before the history had read it"
+	if t.history().Cursor() == 1 {
+		g.Cause = "history.db is new, because it was damaged or lost, and the journal does not reach back any further"
+		g.From = t.store.firstCreated()
+	}
+	gap := gapOf(&g)
+	gap.Tail = historyName
+	return gap
 }
 
 func (t *historyTail) history() *history.History { return t.store.history.Load() }

@@ -109,8 +109,8 @@ func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
 		if err != nil {
 			return nil, err
 		}
-		if id := e.Device; e.Kind == tail.KindRemoval && slices.Contains(ids, id) {
-			begins[id] = beginning{e.position + 1, true}
+		if e.Kind == tail.KindRemoval && slices.Contains(ids, e.Device) {
+			begins[e.Device] = beginning{e.Position + 1, true}
 		}
 	}
 	gaps := t.store.Outages.Gaps()
@@ -121,41 +121,27 @@ func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
 	return begins, nil
 }
 
-// journalEntry is an entry with where it stands.
-type journalEntry struct {
-	*tail.Entry
-	position uint64
-	received time.Time
-}
-
 // entries returns the entries of the journal from one position on and before another, as far as they can be read. What is damaged is a
 // gap.
-func (t *historyTail) entries(from, to uint64) iter.Seq2[journalEntry, error] {
-	return func(yield func(journalEntry, error) bool) {
-		r := t.store.journal.Reader(from)
+func (t *historyTail) entries(from, to uint64) iter.Seq2[*tail.Entry, error] {
+	return func(yield func(*tail.Entry, error) bool) {
+		r := t.store.Tails.Reader(from)
 		defer r.Close()
-		var before time.Time
 		for {
-			block, err := r.Next()
-			if errors.Is(err, io.EOF) {
+			e, err := r.Next()
+			switch {
+			case errors.Is(err, io.EOF):
 				return
-			}
-			if err != nil {
-				yield(journalEntry{}, err)
+			case err != nil:
+				yield(nil, err)
 				return
-			}
-			if gap := block.Skipped; gap.First != 0 {
-				t.store.Outages.EnterGap(t.store.damaged(gap).Between(before, block.Time))
-			}
-			before = block.Time
-			for position, b := range block.Entries() {
-				var e tail.Entry
-				if position >= to {
-					return
-				}
-				if tail.Parse(b, &e) == nil && !yield(journalEntry{&e, position, block.Time}, nil) {
-					return
-				}
+			case e.Kind == tail.KindOverleap:
+				yield(nil, fmt.Errorf("the journal was trimmed up to position %d meanwhile", e.Position))
+				return
+			case e.Kind == tail.KindGap:
+				t.store.Outages.EnterGap(gapOf(e.Gap))
+			case e.Position >= to || !yield(e, nil):
+				return
 			}
 		}
 	}
@@ -170,11 +156,7 @@ func (t *historyTail) framesOf(id string) history.Frames {
 					yield(nil, err)
 					return
 				}
-				if e.Kind != tail.KindFrame {
-					continue
-				}
-				src := t.source(e.Number)
-				if src != nil && src.Device == id && !yield(frameOf(e.Entry, src, e.position, e.received), nil) {
+				if e.Kind == tail.KindFrame && e.Device == id && !yield(frameOf(e), nil) {
 					return
 				}
 			}
@@ -183,10 +165,10 @@ func (t *historyTail) framesOf(id string) history.Frames {
 }
 
 // frameOf is an entry as the history takes it.
-func frameOf(e *tail.Entry, src *tail.Source, position uint64, received time.Time) *history.Frame {
+func frameOf(e *tail.Entry) *history.Frame {
 	return &history.Frame{
-		Position: position, Received: received, Device: src.Device,
-		Schema: src.Schema, SchemaHash: src.Hash, SchemaBytes: src.Message,
+		Position: e.Position, Received: e.Received, Device: e.Device,
+		Schema: e.Source.Schema, SchemaHash: e.Source.Hash, SchemaBytes: e.Source.Message,
 		Offset: e.Timing.Offset, Quality: e.Timing.Quality, Data: e.Message,
 	}
 }

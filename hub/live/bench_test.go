@@ -21,7 +21,8 @@ var benchSchema = &device.Schema{Channels: []device.Channel{
 type fleetRig struct {
 	*rig
 	ids       []string
-	committed store.Committed
+	committed tail.Entry
+	data      *device.Data
 	next      int // device that sends next
 }
 
@@ -31,12 +32,12 @@ func newFleetRig(b *testing.B, n int) *fleetRig {
 		f.ids = append(f.ids, fmt.Sprintf("device-%05d", i))
 	}
 	f.add(f.ids...)
-	f.committed = store.Committed{
-		Kind: store.CommittedFrame, Schema: benchSchema, Hash: device.HashSchema(device.AppendControl(nil, benchSchema)),
-		Data: &device.Data{Times: []int64{0}, Columns: []device.Column{
-			{ID: 1, Type: device.Int, Bits: []uint64{0}}, {ID: 2, Type: device.Int, Bits: []uint64{455}}, {ID: 3, Type: device.Int, Bits: []uint64{800}},
-		}},
-	}
+	f.committed = tail.Entry{Kind: tail.KindFrame, Source: &tail.Source{
+		Schema: benchSchema, Hash: device.HashSchema(device.AppendControl(nil, benchSchema)),
+	}}
+	f.data = &device.Data{Times: []int64{0}, Columns: []device.Column{
+		{ID: 1, Type: device.Int, Bits: []uint64{0}}, {ID: 2, Type: device.Int, Bits: []uint64{455}}, {ID: 3, Type: device.Int, Bits: []uint64{800}},
+	}}
 	f.ticks(4)
 	for i, id := range f.ids {
 		f.Connected(id, uint64(i+1), "192.0.2.1:1")
@@ -51,9 +52,9 @@ func (f *fleetRig) frames(n int) {
 	c := &f.committed
 	c.Received = f.clock.now()
 	for range n {
-		c.Device, c.Data.Times[0] = f.ids[f.next*7919%len(f.ids)], f.clock.ago(0)
-		c.Data.Columns[0].Bits[0] = uint64(2000 + f.next%977)
-		f.Feed.committed(c)
+		c.Device, f.data.Times[0] = f.ids[f.next*7919%len(f.ids)], f.clock.ago(0)
+		f.data.Columns[0].Bits[0] = uint64(2000 + f.next%977)
+		f.Feed.apply(c, f.data)
 		f.next++
 	}
 }
@@ -186,8 +187,8 @@ func BenchmarkMemory(b *testing.B) {
 		for i := range list {
 			f.ids = append(f.ids, list[i].ID)
 		}
-		f.committed = store.Committed{Kind: store.CommittedFrame, Schema: benchSchema, Hash: device.Hash{1}, Data: &device.Data{Times: []int64{0},
-			Columns: []device.Column{{ID: 1, Type: device.Int, Bits: []uint64{0}}}}}
+		f.committed = tail.Entry{Kind: tail.KindFrame, Source: &tail.Source{Schema: benchSchema, Hash: device.Hash{1}}}
+		f.data = &device.Data{Times: []int64{0}, Columns: []device.Column{{ID: 1, Type: device.Int, Bits: []uint64{0}}}}
 		r.clock.add(time.Second)
 		f.frames(n)
 		f.ticks(8)

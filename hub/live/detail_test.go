@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -326,7 +325,7 @@ func TestRestart(t *testing.T) {
 // After entries were overleapt, the books say what there is to know of everybody.
 func TestOverleap(t *testing.T) {
 	r := newRig(t, "a", "b")
-	r.committed(&store.Committed{Kind: store.CommittedOverleap})
+	r.committed(&tail.Entry{Kind: tail.KindOverleap})
 	if n := len(r.touched); n != 2 {
 		t.Errorf("%d books are to be read", n)
 	}

@@ -171,18 +171,18 @@ func (e *entry) reset() {
 
 // take takes over the readings of a frame that came at received; tick is the one under way. It reports whether nothing but times has
 // become newer: all that the frame is of was live and still is.
-func (e *entry) take(c *store.Committed, received int64, tick uint64) (asBefore bool) {
+func (e *entry) take(c *tail.Entry, d *device.Data, received int64, tick uint64) (asBefore bool) {
 	asBefore = e.state == StateLive
 	offset := c.Timing.Offset
-	if c.Timing.Quality == tail.QualityDoubtful && c.Data.Clock == device.ClockWall && wrongClock(e.skew) {
+	if c.Timing.Quality == tail.QualityDoubtful && d.Clock == device.ClockWall && wrongClock(e.skew) {
 		offset -= e.skew
 	}
 	latest := received + maxFuture.Microseconds()
 	oldest, newest := int64(math.MaxInt64), int64(noTime)
 	at := 0
-	for i := range c.Data.Columns {
-		col := &c.Data.Columns[i]
-		if at = e.find(col, c, at); at < 0 {
+	for i := range d.Columns {
+		col := &d.Columns[i]
+		if at = e.find(col, c.Source, at); at < 0 {
 			at = 0
 			continue
 		}
@@ -192,7 +192,7 @@ func (e *entry) take(c *store.Committed, received int64, tick uint64) (asBefore 
 		}
 		asBefore = asBefore && v.state == StateLive
 		before, newestOf, best := v.time, v.time, -1
-		for j, t := range c.Data.Times {
+		for j, t := range d.Times {
 			if t += offset; t > latest || col.Present != nil && !col.Present[j] {
 				continue
 			}
@@ -233,9 +233,9 @@ func (e *entry) take(c *store.Committed, received int64, tick uint64) (asBefore 
 
 // find returns the place in values of a column, -1 if there is none. Columns and channels are by id: the search goes on at
 // the place from.
-func (e *entry) find(col *device.Column, c *store.Committed, from int) int {
-	if c.Hash != e.hash {
-		ch, ok := c.Schema.Channel(col.ID)
+func (e *entry) find(col *device.Column, of *tail.Source, from int) int {
+	if of.Hash != e.hash {
+		ch, ok := of.Schema.Channel(col.ID)
 		if !ok {
 			return -1
 		}

@@ -112,7 +112,7 @@ func New(c Config) *Feed {
 func (f *Feed) Run(ctx context.Context) error {
 	defer f.unwatchCommands()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return f.store.Follow(ctx, f.committed) })
+	g.Go(func() error { f.store.Tails.Follow(ctx, f.committed); return nil })
 	g.Go(func() error { f.learn(ctx); return nil })
 	g.Go(func() error { f.beat(ctx); return nil })
 	return g.Wait()

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // What the hub tells the feed. A nil feed ignores it, so that a hub works without one. Connections are numbered by the hub
@@ -115,14 +115,26 @@ func (f *Feed) tell(deviceID string, change func(e *entry, now int64)) {
 }
 
 // committed takes an entry of the journal.
-func (f *Feed) committed(c *store.Committed) {
+func (f *Feed) committed(c *tail.Entry) {
+	var d *device.Data
+	if c.Kind == tail.KindFrame {
+		var err error
+		if d, err = c.Data(); err != nil {
+			return // the history says so
+		}
+	}
+	f.apply(c, d)
+}
+
+// apply takes an entry of the journal; d is what is decoded of a frame.
+func (f *Feed) apply(c *tail.Entry, d *device.Data) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if c.Kind == store.CommittedClock {
-		f.followClock(c.Base)
+	switch c.Kind {
+	case tail.KindClock:
+		f.followClock(c.Move.Base)
 		return
-	}
-	if c.Kind == store.CommittedOverleap {
+	case tail.KindGap, tail.KindOverleap:
 		f.followClock(f.store.Clock().Base()) // as far as is known
 		for _, e := range f.sorted {
 			f.touch(e)
@@ -135,29 +147,29 @@ func (f *Feed) committed(c *store.Committed) {
 	}
 	f.touch(e)
 	tick := f.open()
-	if c.Kind == store.CommittedFrame && f.frame(e, c, c.Received.UnixMicro(), tick) {
+	if c.Kind == tail.KindFrame && f.frame(e, c, d, c.Received.UnixMicro(), tick) {
 		return
 	}
 	now := f.micros()
 	switch c.Kind {
-	case store.CommittedReject:
+	case tail.KindReject:
 		if now-e.since.rejectedLast > recent {
 			e.since.rejected = now
 		}
 		e.since.rejectedLast = now
 		f.noteOften(Event{Device: e.id, Kind: kindRejected, Text: fmt.Sprintf("%v: %s", c.Code, c.Text)}, c.Code.String(), now)
-	case store.CommittedLost:
+	case tail.KindLost:
 		if now-e.since.lostLast > recent {
 			e.since.lost = now
 		}
 		e.since.lostLast = now
 		f.noteOften(Event{Device: e.id, Kind: kindLost, Text: fmt.Sprintf("%d frames: %v", c.Last-c.First+1, c.Reason)}, "", now)
-	case store.CommittedBoot:
+	case tail.KindBoot:
 		if e.boot != 0 && e.boot != c.Boot {
 			f.note(Event{Device: e.id, Kind: kindBoot, Text: fmt.Sprintf("boot %d", c.Boot)}, now)
 		}
 		e.boot = c.Boot
-	case store.CommittedRemoval:
+	case tail.KindRemoval:
 		e.reset()
 		e.schemaFrom = tick
 		e.mark(tick)
@@ -167,16 +179,16 @@ func (f *Feed) committed(c *store.Committed) {
 
 // frame takes a frame. One of another schema than the announced one is an old one: of it, only what the present schema has
 // too is of interest. It reports whether the states can wait: they are what they were, and nothing becomes late before the next look.
-func (f *Feed) frame(e *entry, c *store.Committed, received int64, tick uint64) (judged bool) {
-	if c.Hash != e.hash && (e.schema == nil || f.announced(e.id, c.Hash)) {
-		f.adopt(e, c.Schema, c.Hash)
+func (f *Feed) frame(e *entry, c *tail.Entry, d *device.Data, received int64, tick uint64) (judged bool) {
+	if hash := c.Source.Hash; hash != e.hash && (e.schema == nil || f.announced(e.id, hash)) {
+		f.adopt(e, c.Source.Schema, hash)
 	}
-	if judged = e.take(c, received, tick); judged {
+	if judged = e.take(c, d, received, tick); judged {
 		e.next = 0
 	}
 	e.mark(tick)
 	f.rates.frames++
-	f.rates.readings += uint64(c.Data.Readings())
+	f.rates.readings += uint64(d.Readings())
 	f.points += e.ring.trim(tick, f.second, f.points)
 	return judged
 }

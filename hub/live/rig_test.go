@@ -83,7 +83,7 @@ func (r *rig) start() {
 	began := make(chan struct{})
 	tasks.Go(func() {
 		var once sync.Once
-		_ = s.Follow(following, func(c *store.Committed) { once.Do(func() { close(began) }); f.committed(c) })
+		s.Tails.Follow(following, func(c *tail.Entry) { once.Do(func() { close(began) }); f.committed(c) })
 	})
 	r.stop = sync.OnceFunc(func() {
 		stopFollowing()

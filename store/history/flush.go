@@ -7,6 +7,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
 const (
@@ -174,10 +176,13 @@ func (h *History) fill(b *buffer, r records) (rest records, n int, blocks []buil
 		if !ok {
 			break
 		}
-		if err := h.builder.add(r.mark, f, data); err != nil {
+		n += len(data)
+		err := h.builder.add(r.mark, f, data)
+		if _, undecodable := errors.AsType[*device.DataError](err); undecodable {
+			h.opts.Logger.Error("a frame can't be decoded, and is left out of the history", "error", err)
+		} else if err != nil {
 			return r, n, nil, err
 		}
-		n += len(data)
 	}
 	blocks, err = h.builder.end()
 	return r, n, blocks, err

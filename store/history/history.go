@@ -127,11 +127,12 @@ func (h *History) Add(f *Frame) error {
 	if err := h.usable(); err != nil {
 		return err
 	}
-	if h.held(f) {
+	b := h.buffers[f.Device]
+	if f.Position < h.state.cursor || b != nil && f.Position <= b.last { // it is in the file, or in memory
 		h.skipTo(f.Position + 1)
 		return nil
 	}
-	if err := h.check(f); err != nil {
+	if err := check(f, b); err != nil {
 		return fmt.Errorf("history: frame of %q at position %d: %w", f.Device, f.Position, err)
 	}
 	full := h.buffered >= maxBuffered
@@ -139,10 +140,13 @@ func (h *History) Add(f *Frame) error {
 		if err := h.flush(full); err != nil && (full || errors.Is(err, ErrDamaged)) {
 			return err
 		}
+		b = nil // there may be another one now
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b := h.buffer(f.Device)
+	if b == nil {
+		b = h.buffer(f.Device)
+	}
 	h.buffered += b.add(
 		mark{position: f.Position, received: f.Received.UnixMilli(), offset: f.Offset},
 		format{hash: f.SchemaHash, schema: f.Schema, message: f.SchemaBytes, quality: f.Quality}, f.Data)
@@ -151,24 +155,16 @@ func (h *History) Add(f *Frame) error {
 	return nil
 }
 
-// check refuses what could not be written or read later.
-func (h *History) check(f *Frame) error {
+// check refuses what could not be read later. That the frame can be decoded has been seen to before it got into the journal. b is the
+// device's buffer, nil if there is none.
+func check(f *Frame, b *buffer) error {
 	if f.Position == 0 || len(f.Device) == 0 || len(f.Device) > device.MaxName || strings.IndexByte(f.Device, 0) >= 0 {
 		return errors.New("no such position or device")
 	}
-	if b := h.buffers[f.Device]; (b == nil || !b.has(f.SchemaHash)) && device.HashSchema(f.SchemaBytes) != f.SchemaHash {
+	if (b == nil || !b.has(f.SchemaHash)) && device.HashSchema(f.SchemaBytes) != f.SchemaHash {
 		return errors.New("the schema is not the one its hash says")
 	}
-	return device.ParseData(f.Data, f.Schema, &h.builder.scratch)
-}
-
-// held tells whether the history has the frame, in the file or in memory.
-func (h *History) held(f *Frame) bool {
-	if f.Position < h.state.cursor {
-		return true
-	}
-	b := h.buffers[f.Device]
-	return b != nil && f.Position <= b.last
+	return nil
 }
 
 // buffer returns the device's buffer, making it if need be.

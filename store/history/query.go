@@ -172,7 +172,7 @@ func (s *scan) addBuffered(r records) {
 			}
 			n += len(data)
 			if err := w.add(r.mark, f, data); err != nil {
-				s.damaged++ // never: Add has parsed it
+				s.damaged++
 			}
 		}
 		blocks, err := w.end()

@@ -176,11 +176,23 @@ func (b *Block) Entries() iter.Seq2[uint64, []byte] {
 	}
 }
 
-// startAt drops the entries before position, which lies within the block.
-func (b *Block) startAt(position uint64) {
-	for b.First < position {
-		_, b.entries, _ = cutEntry(b.entries)
+// NewBlock returns the block that a Commit of these entries wrote at a position.
+func NewBlock(first uint64, count int, commitTime time.Time, entries []byte) Block {
+	return Block{First: first, Count: count, Time: commitTime, entries: entries}
+}
+
+// Take takes the first entry off the block; false if there is none.
+func (b *Block) Take() (entry []byte, ok bool) {
+	if entry, b.entries, ok = cutEntry(b.entries); ok {
 		b.First++
 		b.Count--
+	}
+	return entry, ok
+}
+
+// StartAt takes off the entries before position, which lies within the block.
+func (b *Block) StartAt(position uint64) {
+	for b.First < position {
+		b.Take()
 	}
 }

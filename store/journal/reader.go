@@ -93,7 +93,7 @@ func (r *Reader) Next() (Block, error) {
 // deliver makes the block that Next returns, and moves the reader behind it.
 func (r *Reader) deliver(f *found) Block {
 	b := Block{First: f.first, Count: f.count, Time: time.UnixMicro(f.time), entries: f.entries}
-	b.startAt(r.at)
+	b.StartAt(r.at)
 	if b.First > r.pos {
 		b.Skipped = Gap{First: r.pos, Last: b.First - 1}
 	}

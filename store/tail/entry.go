@@ -5,6 +5,7 @@ package tail
 import (
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
@@ -28,25 +29,38 @@ type Kind uint8
 const (
 	KindClock      Kind = 0 // Move
 	KindSource     Kind = 1 // Number, Device, Stream and Message, which is a SCHEMA message
-	KindFrame      Kind = 2 // Number, Timing and Message, which is a DATA message
+	KindFrame      Kind = 2 // Number, Timing and Message, which is a DATA message; of a Reader also Source and Device, and Data decodes it
 	KindReject     Kind = 3 // Device, Stream, Seq, Code, Text and Message, which may be anything
 	KindLost       Kind = 4 // Device, Stream, First, Last and Reason
 	KindDuplicates Kind = 5 // Device and Count
 	KindBoot       Kind = 6 // Device, Boot and Timing.Offset
 	KindRemoval    Kind = 7 // Device: it was removed, and with it what was known of it
 
+	// What only a Reader returns.
+	KindGap        Kind = 8  // Gap: it is damaged
+	KindOverleap   Kind = 9  // Gap: it was trimmed before it was read
+	KindUnreadable Kind = 10 // Err
+
 	kindMask     = 0x07
 	frameOffset  = 0x08
 	qualityShift = 4
 )
 
-// ErrEntry is returned for bytes that are no entry.
-var ErrEntry = errors.New("store: malformed journal entry")
+var (
+	// ErrEntry is returned for bytes that are no entry.
+	ErrEntry = errors.New("store: malformed journal entry")
+	// ErrNoSource is wrong with a frame if the block that defined its source was damaged.
+	ErrNoSource = errors.New("the schema of its frames stood in what is damaged")
+)
 
 // Entry is one decoded entry. Its kind says which of the other fields are set. Message aliases the bytes that it was parsed from.
 type Entry struct {
-	Kind    Kind
+	Kind     Kind
+	Position uint64    // set by a Reader
+	Received time.Time // set by a Reader: when the commit that it came with began to be filled
+
 	Number  uint64 // of the source
+	Source  *Source
 	Device  string
 	Stream  uint64
 	Timing  Timing
@@ -60,6 +74,11 @@ type Entry struct {
 	Count       uint64 // of duplicates
 	Boot        uint64
 	Move        ClockMove
+
+	Gap *Gap
+	Err error
+
+	reader *Reader // nil: it does not come from one
 }
 
 // Timing says how the times of a frame become hub time.
