@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"store/tail":      {"device", "store/journal"},
 	"store/alarms":    {"store/wallclock"},
 	"store/hubdb":     {"store/alarms", "store/boltfile", "store/wallclock"},
+	"store/audit":     {"device", "store/alarms", "store/hubdb", "store/wallclock"},
 	"store/history":   {"device", "store/boltfile", "store/tail", "store/wallclock"},
 	"store/export":    {"device", "store/influx", "store/journal", "store/tail", "store/wallclock"},
 	"store/outages":   {"device", "store/alarms", "store/history", "store/hubdb", "store/wallclock"},

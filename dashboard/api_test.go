@@ -16,6 +16,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // reject has a device send what can't be read.
@@ -385,7 +386,7 @@ func TestOverTheSocket(t *testing.T) {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
 	}
-	entries, err := a.store.AuditTrail(store.AuditFilter{Device: "y"})
+	entries, err := a.store.Audit.Entries(audit.Filter{Device: "y"})
 	if err != nil || len(entries) != 4 || entries[0].By != "root" || entries[0].From != "command line" {
 		t.Errorf("%+v %v", entries, err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // sessionCookie carries a session's secret. The prefix keeps other hosts and plain HTTP from setting it (RFC 6265bis §4.1.3.2).
@@ -80,7 +81,7 @@ func actorName(id store.Identity) string {
 
 // audit enters what somebody did. It is done by then: if it can't be entered, the store raises an alarm.
 func (d *Dashboard) audit(by api.Caller, action, deviceID, text string) {
-	_ = d.store.Audit(store.AuditEntry{By: by.By, From: by.From, Action: action, Device: deviceID, Text: text})
+	_ = d.store.Audit.Enter(audit.Entry{By: by.By, From: by.From, Action: action, Device: deviceID, Text: text})
 }
 
 // foreignOrigin tells whether a browser without Sec-Fetch-Site says that a page of another origin asks for a change. A page by

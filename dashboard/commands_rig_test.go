@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/client"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 var obedientSchema = &device.Schema{
@@ -214,7 +215,7 @@ func (c *stompClient) state(sub string, id device.CommandID, want string) (last 
 // wantEntries compares the newest entries of the audit trail: action, by, from and text.
 func (r *liveRig) wantEntries(want ...[4]string) {
 	r.t.Helper()
-	list, err := r.store.AuditTrail(store.AuditFilter{Limit: len(want)})
+	list, err := r.store.Audit.Entries(audit.Filter{Limit: len(want)})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // wholeHub returns the directory of a stopped store that has something in every bucket of hub.db, and the tokens of a and b.
@@ -182,7 +183,7 @@ func checkWhole(t *testing.T, s *store.Store, tokens []string, damaged string) {
 	if list, err := s.Commands(store.CommandFilter{}); err != nil || len(list) != 4 && damaged != "commands" {
 		t.Errorf("%d commands, %v", len(list), err)
 	}
-	if list, err := s.AuditTrail(store.AuditFilter{}); err != nil || len(list) < 5 {
+	if list, err := s.Audit.Entries(audit.Filter{}); err != nil || len(list) < 5 {
 		t.Errorf("%d entries in the audit trail, %v", len(list), err)
 	}
 	if list, err := s.DeadLetters(0, 10); err != nil || len(list) != 2 && damaged != "dead_letters" {

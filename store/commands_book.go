@@ -14,7 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
-// commandBook holds the commands, the desired values and the audit trail, which hub.db has and which change together. In memory
+// commandBook holds the commands and the desired values, which hub.db has and which change together, with the audit trail. In memory
 // are only the commands that may still change and where to find the others.
 //
 // Every change is a function that do runs, one at a time. Those that come while a transaction is being written share the next one,
@@ -38,7 +38,6 @@ type commandBook struct {
 	open          int
 	next          uint64       // number of the next command
 	kept          heldCommands // of all commands in hub.db
-	trail         trail
 
 	announced map[string]device.Hash // schema that each device announced last
 
@@ -200,7 +199,7 @@ func (b *commandBook) load(s *Store) error {
 				delete(b.devices, id)
 			}
 		}
-		return b.trail.load(s, tx)
+		return nil
 	})
 }
 
@@ -227,7 +226,7 @@ func (b *commandBook) newestFirst(tx *bbolt.Tx, filter CommandFilter, f func(num
 	bucket := tx.Bucket(hubdb.BucketCommands)
 	if filter.Device == "" {
 		c := bucket.Cursor()
-		for k, v := lastBefore(c, filter.Before); k != nil; k, v = c.Prev() {
+		for k, v := hubdb.SeekBefore(c, filter.Before); k != nil; k, v = c.Prev() {
 			number, _ := hubdb.ParseKey8(k)
 			value, ok := hubdb.Unseal(k, v)
 			if !ok {

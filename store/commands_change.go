@@ -2,12 +2,15 @@ package store
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
@@ -20,7 +23,7 @@ type commandChange struct {
 	events    []Command           // transitions, in order
 	set       map[string]bool     // devices whose settings are to be written
 	settings  []Setting           // that changed, in order
-	audit     []AuditEntry
+	audit     []audit.Entry
 	announced map[string]device.Hash // of devices; zero: none any more
 	moved     *int64                 // base of the clock that times are by from now on; nil: as before
 
@@ -31,7 +34,6 @@ type commandChange struct {
 
 	// what write finds out, for publish
 	kept    heldCommands
-	trail   trail
 	dropped []Command
 }
 
@@ -147,7 +149,7 @@ func (ch *commandChange) note(c *Command, by who) {
 	if c.Text != "" {
 		text += ": " + c.Text
 	}
-	ch.enter(AuditEntry{By: by.by, From: by.from, Action: "command " + string(c.State), Device: c.Device, Command: c.ID, Text: text})
+	ch.audit = append(ch.audit, audit.Entry{By: by.by, From: by.from, Action: "command " + string(c.State), Device: c.Device, Command: c.ID, Text: text})
 }
 
 // find returns a command as it is by now.
@@ -204,8 +206,7 @@ func (ch *commandChange) write(tx *bbolt.Tx) error {
 			return err
 		}
 	}
-	ch.trail = ch.book.trail
-	return ch.trail.append(tx, ch.audit)
+	return audit.Append(tx, ch.now, ch.audit...)
 }
 
 // pruneCommands drops the oldest settled commands above the bounds.
@@ -249,7 +250,7 @@ func (ch *commandChange) pruneCommands(b *bbolt.Bucket) error {
 // publish makes known what is on disk now.
 func (ch *commandChange) publish() {
 	b := ch.book
-	b.kept, b.trail = ch.kept, ch.trail
+	b.kept = ch.kept
 	if ch.moved != nil {
 		b.moveNewest(b.clock.Follow(*ch.moved))
 		b.clockRecorded.Store(true)
@@ -295,4 +296,20 @@ func byTurn(a, b *Command) int {
 		return 1
 	}
 	return 0
+}
+
+// argsText is the arguments of a command as text: (celsius=22, ramp=2.5).
+func argsText(args map[string]any) string {
+	if len(args) == 0 {
+		return ""
+	}
+	list := make([]string, 0, len(args))
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		if text, ok := args[name].(string); ok {
+			list = append(list, fmt.Sprintf("%s=%q", name, text))
+		} else {
+			list = append(list, fmt.Sprintf("%s=%v", name, args[name]))
+		}
+	}
+	return " (" + strings.Join(list, ", ") + ")"
 }

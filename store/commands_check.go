@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // settingSpec is the command that sets a writable channel.
@@ -43,7 +44,7 @@ func (s *Store) prepareCommand(n *NewCommand) (*Command, *device.CommandSpec, er
 	}
 	now := s.commands.clock.Now()
 	c := &Command{
-		ID: id, Device: n.Device, Name: n.Name, Args: args, By: printable(n.By), From: printable(n.From),
+		ID: id, Device: n.Device, Name: n.Name, Args: args, By: audit.Printable(n.By), From: audit.Printable(n.From),
 		Created: now.UTC(), Deadline: now.Add(ttl).UTC(), Idempotent: spec.Idempotent,
 	}
 	return c, spec, checkMessage(c)
@@ -191,18 +192,4 @@ func parseValue(t device.ValueType, text string) any {
 func (c *Command) same(other *Command) bool {
 	return c.Device == other.Device && c.Name == other.Name &&
 		(len(c.Args) == 0 && len(other.Args) == 0 || reflect.DeepEqual(c.Args, other.Args))
-}
-
-// maxWho is how many bytes of a name or an address are kept.
-const maxWho = 128
-
-// printable is a text that does no harm in a table or a terminal.
-func printable(text string) string {
-	clean := strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
-	return strings.ToValidUTF8(clean[:min(len(clean), maxWho)], "")
 }

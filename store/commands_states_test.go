@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 var allEvents = []commandEvent{eventSend, eventTimeout, eventCancel, eventSucceed, eventFail, eventReject, eventExpire}
@@ -130,7 +131,7 @@ func TestTransitions(t *testing.T) {
 	}
 	s = openForCommands(t, dir, nil, "a")
 	check("after a restart")
-	entries, err := s.AuditTrail(AuditFilter{Device: "a", Limit: 1000})
+	entries, err := s.Audit.Entries(audit.Filter{Device: "a", Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -18,6 +17,7 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // clock is a wall clock that tests move.
@@ -147,11 +147,11 @@ func TestCommandIsStoredAndSettled(t *testing.T) {
 	if got.By != "ada" || got.From != "10.0.0.1" || got.Values["rpm"] != 1.5 || got.Values["n"] != int64(2) || !got.Sent.Equal(r.now()) {
 		t.Errorf("%+v", got)
 	}
-	trail, err := r.AuditTrail(AuditFilter{Device: "a"})
+	trail, err := r.Audit.Entries(audit.Filter{Device: "a"})
 	if err != nil || len(trail) != 3 {
 		t.Fatalf("%+v, %v", trail, err)
 	}
-	for i, want := range []AuditEntry{
+	for i, want := range []audit.Entry{
 		{By: "a", Action: "command succeeded", Text: `count (n=3, note="x"): done`},
 		{By: "hub", Action: "command sent", Text: `count (n=3, note="x")`},
 		{By: "ada", From: "10.0.0.1", Action: "command queued", Text: `count (n=3, note="x")`},
@@ -459,40 +459,6 @@ func TestCountOfSettledCommandsIsBounded(t *testing.T) {
 	}
 	if n := len(r.commands.index.numbers); n != r.commands.kept.count || n != len(r.commands.index.lists["a"]) {
 		t.Errorf("%d are in the index, %d in the list, %d kept", n, len(r.commands.index.lists["a"]), r.commands.kept.count)
-	}
-}
-
-func TestAuditTrailIsBounded(t *testing.T) {
-	r := newCommandRig(t)
-	for i := range (maxAudit + 2*auditStep) / 1000 {
-		err := r.commands.do(func(ch *commandChange) error {
-			for j := range 1000 {
-				ch.enter(AuditEntry{By: "ada", Action: "test", Text: fmt.Sprint(i, j)})
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 2 {
-		tr := r.commands.trail
-		if n := tr.count; n < maxAudit || n >= maxAudit+auditStep {
-			t.Errorf("%d entries", n)
-		}
-		first := tr.next - uint64(tr.count)
-		list, err := r.AuditTrail(AuditFilter{Before: first + 2})
-		if err != nil || len(list) != 2 || list[1].Number != first {
-			t.Errorf("the oldest: %+v, %v", list, err)
-		}
-		r.restart()
-	}
-	if err := r.Audit(AuditEntry{By: "eve\x1b[2J", Action: "user added", Text: "x"}); err != nil {
-		t.Fatal(err)
-	}
-	list, err := r.AuditTrail(AuditFilter{After: r.commands.trail.next - 2})
-	if err != nil || len(list) != 1 || list[0].By != "eve?[2J" || !list[0].At.Equal(r.now()) {
-		t.Errorf("%+v, %v", list, err)
 	}
 }
 

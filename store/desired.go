@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // SettingStatus says whether a device has what it is to have.
@@ -64,7 +65,7 @@ func (s *Store) SetDesired(deviceID, channel string, value any, by, from string)
 	var result Setting
 	err = s.commands.do(func(c *commandChange) error {
 		next := &Setting{
-			Device: deviceID, Channel: channel, Desired: value, By: printable(by), From: printable(from), Set: c.now.UTC(),
+			Device: deviceID, Channel: channel, Desired: value, By: audit.Printable(by), From: audit.Printable(from), Set: c.now.UTC(),
 			Status: SettingPending, Since: c.now.UTC(),
 		}
 		if old := c.touch(deviceID).settings[channel]; old != nil {
@@ -94,7 +95,7 @@ func (s *Store) ClearDesired(deviceID, channel, by, from string) error {
 		delete(d.settings, channel)
 		c.set[deviceID] = true
 		c.settings = append(c.settings, cleared(old, who{by, from}, c.now))
-		c.enter(AuditEntry{By: by, From: from, Action: "setting cleared", Device: deviceID, Text: channel})
+		c.audit = append(c.audit, audit.Entry{By: by, From: from, Action: "setting cleared", Device: deviceID, Text: channel})
 		for _, open := range slices.Clone(d.queued) {
 			if open.Name == device.CommandSet && len(open.Args) == 1 && hasKey(open.Args, channel) {
 				c.apply(open, eventCancel, who{by, from}, func(o *Command) { o.Text = "nothing is desired any more" })
@@ -107,7 +108,7 @@ func (s *Store) ClearDesired(deviceID, channel, by, from string) error {
 // cleared is what watchers are told when nothing is desired any more.
 func cleared(old *Setting, by who, now time.Time) Setting {
 	return Setting{
-		Device: old.Device, Channel: old.Channel, By: printable(by.by), From: printable(by.from), Set: now.UTC(),
+		Device: old.Device, Channel: old.Channel, By: audit.Printable(by.by), From: audit.Printable(by.from), Set: now.UTC(),
 		Status: SettingCleared, Since: now.UTC(), Reported: old.Reported, ReportedAt: old.ReportedAt,
 	}
 }
@@ -244,7 +245,7 @@ func (ch *commandChange) change(next *Setting, by who, text string) {
 	ch.touch(next.Device).settings[next.Channel] = next
 	ch.set[next.Device] = true
 	ch.settings = append(ch.settings, *next)
-	ch.enter(AuditEntry{By: by.by, From: by.from, Action: "setting " + string(next.Status), Device: next.Device, Text: next.Channel + " " + text})
+	ch.audit = append(ch.audit, audit.Entry{By: by.by, From: by.from, Action: "setting " + string(next.Status), Device: next.Device, Text: next.Channel + " " + text})
 }
 
 // settingDue says whether a desired value is to be sent now.

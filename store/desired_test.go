@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 func (r *commandRig) desire(channel string, value any) Setting {
@@ -266,7 +267,7 @@ func TestClearedSettingIsNotSent(t *testing.T) {
 	if sent := r.exchange(r.Delivery("a", 1)); len(sent) != 1 || sent[0].Args["level"] != int64(3) {
 		t.Errorf("%+v", sent)
 	}
-	trail, err := r.AuditTrail(AuditFilter{Device: "a"})
+	trail, err := r.Audit.Entries(audit.Filter{Device: "a"})
 	if err != nil || trail[len(trail)-1].Action != "setting pending" || trail[len(trail)-1].Text != "setpoint desired 20" || trail[len(trail)-1].From != "10.0.0.1" {
 		t.Errorf("%+v, %v", trail, err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
@@ -194,7 +195,7 @@ func checkFlipped(t *testing.T, s *store.Store, tokens []string) {
 		t.Errorf("users %v, API keys %v", s.Users(), s.APIKeys())
 	}
 	for what, err := range map[string]error{
-		"commands": second(s.Commands(store.CommandFilter{})), "the audit trail": second(s.AuditTrail(store.AuditFilter{})),
+		"commands": second(s.Commands(store.CommandFilter{})), "the audit trail": second(s.Audit.Entries(audit.Filter{})),
 		"dead letters": second(s.DeadLetters(0, 10)),
 	} {
 		if err != nil {

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
@@ -71,6 +72,7 @@ const (
 // Store is open files plus, while Run runs, the goroutines that write them. Its exported fields are its parts.
 type Store struct {
 	Alarms  *alarms.List
+	Audit   *audit.Trail
 	Outages *outages.Log
 
 	// static
@@ -191,6 +193,7 @@ func (s *Store) open() error {
 	if setAside != "" {
 		s.Alarms.Set("hub.db damaged", fmt.Sprintf("hub.db was damaged; it is kept as %s and a new one was begun", setAside))
 	}
+	s.Audit = audit.New(db, s.clock, s.Alarms)
 	if err := s.loadDatabase(); err != nil {
 		return fmt.Errorf("read hub.db: %w", err)
 	}
@@ -226,6 +229,9 @@ func (s *Store) loadDatabase() error {
 		return err
 	}
 	if err := s.commands.load(s); err != nil {
+		return err
+	}
+	if err := s.Audit.Load(); err != nil {
 		return err
 	}
 	if err := s.loadCheckpoint(); err != nil {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // AuditEntry is an entry of the audit trail.
@@ -29,14 +29,14 @@ type AuditEntries struct {
 func (a *API) serveAudit(w http.ResponseWriter, r *http.Request, _ Caller) {
 	q := readQuery(r)
 	n := q.numbered(defaultPage, maxPage, true)
-	f := store.AuditFilter{
+	f := audit.Filter{
 		Device: q.text("device"), Since: q.moment("since", a.now()), After: n.after, Before: n.before, Limit: n.limit, OldestFirst: n.ascending,
 	}
 	if err := q.end(); err != nil {
 		a.Failed(w, err)
 		return
 	}
-	list, err := a.store.AuditTrail(f)
+	list, err := a.store.Audit.Entries(f)
 	if err != nil {
 		a.Failed(w, err)
 		return

@@ -5,6 +5,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // ViaSocket is the Via of who comes over the Unix socket of the hub's machine.
@@ -24,7 +25,7 @@ func (c Caller) party() limit.Party { return limit.Party{Name: c.Account(), Know
 
 // audit enters what somebody did. It is done by then: if it can't be entered, the store raises an alarm.
 func (a *API) audit(by Caller, action, deviceID, text string) {
-	_ = a.store.Audit(store.AuditEntry{By: by.By, From: by.From, Action: action, Device: deviceID, Text: text})
+	_ = a.store.Audit.Enter(audit.Entry{By: by.By, From: by.From, Action: action, Device: deviceID, Text: text})
 }
 
 // CallerField is the header that names the person at the command line.

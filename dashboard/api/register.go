@@ -8,6 +8,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // Credentials is all that a device has to be given. The token is shown once.
@@ -94,11 +95,11 @@ func (a *API) addDevices(w http.ResponseWriter, r *http.Request, by Caller) {
 		return
 	}
 	a.log.Info("devices added", "devices", len(made), "by", by.Name)
-	entries := make([]store.AuditEntry, len(made))
+	entries := make([]audit.Entry, len(made))
 	for i, c := range made {
-		entries[i] = store.AuditEntry{By: by.By, From: by.From, Action: "device added", Device: c.Device}
+		entries[i] = audit.Entry{By: by.By, From: by.From, Action: "device added", Device: c.Device}
 	}
-	_ = a.store.Audit(entries...) // the store raises an alarm
+	_ = a.store.Audit.Enter(entries...) // the store raises an alarm
 	c, err := a.credentials(r, by, "", "")
 	if err != nil {
 		a.Failed(w, err)

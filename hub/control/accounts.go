@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 const maxAccount = 4 << 10 // bytes of a request
@@ -101,7 +102,7 @@ func readAccount(w http.ResponseWriter, r *http.Request, v any) bool {
 // auditHub enters what was done to a user, a key or the certificate.
 func (c *handler) auditHub(r *http.Request, action, text string) {
 	by, from := callerOf(r)
-	_ = c.store.Audit(store.AuditEntry{By: by, From: from, Action: action, Text: text}) // the store raises an alarm
+	_ = c.store.Audit.Enter(audit.Entry{By: by, From: from, Action: action, Text: text}) // the store raises an alarm
 }
 
 // done answers a change that has no result, and enters it into the audit trail.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 func TestUsers(t *testing.T) {
@@ -56,7 +57,7 @@ func TestUsers(t *testing.T) {
 // wantTrail checks the audit trail, the oldest entry first.
 func wantTrail(t *testing.T, st *store.Store, want ...string) {
 	t.Helper()
-	entries, err := st.AuditTrail(store.AuditFilter{})
+	entries, err := st.Audit.Entries(audit.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}

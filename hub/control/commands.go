@@ -12,6 +12,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 const (
@@ -56,11 +57,11 @@ func callerOf(r *http.Request) (by, from string) {
 // auditDevices enters what was done to devices. It is done by then: if it can't be entered, the store raises an alarm.
 func (c *handler) auditDevices(r *http.Request, action string, ids ...string) {
 	by, from := callerOf(r)
-	entries := make([]store.AuditEntry, len(ids))
+	entries := make([]audit.Entry, len(ids))
 	for i, id := range ids {
-		entries[i] = store.AuditEntry{By: by, From: from, Action: action, Device: id}
+		entries[i] = audit.Entry{By: by, From: from, Action: action, Device: id}
 	}
-	_ = c.store.Audit(entries...)
+	_ = c.store.Audit.Enter(entries...)
 }
 
 func (c *handler) sendCommand(w http.ResponseWriter, r *http.Request) {
@@ -163,14 +164,14 @@ func (c *handler) clearDesired(w http.ResponseWriter, r *http.Request) {
 
 func (c *handler) audit(w http.ResponseWriter, r *http.Request) {
 	q := pageQuery{values: r.URL.Query()}
-	f := store.AuditFilter{
+	f := audit.Filter{
 		Device: q.values.Get("device"), Since: q.time("since"), After: q.number("after"), Before: q.number("before"), Limit: int(min(q.number("limit"), math.MaxInt32)),
 	}
 	if q.err != nil {
 		fail(w, q.err)
 		return
 	}
-	list, err := c.store.AuditTrail(f)
+	list, err := c.store.Audit.Entries(f)
 	respond(w, list, err)
 }
 

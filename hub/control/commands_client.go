@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // SendCommand has a command accepted for a device.
@@ -53,7 +54,7 @@ func (c *Client) ClearDesired(ctx context.Context, id, channel string) error {
 }
 
 // AuditTrail returns entries of the audit trail, the newest first.
-func (c *Client) AuditTrail(ctx context.Context, f store.AuditFilter) (list []store.AuditEntry, err error) {
+func (c *Client) AuditTrail(ctx context.Context, f audit.Filter) (list []audit.Entry, err error) {
 	v := pageValues(f.Device, f.Since, f.Before, f.Limit)
 	if f.After > 0 {
 		v.Set("after", strconv.FormatUint(f.After, 10))

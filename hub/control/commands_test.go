@@ -7,6 +7,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
 // commanded registers a device that has announced what it can be told.
@@ -110,7 +111,7 @@ func TestWhatIsDoneToDevicesIsAudited(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, c.Remove(ctx, "a"), http.StatusNotFound, "", "") // which is not
-	trail, err := c.AuditTrail(ctx, store.AuditFilter{Device: "a"})
+	trail, err := c.AuditTrail(ctx, audit.Filter{Device: "a"})
 	if err != nil || len(trail) != 4 {
 		t.Fatalf("%+v, %v", trail, err)
 	}
@@ -119,7 +120,7 @@ func TestWhatIsDoneToDevicesIsAudited(t *testing.T) {
 			t.Errorf("%+v, want %s", e, action)
 		}
 	}
-	if page, err := c.AuditTrail(ctx, store.AuditFilter{Before: trail[0].Number, After: trail[3].Number, Limit: 2}); err != nil || len(page) != 2 || page[0].Number != trail[1].Number {
+	if page, err := c.AuditTrail(ctx, audit.Filter{Before: trail[0].Number, After: trail[3].Number, Limit: 2}); err != nil || len(page) != 2 || page[0].Number != trail[1].Number {
 		t.Errorf("%+v, %v", page, err)
 	}
 }

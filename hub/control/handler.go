@@ -15,7 +15,7 @@
 //	GET    /devices/{id}/settings      → []store.Setting
 //	PUT    /devices/{id}/settings/{channel}     {"value": TEXT} → store.Setting
 //	DELETE /devices/{id}/settings/{channel}
-//	GET    /audit                      ?device= &since= &after=NUMBER &before=NUMBER &limit=N → []store.AuditEntry, newest first
+//	GET    /audit                      ?device= &since= &after=NUMBER &before=NUMBER &limit=N → []audit.Entry, newest first
 //	GET    /dead-letters               ?after=POSITION &limit=N → []store.DeadLetter, oldest first
 //	POST   /dead-letters/replay        ?position=N (repeated) or ?all=true → store.Replayed
 //	DELETE /dead-letters               ?position=N (repeated) or ?all=true → {"dropped": N}

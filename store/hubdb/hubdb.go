@@ -148,3 +148,14 @@ func ParseKey8(key []byte) (n uint64, ok bool) {
 	}
 	return binary.BigEndian.Uint64(key), true
 }
+
+// SeekBefore moves a cursor to the last key below number, or to the last of all for 0.
+func SeekBefore(c *bbolt.Cursor, number uint64) (k, v []byte) {
+	if number == 0 {
+		return c.Last()
+	}
+	if k, _ := c.Seek(Key8(number)); k == nil {
+		return c.Last()
+	}
+	return c.Prev()
+}
