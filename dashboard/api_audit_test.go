@@ -13,7 +13,7 @@ func TestAuditTrail(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, rigOptions{}, "a")
 	a.reject("a")
-	code, err := a.store.NewSetupCode()
+	code, err := a.store.Accounts.NewSetupCode()
 	if err != nil {
 		t.Fatal(err)
 	}

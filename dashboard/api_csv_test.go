@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 func TestDownload(t *testing.T) {
@@ -80,14 +81,14 @@ func TestDownloads(t *testing.T) {
 		}
 	}
 	for range (api.MaxDownloads - api.MaxDownloadsOfOne) / api.MaxDownloadsOfOne { // others find places all the same
-		key := a.keyOf(rand.Text(), store.RoleViewer)
+		key := a.keyOf(rand.Text(), accounts.RoleViewer)
 		for range api.MaxDownloadsOfOne {
 			if resp := get(key); resp.StatusCode != http.StatusOK {
 				t.Fatal(resp.Status)
 			}
 		}
 	}
-	if resp := get(a.keyOf("late", store.RoleViewer)); resp.StatusCode != http.StatusServiceUnavailable {
+	if resp := get(a.keyOf("late", accounts.RoleViewer)); resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("one more than there are places: %s", resp.Status)
 	}
 	if resp := get(a.key); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
@@ -141,7 +142,7 @@ func TestDownloadBreaksOff(t *testing.T) {
 	fillDownload(a)
 	mux := http.NewServeMux()
 	a.api.Register(mux, func(*http.Request) (api.Caller, error) {
-		return api.Caller{Identity: store.Identity{Role: store.RoleViewer}}, nil
+		return api.Caller{Identity: accounts.Identity{Role: accounts.RoleViewer}}, nil
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancelCause(r.Context())

@@ -14,6 +14,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
@@ -55,7 +56,7 @@ func TestReplayAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := st.AddAPIKey("script", store.RoleAdmin)
+	key, err := st.Accounts.AddAPIKey("script", accounts.RoleAdmin)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
@@ -36,7 +37,7 @@ func TestEveryOperation(t *testing.T) {
 	a.read("a", 2134)
 	a.reject("a")
 
-	code, err := a.store.NewSetupCode()
+	code, err := a.store.Accounts.NewSetupCode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +298,7 @@ func TestDevicesList(t *testing.T) {
 func TestPages(t *testing.T) {
 	a := newAPI(t, rigOptions{}, "a", "b", "c", "d", "e")
 	for _, name := range []string{"ann", "bob", "cid"} {
-		if err := a.store.AddUser(name, password, store.RoleViewer); err != nil {
+		if err := a.store.Accounts.AddUser(name, password, accounts.RoleViewer); err != nil {
 			t.Fatal(err)
 		}
 	}

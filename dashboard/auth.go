@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
@@ -14,20 +14,20 @@ import (
 const sessionCookie = "__Host-session"
 
 // identify returns who sent the request: by an API key in Authorization: Bearer, or by the session cookie. The error is
-// store.ErrUnauthenticated.
-func (d *Dashboard) identify(r *http.Request) (store.Identity, error) {
+// accounts.ErrUnauthenticated.
+func (d *Dashboard) identify(r *http.Request) (accounts.Identity, error) {
 	if key, ok := bearer(r); ok {
-		return d.identifyAs(store.ViaKey, key)
+		return d.identifyAs(accounts.ViaKey, key)
 	}
-	return d.identifyAs(store.ViaSession, sessionSecret(r))
+	return d.identifyAs(accounts.ViaSession, sessionSecret(r))
 }
 
 // identifyAs accepts a secret only where its kind belongs: a session's in the cookie, which other pages can't read, a key
 // where no browser puts it by itself.
-func (d *Dashboard) identifyAs(via, secret string) (store.Identity, error) {
-	id, err := d.store.Identify(secret)
+func (d *Dashboard) identifyAs(via, secret string) (accounts.Identity, error) {
+	id, err := d.store.Accounts.Identify(secret)
 	if err == nil && id.Via != via {
-		return store.Identity{}, store.ErrUnauthenticated
+		return accounts.Identity{}, accounts.ErrUnauthenticated
 	}
 	return id, err
 }
@@ -53,15 +53,15 @@ func (d *Dashboard) identifyCaller(r *http.Request) (api.Caller, error) {
 }
 
 // callerOf is who sends a request: a page, with a session, or a script, with an API key.
-func callerOf(id store.Identity, r *http.Request) api.Caller {
-	if id.Via == store.ViaKey {
+func callerOf(id accounts.Identity, r *http.Request) api.Caller {
+	if id.Via == accounts.ViaKey {
 		return callerBy(id, r, "REST")
 	}
 	return callerBy(id, r, "page")
 }
 
 // callerBy is who sends a request by this way.
-func callerBy(id store.Identity, r *http.Request, way string) api.Caller {
+func callerBy(id accounts.Identity, r *http.Request, way string) api.Caller {
 	c := api.Caller{Identity: id, By: actorName(id)}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -72,8 +72,8 @@ func callerBy(id store.Identity, r *http.Request, way string) api.Caller {
 }
 
 // actorName tells an API key from a user of the same name: names have no spaces.
-func actorName(id store.Identity) string {
-	if id.Via == store.ViaKey {
+func actorName(id accounts.Identity) string {
+	if id.Via == accounts.ViaKey {
 		return "API key " + id.Name
 	}
 	return id.Name

@@ -142,7 +142,7 @@ func TestForeignPagesChangeNothing(t *testing.T) {
 			t.Errorf("%s: the session ended: %d", c.name, r.status)
 		}
 	}
-	if keys := s.store.APIKeys(); len(keys) != 0 {
+	if keys := s.store.Accounts.APIKeys(); len(keys) != 0 {
 		t.Errorf("keys were made: %v", keys)
 	}
 }

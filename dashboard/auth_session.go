@@ -8,14 +8,14 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 func (d *Dashboard) accountRoutes() {
 	d.mux.HandleFunc("POST /api/v1/session", d.login)
 	d.mux.HandleFunc("DELETE /api/v1/session", d.logout)
 	d.mux.HandleFunc("POST /api/v1/setup", d.setup)
-	d.mux.HandleFunc("POST /api/v1/password", d.api.Require(d.identifyCaller, store.RoleViewer, d.changePassword))
+	d.mux.HandleFunc("POST /api/v1/password", d.api.Require(d.identifyCaller, accounts.RoleViewer, d.changePassword))
 }
 
 // login answers POST /api/v1/session.
@@ -29,7 +29,7 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if in.Link != "" {
-		secret, id, err := d.store.LoginWithCode(in.Link)
+		secret, id, err := d.store.Accounts.LoginWithCode(in.Link)
 		if err != nil {
 			d.refuseLogin(w, r, "", err, "bad_link", "this login link is not valid any more", "log in with a user name and a password")
 			return
@@ -38,9 +38,9 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var secret string
-	var id store.Identity
+	var id accounts.Identity
 	err := d.throttled(w, r, in.User, func(ctx context.Context) (err error) {
-		secret, id, err = d.store.Login(ctx, in.User, in.Password)
+		secret, id, err = d.store.Accounts.Login(ctx, in.User, in.Password)
 		return err
 	})
 	switch {
@@ -57,10 +57,10 @@ var errAnswered = errors.New("answered already")
 // throttled calls check, which checks a password of user, unless too many wrong ones came before: then it answers, and
 // returns errAnswered.
 func (d *Dashboard) throttled(w http.ResponseWriter, r *http.Request, user string, check func(context.Context) error) error {
-	user = store.UserName(user)
+	user = accounts.UserName(user)
 	suspects := []limit.Suspect{d.throttle.Suspect(perAddress, network(r.RemoteAddr)), d.throttle.Suspect(perUser, user)}
 	who := limit.Party{Name: network(r.RemoteAddr)}
-	if secret := sessionSecret(r); d.store.Remembers(secret, user) {
+	if secret := sessionSecret(r); d.store.Accounts.Remembers(secret, user) {
 		suspects = []limit.Suspect{d.throttle.Suspect(perSession, secret)}
 		who = limit.Party{Name: user, Known: true}
 	}
@@ -76,10 +76,10 @@ func (d *Dashboard) throttled(w http.ResponseWriter, r *http.Request, user strin
 			return check(r.Context())
 		}()
 	}
-	if !errors.Is(err, store.ErrUnauthenticated) {
+	if !errors.Is(err, accounts.ErrUnauthenticated) {
 		d.throttle.GiveBack(suspects)
 	}
-	if errors.Is(err, store.ErrBusy) || errors.Is(err, limit.ErrBusy) {
+	if errors.Is(err, accounts.ErrBusy) || errors.Is(err, limit.ErrBusy) {
 		api.TryLater(w, http.StatusServiceUnavailable, time.Second, "busy", "too many people log in at this moment")
 		return errAnswered
 	}
@@ -88,21 +88,21 @@ func (d *Dashboard) throttled(w http.ResponseWriter, r *http.Request, user strin
 
 // refuseLogin answers after a failed login. user is logged only if there is one: people type passwords there by mistake.
 func (d *Dashboard) refuseLogin(w http.ResponseWriter, r *http.Request, user string, err error, code, text, hint string) {
-	if !errors.Is(err, store.ErrUnauthenticated) {
+	if !errors.Is(err, accounts.ErrUnauthenticated) {
 		d.api.Failed(w, err)
 		return
 	}
-	known, _ := d.store.User(user)
+	known, _ := d.store.Accounts.User(user)
 	d.limited.Warn("login failed", "user", known.Name, "address", r.RemoteAddr)
 	api.Fail(w, http.StatusUnauthorized, code, text, hint)
 }
 
 // enter answers with a new session. One that the browser had before ends.
-func (d *Dashboard) enter(w http.ResponseWriter, r *http.Request, secret string, id store.Identity) {
+func (d *Dashboard) enter(w http.ResponseWriter, r *http.Request, secret string, id accounts.Identity) {
 	d.endSession(r)
 	// Not in the audit trail: one viewer could push everything else out of it.
 	d.log.Info("logged in", "user", id.Name, "address", r.RemoteAddr)
-	setSessionCookie(w, secret, int((store.SessionLife + store.SessionMemory).Seconds()))
+	setSessionCookie(w, secret, int((accounts.SessionLife + accounts.SessionMemory).Seconds()))
 	api.Answer(w, http.StatusOK, d.api.Session(callerOf(id, r)))
 }
 
@@ -118,7 +118,7 @@ func (d *Dashboard) endSession(r *http.Request) {
 	if secret == "" {
 		return
 	}
-	if err := d.store.EndSession(secret); err != nil {
+	if err := d.store.Accounts.EndSession(secret); err != nil {
 		d.log.Error("an ended session is still in hub.db, and will be back after a restart", "error", err)
 	}
 }
@@ -141,7 +141,7 @@ func (d *Dashboard) setup(w http.ResponseWriter, r *http.Request) {
 	if !api.ReadJSON(w, r, &in) {
 		return
 	}
-	secret, id, err := d.store.Setup(r.Context(), in.Link, in.User, in.Password)
+	secret, id, err := d.store.Accounts.Setup(r.Context(), in.Link, in.User, in.Password)
 	if err != nil {
 		d.refuseLogin(w, r, "", err, "bad_link", "this setup link is not valid",
 			"take the one that the hub printed when it started last, or use telemetry-hub user add NAME --role admin")
@@ -160,26 +160,26 @@ func (d *Dashboard) changePassword(w http.ResponseWriter, r *http.Request, by ap
 	if !api.ReadJSON(w, r, &in) {
 		return
 	}
-	if by.Via != store.ViaSession {
+	if by.Via != accounts.ViaSession {
 		api.Fail(w, http.StatusForbidden, "no_password", "an API key has no password", "remove the key and make another")
 		return
 	}
-	err := d.throttled(w, r, by.Name, func(ctx context.Context) error { return d.store.CheckPassword(ctx, by.Name, in.Old) })
+	err := d.throttled(w, r, by.Name, func(ctx context.Context) error { return d.store.Accounts.CheckPassword(ctx, by.Name, in.Old) })
 	switch {
 	case errors.Is(err, errAnswered):
 		return
-	case errors.Is(err, store.ErrUnauthenticated): // not 401: the session is as good as before
+	case errors.Is(err, accounts.ErrUnauthenticated): // not 401: the session is as good as before
 		api.Fail(w, http.StatusForbidden, "wrong_password", "the old password is wrong", "")
 		return
 	case err == nil:
-		err = d.store.SetPassword(by.Name, in.New)
+		err = d.store.Accounts.SetPassword(by.Name, in.New)
 	}
 	if err != nil {
 		d.api.Failed(w, err)
 		return
 	}
 	d.audit(by, "user password set", "", by.Name)
-	secret, id, err := d.store.OpenSession(by.Name)
+	secret, id, err := d.store.Accounts.OpenSession(by.Name)
 	if err != nil {
 		d.api.Failed(w, err)
 		return

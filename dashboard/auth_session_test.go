@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 func TestLogin(t *testing.T) {
@@ -19,7 +19,7 @@ func TestLogin(t *testing.T) {
 	var got api.Session
 	r := c.login("Operator", password).wants(http.StatusOK, &got)
 	want := api.Session{
-		User: "operator", Role: store.RoleOperator, Via: "session", Version: "v1.2.3", Now: api.Millis(s.clock()),
+		User: "operator", Role: accounts.RoleOperator, Via: "session", Version: "v1.2.3", Now: api.Millis(s.clock()),
 		Expires: api.Millis(s.clock().Add(7 * 24 * time.Hour)),
 	}
 	if got != want {
@@ -72,7 +72,7 @@ func TestLoginMakesANewSession(t *testing.T) {
 	if c.cookie == prepared {
 		t.Error("the session is the prepared one")
 	}
-	if id, err := s.store.Identify(prepared); err == nil {
+	if id, err := s.store.Accounts.Identify(prepared); err == nil {
 		t.Errorf("the prepared session is still that of %s", id.Name)
 	}
 	c.cookie = "ths_made-up"
@@ -98,7 +98,7 @@ func TestSessionEnds(t *testing.T) {
 
 func TestSecretsHaveTheirPlaces(t *testing.T) {
 	s := newSite(t)
-	key, err := s.store.AddAPIKey("script", store.RoleViewer)
+	key, err := s.store.Accounts.AddAPIKey("script", accounts.RoleViewer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,14 +129,14 @@ func TestSecretsHaveTheirPlaces(t *testing.T) {
 
 func TestLoginLink(t *testing.T) {
 	s := newSite(t)
-	code, err := s.store.NewLoginCode("operator")
+	code, err := s.store.Accounts.NewLoginCode("operator")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := s.caller()
 	var got api.Session
 	c.do("POST", "/api/v1/session", map[string]string{"link": code}).wants(http.StatusOK, &got)
-	if got.User != "operator" || got.Role != store.RoleOperator {
+	if got.User != "operator" || got.Role != accounts.RoleOperator {
 		t.Errorf("%+v", got)
 	}
 	c.do("GET", "/api/v1/session", nil).wants(http.StatusOK, nil)
@@ -161,27 +161,27 @@ func TestSetup(t *testing.T) {
 		return c.do("POST", "/api/v1/setup", map[string]string{"link": link, "user": user, "password": password})
 	}
 	setup("", "kim", password).wants(http.StatusUnauthorized, nil)
-	code, err := s.store.NewSetupCode()
+	code, err := s.store.Accounts.NewSetupCode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	setup("x"+code, "kim", password).wants(http.StatusUnauthorized, nil)
 	setup(code, "kim", "short").wants(http.StatusBadRequest, nil)
 	setup(code, "k i m", password).wants(http.StatusBadRequest, nil)
-	if s.store.HasUsers() {
+	if s.store.Accounts.HasUsers() {
 		t.Fatal("a refused setup made a user")
 	}
 	var got api.Session
 	setup(code, "Kim", password).wants(http.StatusOK, &got)
-	if got.User != "kim" || got.Role != store.RoleAdmin {
+	if got.User != "kim" || got.Role != accounts.RoleAdmin {
 		t.Errorf("%+v", got)
 	}
 	c.do("GET", "/api/v1/users", nil).wants(http.StatusOK, nil)
 	if r := setup(code, "lee", password).wants(http.StatusConflict, nil); r.cookie != nil {
 		t.Errorf("the second setup gives the cookie %v", r.cookie)
 	}
-	if len(s.store.Users()) != 1 {
-		t.Errorf("users %v", s.store.Users())
+	if len(s.store.Accounts.Users()) != 1 {
+		t.Errorf("users %v", s.store.Accounts.Users())
 	}
 }
 
@@ -205,7 +205,7 @@ func TestChangePassword(t *testing.T) {
 	other.do("GET", "/api/v1/session", nil).wants(http.StatusUnauthorized, nil)
 	s.caller().login("viewer", password).wants(http.StatusUnauthorized, nil)
 	s.caller().login("viewer", "another horse").wants(http.StatusOK, nil)
-	key, err := s.store.AddAPIKey("viewer", store.RoleAdmin) // named like the user
+	key, err := s.store.Accounts.AddAPIKey("viewer", accounts.RoleAdmin) // named like the user
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestBusyLogin(t *testing.T) {
 	r := httptest.NewRequest("POST", "/api/v1/session", nil)
 	for range 2 * perUser.Burst {
 		w := httptest.NewRecorder()
-		err := s.throttled(w, r, "viewer", func(context.Context) error { return store.ErrBusy })
+		err := s.throttled(w, r, "viewer", func(context.Context) error { return accounts.ErrBusy })
 		if err != errAnswered || w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Fatalf("%v, %d %v", err, w.Code, w.Header())
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 const password = "correct horse"
@@ -68,8 +69,8 @@ func (s *site) pass(d time.Duration) {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := emptySite(t)
-	for _, role := range []store.Role{store.RoleViewer, store.RoleOperator, store.RoleAdmin} {
-		if err := s.store.AddUser(string(role), password, role); err != nil {
+	for _, role := range []accounts.Role{accounts.RoleViewer, accounts.RoleOperator, accounts.RoleAdmin} {
+		if err := s.store.Accounts.AddUser(string(role), password, role); err != nil {
 			t.Fatal(err)
 		}
 	}

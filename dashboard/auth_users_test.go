@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // Every route asks for its role, of people and of scripts alike.
@@ -19,8 +19,8 @@ func TestRolesOfRoutes(t *testing.T) {
 		*caller
 	}
 	callers := []who{{"nobody", 0, s.caller()}}
-	for i, role := range []store.Role{store.RoleViewer, store.RoleOperator, store.RoleAdmin} {
-		key, err := s.store.AddAPIKey("key-"+string(role), role)
+	for i, role := range []accounts.Role{accounts.RoleViewer, accounts.RoleOperator, accounts.RoleAdmin} {
+		key, err := s.store.Accounts.AddAPIKey("key-"+string(role), role)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func TestManageUsers(t *testing.T) {
 	type fields = map[string]string
 	var made api.User
 	c.do("POST", "/api/v1/users", fields{"name": "Lee", "password": password, "role": "viewer"}).wants(http.StatusCreated, &made)
-	if want := (api.User{Name: "lee", Role: store.RoleViewer, Created: api.Millis(s.clock())}); made != want {
+	if want := (api.User{Name: "lee", Role: accounts.RoleViewer, Created: api.Millis(s.clock())}); made != want {
 		t.Errorf("made %+v, want %+v", made, want)
 	}
 	for _, in := range []fields{
@@ -84,11 +84,11 @@ func TestManageUsers(t *testing.T) {
 
 	lee := s.loggedIn("lee")
 	c.do("PATCH", "/api/v1/users/Lee", fields{"role": "operator"}).wants(http.StatusOK, &made)
-	if made.Role != store.RoleOperator {
+	if made.Role != accounts.RoleOperator {
 		t.Errorf("%+v", made)
 	}
 	var session api.Session
-	if lee.do("GET", "/api/v1/session", nil).wants(http.StatusOK, &session); session.Role != store.RoleOperator {
+	if lee.do("GET", "/api/v1/session", nil).wants(http.StatusOK, &session); session.Role != accounts.RoleOperator {
 		t.Errorf("an open session has the role %s", session.Role)
 	}
 	c.do("PATCH", "/api/v1/users/lee", fields{}).wants(http.StatusBadRequest, nil)
@@ -114,7 +114,7 @@ func TestManageAPIKeys(t *testing.T) {
 	type fields = map[string]string
 	var made api.APIKey
 	c.do("POST", "/api/v1/apikeys", fields{"name": "reports", "role": "operator"}).wants(http.StatusCreated, &made)
-	if made.Name != "reports" || made.Role != store.RoleOperator || !strings.HasPrefix(made.Key, "thk_") {
+	if made.Name != "reports" || made.Role != accounts.RoleOperator || !strings.HasPrefix(made.Key, "thk_") {
 		t.Errorf("%+v", made)
 	}
 	for _, in := range []fields{{"name": "a b", "role": "viewer"}, {"name": "other", "role": "root"}, {"name": "other"}} {
@@ -125,7 +125,7 @@ func TestManageAPIKeys(t *testing.T) {
 	var list []api.APIKey
 	r := c.do("GET", "/api/v1/apikeys", nil).wants(http.StatusOK, &struct{ APIKeys any }{&list})
 	now := api.Millis(s.clock())
-	if want := []api.APIKey{{Name: "reports", Role: store.RoleOperator, Created: now, LastUsed: now}}; !slices.Equal(list, want) {
+	if want := []api.APIKey{{Name: "reports", Role: accounts.RoleOperator, Created: now, LastUsed: now}}; !slices.Equal(list, want) {
 		t.Errorf("keys %+v, want %+v", list, want)
 	}
 	if strings.Contains(r.body, made.Key) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // BenchmarkCommand measures commands one after the other, from the moment they are sent until their result is seen, with a device on
@@ -39,7 +39,7 @@ func BenchmarkCommand(b *testing.B) {
 			a.obeys("d")
 			var at time.Time
 			a.api.Commanders = limit.NewThrottle(func() time.Time { at = at.Add(time.Second); return at }) // nobody sends too fast
-			c := a.connectUser("anna", store.RoleOperator)
+			c := a.connectUser("anna", accounts.RoleOperator)
 			if way.name != "POST-and-wait" {
 				c.send(subscribeFrame("d", "/topic/devices/d/commands"))
 				c.message("d")

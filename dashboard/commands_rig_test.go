@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/client"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
@@ -138,9 +139,9 @@ func (r *liveRig) settled(id device.CommandID, want store.CommandState) store.Co
 }
 
 // keyOf makes an API key.
-func (r *liveRig) keyOf(name string, role store.Role) string {
+func (r *liveRig) keyOf(name string, role accounts.Role) string {
 	r.t.Helper()
-	key, err := r.store.AddAPIKey(name, role)
+	key, err := r.store.Accounts.AddAPIKey(name, role)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -154,12 +155,12 @@ func (r *liveRig) connectAs(key string) *stompClient {
 }
 
 // connectUser opens a STOMP connection with a user's session, as the page does.
-func (r *liveRig) connectUser(name string, role store.Role) *stompClient {
+func (r *liveRig) connectUser(name string, role accounts.Role) *stompClient {
 	r.t.Helper()
-	if err := r.store.AddUser(name, password, role); err != nil && !errors.Is(err, store.ErrUserExists) {
+	if err := r.store.Accounts.AddUser(name, password, role); err != nil && !errors.Is(err, accounts.ErrUserExists) {
 		r.t.Fatal(err)
 	}
-	secret, _, err := r.store.OpenSession(name)
+	secret, _, err := r.store.Accounts.OpenSession(name)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // A client's own headers are allowed in SUBSCRIBE, but hundreds of subscriptions with 256 KiB of them each must not stay in memory.
@@ -106,7 +106,7 @@ func TestEventStreamHoldsOneMessage(t *testing.T) {
 func TestS77SendOfAClientThatVanishes(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
 	r.obeys("d")
-	c := r.connectUser("anna", store.RoleOperator)
+	c := r.connectUser("anna", accounts.RoleOperator)
 	id := device.NewCommandID()
 	c.order("d", countBody(id, 1))
 	_ = c.conn.NetConn().Close()

@@ -22,7 +22,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // contract is openapi.json, and which of its operations have been tried.
@@ -285,8 +285,8 @@ func newAPI(t testing.TB, o rigOptions, devices ...string) *apiRig {
 		liveRig: newLiveRig(t, o, devices...), contract: loadContract(t), keys: map[string]string{},
 		client: &http.Client{Transport: transport},
 	}
-	for _, role := range []store.Role{store.RoleViewer, store.RoleOperator, store.RoleAdmin} {
-		key, err := a.store.AddAPIKey("test-"+string(role), role)
+	for _, role := range []accounts.Role{accounts.RoleViewer, accounts.RoleOperator, accounts.RoleAdmin} {
+		key, err := a.store.Accounts.AddAPIKey("test-"+string(role), role)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // liveProtocol is the WebSocket subprotocol of /v1/live (registered at IANA).
@@ -99,7 +99,7 @@ func (d *Dashboard) serveLive(w http.ResponseWriter, r *http.Request) {
 }
 
 // watch starts a connection for which a place was taken. The identity is nil for who has yet to say who it is.
-func (d *Dashboard) watch(conn *socket.Conn, place *place, id *store.Identity, r *http.Request) {
+func (d *Dashboard) watch(conn *socket.Conn, place *place, id *accounts.Identity, r *http.Request) {
 	c := newLiveConn(d, conn, place, r)
 	if id != nil {
 		c.known(*id)
@@ -115,7 +115,7 @@ func (d *Dashboard) watch(conn *socket.Conn, place *place, id *store.Identity, r
 
 // identifyViewer finds out who wants to see live data: by an API key in Authorization, or by the session cookie, which
 // counts only if a page of the hub sent it. The identity is nil for who sends neither. It answers whom it does not let in.
-func (d *Dashboard) identifyViewer(w http.ResponseWriter, r *http.Request) (id *store.Identity, ok bool) {
+func (d *Dashboard) identifyViewer(w http.ResponseWriter, r *http.Request) (id *accounts.Identity, ok bool) {
 	key, hasKey := bearer(r)
 	secret := sessionSecret(r)
 	own := sameOrigin(r)
@@ -125,19 +125,19 @@ func (d *Dashboard) identifyViewer(w http.ResponseWriter, r *http.Request) (id *
 			"open the hub's own page; a script sends an API key and no Origin: Authorization: Bearer KEY")
 		return nil, false
 	}
-	via := store.ViaKey
+	via := accounts.ViaKey
 	if !hasKey {
 		if secret == "" {
 			return nil, true
 		}
-		via, key = store.ViaSession, secret
+		via, key = accounts.ViaSession, secret
 	}
 	identity, err := d.identifyAs(via, key)
 	if err != nil {
 		d.api.Unauthenticated(w)
 		return nil, false
 	}
-	if !identity.Role.Allows(store.RoleViewer) {
+	if !identity.Role.Allows(accounts.RoleViewer) {
 		api.Fail(w, http.StatusForbidden, "forbidden", "this needs the role viewer", "ask an admin for the role")
 		return nil, false
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // refusedCommands is the body of a MESSAGE about a command that was not accepted, which only who has sent it is told. It looks like
@@ -36,7 +37,7 @@ type refusedCommand struct {
 
 // takeCommand takes a command for a device, which somebody with the role operator sends. When it returns nil the command is on disk,
 // or the client has been told why it is not accepted. An error ends the connection, as STOMP demands of a SEND that fails.
-func (c *liveConn) takeCommand(by store.Identity, deviceID string, f *stomp.Frame) error {
+func (c *liveConn) takeCommand(by accounts.Identity, deviceID string, f *stomp.Frame) error {
 	in, err := parseCommand(f.Body)
 	if err != nil {
 		return wrong("the body must be a command like %s: %v", `{"id": UUID, "name": "blink", "args": {}, "ttl_ms": 30000}`, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 const ownQueue = "/user/queue/commands"
@@ -25,7 +26,7 @@ func countBody(id device.CommandID, n int) string {
 func TestSendReachesTheDevice(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
 	d := r.obeys("d")
-	c, watcher, other := r.connectUser("anna", store.RoleOperator), r.connect(), r.connectUser("ben", store.RoleAdmin)
+	c, watcher, other := r.connectUser("anna", accounts.RoleOperator), r.connect(), r.connectUser("ben", accounts.RoleAdmin)
 	e := r.events([]string{"e|/topic/devices/d/commands", "q|" + ownQueue})
 	for _, c := range []*stompClient{c, watcher, other} {
 		c.send(subscribeFrame("d", "/topic/devices/d/commands"))
@@ -75,7 +76,7 @@ func TestSendReachesTheDevice(t *testing.T) {
 	r.settled(mine, store.CommandSucceeded)
 
 	// A page that is loaded again finds what it has sent.
-	again := r.connectUser("anna", store.RoleOperator)
+	again := r.connectUser("anna", accounts.RoleOperator)
 	again.send(subscribeFrame("q", ownQueue))
 	if _, body := again.message("q"); body["kind"] != "snapshot" || commandIn(body, id)["state"] != "succeeded" || commandIn(body, mine) != nil {
 		t.Errorf("%v", body)
@@ -87,8 +88,8 @@ func TestSendTwiceIsOneCommand(t *testing.T) {
 	d := r.obeys("d")
 	release := d.stall()
 	id := device.NewCommandID()
-	key := r.keyOf("script", store.RoleOperator)
-	for i, c := range []*stompClient{r.connectAs(key), r.connectUser("anna", store.RoleOperator)} {
+	key := r.keyOf("script", accounts.RoleOperator)
+	for i, c := range []*stompClient{r.connectAs(key), r.connectUser("anna", accounts.RoleOperator)} {
 		for range 2 { // a double click, and another page
 			c.order("d", countBody(id, 3), "receipt:1")
 			c.expect(stomp.Receipt)
@@ -112,7 +113,7 @@ func TestSendNeedsARole(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
 	d := r.obeys("d")
 	id := device.NewCommandID()
-	for _, c := range []*stompClient{r.connect(), r.connectUser("vera", store.RoleViewer)} {
+	for _, c := range []*stompClient{r.connect(), r.connectUser("vera", accounts.RoleViewer)} {
 		c.order("d", countBody(id, 1), "receipt:9")
 		c.fails(device.ClosePolicy, "operator", "9")
 	}
@@ -124,16 +125,16 @@ func TestSendNeedsARole(t *testing.T) {
 	c.fails(device.ClosePolicy, "operator", "9")
 
 	// Who loses the role loses it on an open connection; who is given it has it there.
-	c = r.connectUser("anna", store.RoleOperator)
+	c = r.connectUser("anna", accounts.RoleOperator)
 	c.order("d", countBody(device.NewCommandID(), 1), "receipt:1")
 	c.expect(stomp.Receipt)
-	if err := r.store.SetRole("anna", store.RoleViewer, false); err != nil {
+	if err := r.store.Accounts.SetRole("anna", accounts.RoleViewer, false); err != nil {
 		t.Fatal(err)
 	}
 	c.order("d", countBody(id, 1), "receipt:9")
 	c.fails(device.ClosePolicy, "operator", "9")
-	c = r.connectUser("anna", store.RoleViewer)
-	if err := r.store.SetRole("anna", store.RoleOperator, false); err != nil {
+	c = r.connectUser("anna", accounts.RoleViewer)
+	if err := r.store.Accounts.SetRole("anna", accounts.RoleOperator, false); err != nil {
 		t.Fatal(err)
 	}
 	c.order("d", countBody(device.NewCommandID(), 1), "receipt:1")
@@ -146,7 +147,7 @@ func TestSendNeedsARole(t *testing.T) {
 func TestRefusedSend(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
 	d := r.obeys("d")
-	key := r.keyOf("script", store.RoleOperator)
+	key := r.keyOf("script", accounts.RoleOperator)
 	used := device.NewCommandID()
 	c := r.connectAs(key)
 	c.send(subscribeFrame("q", ownQueue))
@@ -205,7 +206,7 @@ func TestSendTooFast(t *testing.T) {
 	d := r.obeys("d")
 	now := time.Now()
 	r.api.Commanders = limit.NewThrottle(func() time.Time { return now })
-	c := r.connectUser("anna", store.RoleOperator)
+	c := r.connectUser("anna", accounts.RoleOperator)
 	c.send(subscribeFrame("q", ownQueue))
 	c.message("q")
 	for range api.CommandPace.Burst {
@@ -217,7 +218,7 @@ func TestSendTooFast(t *testing.T) {
 	if last, _ := c.state("q", id, "refused"); last["text"] != "too many commands" || last["hint"] != "try again in 200ms" {
 		t.Errorf("%v", last)
 	}
-	other := r.connectUser("ben", store.RoleOperator)
+	other := r.connectUser("ben", accounts.RoleOperator)
 	other.order("d", countBody(device.NewCommandID(), 1), "receipt:1")
 	other.expect(stomp.Receipt)
 	eventually(t, "all are done", func() bool { d.mu.Lock(); defer d.mu.Unlock(); return len(d.did) == api.CommandPace.Burst+1 })
@@ -233,7 +234,7 @@ func TestLateAnswerSettlesUnknown(t *testing.T) {
 	r := newLiveRig(t, rigOptions{clock: clock.now})
 	d := r.obeys("d")
 	release := d.stall()
-	c := r.connectUser("anna", store.RoleOperator)
+	c := r.connectUser("anna", accounts.RoleOperator)
 	c.send(subscribeFrame("d", "/topic/devices/d/commands"))
 	id := device.NewCommandID()
 	c.order("d", countBody(id, 1))
@@ -252,7 +253,7 @@ func TestDeviceThatIsAway(t *testing.T) {
 	r := newLiveRig(t, rigOptions{clock: clock.now})
 	d := r.obeys("d")
 	d.leave()
-	c := r.connectUser("anna", store.RoleOperator)
+	c := r.connectUser("anna", accounts.RoleOperator)
 	c.send(subscribeFrame("q", ownQueue))
 	late := device.NewCommandID()
 	c.order("d", countBody(late, 1))

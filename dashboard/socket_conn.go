@@ -15,7 +15,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // messageRate is how many messages and frames a second a client may send, after a first burst. A faster one is read more
@@ -49,7 +49,7 @@ type liveConn struct {
 
 	// guarded by mu
 	mu        sync.Mutex
-	identity  *store.Identity // nil: not known yet
+	identity  *accounts.Identity // nil: not known yet
 	connected bool
 	beat      time.Duration            // the hub must be heard so often; 0: need not
 	silence   time.Duration            // the client is given up after it; 0: never
@@ -98,7 +98,7 @@ func newLiveConn(d *Dashboard, conn *socket.Conn, p *place, r *http.Request) *li
 }
 
 // known notes who it is.
-func (c *liveConn) known(id store.Identity) {
+func (c *liveConn) known(id accounts.Identity) {
 	hub.Admit(c.request, sendBuffer)
 	c.feed.Is(actorName(id))
 	c.mu.Lock()
@@ -207,8 +207,8 @@ func (c *liveConn) look() {
 	id, connected, silence := c.identity, c.connected, c.silence
 	c.mu.Unlock()
 	if id != nil {
-		present, err := c.d.store.Recheck(*id)
-		if err != nil || !present.Role.Allows(store.RoleViewer) {
+		present, err := c.d.store.Accounts.Recheck(*id)
+		if err != nil || !present.Role.Allows(accounts.RoleViewer) {
 			c.refuse(denied(sessionExpired), "")
 			return
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // The names of the tests carry the ids of the checklist for STOMP servers; those of framing are in package stomp.
@@ -111,10 +111,10 @@ func TestS12Login(t *testing.T) {
 	c.send(subscribeFrame("1", "/topic/hub"))
 	c.message("1")
 
-	if err := r.store.AddUser("ann", password, store.RoleViewer); err != nil {
+	if err := r.store.Accounts.AddUser("ann", password, accounts.RoleViewer); err != nil {
 		t.Fatal(err)
 	}
-	session, _, err := r.store.OpenSession("ann")
+	session, _, err := r.store.Accounts.OpenSession("ann")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,10 +165,10 @@ func TestS13BytesBeforeConnected(t *testing.T) {
 
 func TestHandshakeOfViewers(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
-	if err := r.store.AddUser("ann", password, store.RoleViewer); err != nil {
+	if err := r.store.Accounts.AddUser("ann", password, accounts.RoleViewer); err != nil {
 		t.Fatal(err)
 	}
-	session, _, err := r.store.OpenSession("ann")
+	session, _, err := r.store.Accounts.OpenSession("ann")
 	if err != nil {
 		t.Fatal(err)
 	}

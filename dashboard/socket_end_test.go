@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // asOperator opens a connection with an API key that may send commands.
 func (r *liveRig) asOperator() *stompClient {
 	r.t.Helper()
-	key, err := r.store.AddAPIKey(fmt.Sprint("operator", time.Now().UnixNano()), store.RoleOperator)
+	key, err := r.store.Accounts.AddAPIKey(fmt.Sprint("operator", time.Now().UnixNano()), accounts.RoleOperator)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -235,16 +235,16 @@ func (c *stompClient) closeTCP() { _ = c.conn.NetConn().Close() }
 
 func TestS78SessionEnds(t *testing.T) {
 	for name, end := range map[string]func(r *liveRig, secret string) error{
-		"logout":       func(r *liveRig, secret string) error { return r.store.EndSession(secret) },
-		"new password": func(r *liveRig, _ string) error { return r.store.SetPassword("ann", "another one") },
-		"user removed": func(r *liveRig, _ string) error { return r.store.RemoveUser("ann", true) },
+		"logout":       func(r *liveRig, secret string) error { return r.store.Accounts.EndSession(secret) },
+		"new password": func(r *liveRig, _ string) error { return r.store.Accounts.SetPassword("ann", "another one") },
+		"user removed": func(r *liveRig, _ string) error { return r.store.Accounts.RemoveUser("ann", true) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newLiveRig(t, rigOptions{pace: func(p *livePace) { p.look = 10 * time.Millisecond }})
-			if err := r.store.AddUser("ann", password, store.RoleAdmin); err != nil {
+			if err := r.store.Accounts.AddUser("ann", password, accounts.RoleAdmin); err != nil {
 				t.Fatal(err)
 			}
-			secret, _, err := r.store.OpenSession("ann")
+			secret, _, err := r.store.Accounts.OpenSession("ann")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -265,7 +265,7 @@ func TestS78SessionEnds(t *testing.T) {
 	t.Run("API key removed", func(t *testing.T) {
 		r := newLiveRig(t, rigOptions{pace: func(p *livePace) { p.look = 10 * time.Millisecond }})
 		c := r.connect()
-		if err := r.store.RemoveAPIKey("reader"); err != nil {
+		if err := r.store.Accounts.RemoveAPIKey("reader"); err != nil {
 			t.Fatal(err)
 		}
 		c.fails(1008, "session-expired", "")
@@ -273,8 +273,8 @@ func TestS78SessionEnds(t *testing.T) {
 	t.Run("before the next look", func(t *testing.T) {
 		r := newLiveRig(t, rigOptions{pace: func(p *livePace) { p.look = time.Hour }}, "pump")
 		c := r.asOperator()
-		for _, k := range r.store.APIKeys() {
-			if err := r.store.RemoveAPIKey(k.Name); err != nil {
+		for _, k := range r.store.Accounts.APIKeys() {
+			if err := r.store.Accounts.RemoveAPIKey(k.Name); err != nil {
 				t.Fatal(err)
 			}
 		}

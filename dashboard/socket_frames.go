@@ -6,7 +6,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // frame takes one frame, in the read loop, and answers with RECEIPT or ERROR.
@@ -106,8 +106,8 @@ func (c *liveConn) login(f *stomp.Frame) error {
 	if known {
 		return nil
 	}
-	id, err := c.d.identifyAs(store.ViaKey, f.Headers.Value("passcode"))
-	if err != nil || !id.Role.Allows(store.RoleViewer) {
+	id, err := c.d.identifyAs(accounts.ViaKey, f.Headers.Value("passcode"))
+	if err != nil || !id.Role.Allows(accounts.RoleViewer) {
 		c.d.limited.Warn("login failed", "address", c.request.RemoteAddr, "path", c.request.URL.Path)
 		return denied("login failed: send an API key as passcode")
 	}
@@ -133,19 +133,19 @@ func (c *liveConn) send(f *stomp.Frame) error {
 	if err != nil {
 		return err
 	}
-	if !who.Role.Allows(store.RoleOperator) {
+	if !who.Role.Allows(accounts.RoleOperator) {
 		return denied("commands need the role operator")
 	}
 	return c.takeCommand(who, id, f)
 }
 
 // present returns who it is, with the role of this moment.
-func (c *liveConn) present() (store.Identity, error) {
+func (c *liveConn) present() (accounts.Identity, error) {
 	c.mu.Lock()
 	id := *c.identity
 	c.mu.Unlock()
-	id, err := c.d.store.Recheck(id)
-	if errors.Is(err, store.ErrUnauthenticated) {
+	id, err := c.d.store.Accounts.Recheck(id)
+	if errors.Is(err, accounts.ErrUnauthenticated) {
 		err = denied(sessionExpired)
 	}
 	return id, err

@@ -22,6 +22,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -126,7 +127,7 @@ func newLiveRig(t testing.TB, o rigOptions, devices ...string) *liveRig {
 			t.Error(err)
 		}
 	})
-	if r.key, err = st.AddAPIKey("reader", store.RoleViewer); err != nil {
+	if r.key, err = st.Accounts.AddAPIKey("reader", accounts.RoleViewer); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range devices {

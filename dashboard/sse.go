@@ -13,7 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // serveEvents streams what /v1/live sends as server-sent events (WHATWG HTML §9.2), for where WebSockets are blocked, and
@@ -85,7 +85,7 @@ type eventStream struct {
 
 	// guarded by mu
 	mu       sync.Mutex
-	identity store.Identity
+	identity accounts.Identity
 	reason   string // why it is to end
 }
 
@@ -211,8 +211,8 @@ func (s *eventStream) look() {
 	s.mu.Lock()
 	id := s.identity
 	s.mu.Unlock()
-	present, err := s.d.store.Recheck(id)
-	if err != nil || !present.Role.Allows(store.RoleViewer) {
+	present, err := s.d.store.Accounts.Recheck(id)
+	if err != nil || !present.Role.Allows(accounts.RoleViewer) {
 		s.end(sessionExpired)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // eventReader reads an event stream.
@@ -171,10 +171,10 @@ func TestEventStreamResumes(t *testing.T) {
 
 func TestEventStreamRefusals(t *testing.T) {
 	r := newLiveRig(t, rigOptions{})
-	if err := r.store.AddUser("ann", password, store.RoleViewer); err != nil {
+	if err := r.store.Accounts.AddUser("ann", password, accounts.RoleViewer); err != nil {
 		t.Fatal(err)
 	}
-	secret, _, err := r.store.OpenSession("ann")
+	secret, _, err := r.store.Accounts.OpenSession("ann")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestEventStreamPingsAndEnds(t *testing.T) {
 			t.Fatal("the stream ended")
 		}
 	}
-	if err := r.store.RemoveAPIKey("reader"); err != nil {
+	if err := r.store.Accounts.RemoveAPIKey("reader"); err != nil {
 		t.Fatal(err)
 	}
 	for {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // Why there is no place for a viewer.
@@ -70,7 +70,7 @@ func newViewers(l viewerLimits) *viewers {
 }
 
 // accountOf is what an identity counts for. A user and an API key may have the same name.
-func accountOf(id store.Identity) string { return id.Via + " " + id.Name }
+func accountOf(id accounts.Identity) string { return id.Via + " " + id.Name }
 
 // enter takes a place for somebody known.
 func (r *viewers) enter(account string) (*place, error) {

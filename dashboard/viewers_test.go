@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 func TestRoomIsBounded(t *testing.T) {
 	r := newLiveRig(t, rigOptions{viewers: viewerLimits{viewers: 3, perAccount: 2, anonymous: 2, anonymousPerAddress: 1}})
-	other, err := r.store.AddAPIKey("other", store.RoleViewer)
+	other, err := r.store.Accounts.AddAPIKey("other", accounts.RoleViewer)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
@@ -25,9 +26,11 @@ func wholeHub(t *testing.T) (dir string, tokens []string) {
 	t.Helper()
 	h := start(t, store.Options{})
 	tokens = append(add(t, h.Store, "a"), add(t, h.Store, "b")...)
-	addUser(t, h.Store, "kim", store.RoleAdmin)
-	login(t, h.Store, "kim", password)
-	if _, err := h.AddAPIKey("script", store.RoleViewer); err != nil {
+	addAdmin(t, h.Store)
+	if _, _, err := h.Accounts.OpenSession("kim"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Accounts.AddAPIKey("script", accounts.RoleViewer); err != nil {
 		t.Fatal(err)
 	}
 	h.Outages.HubStarted()
@@ -70,6 +73,14 @@ var (
 	}
 	settableMessage = device.AppendControl(nil, settable)
 )
+
+// addAdmin adds the user kim.
+func addAdmin(t *testing.T, s *store.Store) {
+	t.Helper()
+	if err := s.Accounts.AddUser("kim", "correct horse", accounts.RoleAdmin); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // editHub changes hub.db of a stopped store.
 func editHub(t *testing.T, dir string, edit func(tx *bbolt.Tx) error) {
@@ -177,8 +188,8 @@ func checkWhole(t *testing.T, s *store.Store, tokens []string, damaged string) {
 			t.Errorf("the schema of %s is gone", id)
 		}
 	}
-	if len(s.Users()) != 1 || len(s.APIKeys()) != 1 {
-		t.Errorf("users %v, API keys %v", s.Users(), s.APIKeys())
+	if len(s.Accounts.Users()) != 1 || len(s.Accounts.APIKeys()) != 1 {
+		t.Errorf("users %v, API keys %v", s.Accounts.Users(), s.Accounts.APIKeys())
 	}
 	if list, err := s.Commands(store.CommandFilter{}); err != nil || len(list) != 4 && damaged != "commands" {
 		t.Errorf("%d commands, %v", len(list), err)
@@ -288,7 +299,7 @@ func TestFlippedBitInCopies(t *testing.T) {
 					t.Fatal(err)
 				}
 				s := start(t, store.Options{Dir: dir}).Store
-				have := len(s.Devices()) + len(s.Users()) + len(s.APIKeys())
+				have := len(s.Devices()) + len(s.Accounts.Users()) + len(s.Accounts.APIKeys())
 				told := slices.ContainsFunc(s.Alarms.All(), func(a alarms.Alarm) bool {
 					return strings.Contains(a.Text, "in "+name+" are damaged")
 				})

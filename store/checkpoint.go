@@ -114,7 +114,7 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 			s.Alarms.Clear("hub.db")
 		}
 		s.registry.copyAgain()
-		s.access.copyAgain()
+		s.Accounts.RetryCopy()
 		s.idle <- struct{}{}
 		for _, asker := range cp.askers {
 			asker <- err
@@ -171,7 +171,7 @@ func (s *Store) save(cp *checkpoint) error {
 				return err
 			}
 		}
-		if err := s.access.saveUses(tx); err != nil {
+		if err := s.Accounts.SaveUses(tx); err != nil {
 			return err
 		}
 		return hubdb.Put(tx.Bucket(hubdb.BucketMeta), hubdb.KeyCursor, hubdb.Key8(cp.cursor))

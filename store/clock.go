@@ -184,7 +184,7 @@ func (s *Store) WatchClock(f func()) (stop func()) {
 // moveTimes moves the times that something expires by.
 func (s *Store) moveTimes() {
 	for what, follow := range map[string]func() error{
-		"commands": s.commands.followClock, "sessions": s.access.followClock, "tokens": s.registry.followClock,
+		"commands": s.commands.followClock, "sessions": s.Accounts.FollowClock, "tokens": s.registry.followClock,
 	} {
 		if err := follow(); err != nil {
 			s.log.Warn("times can't be moved to the clock that was set; it is tried again", "of", what, "error", err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
 
@@ -121,10 +122,10 @@ func TestSecretsSurviveTheClock(t *testing.T) {
 		s := newSetStore(t)
 		s.start()
 		defer func() { s.stop() }()
-		if err := s.AddUser("ada", "correct horse battery", RoleViewer); err != nil {
+		if err := s.Accounts.AddUser("ada", "correct horse battery", accounts.RoleViewer); err != nil {
 			t.Fatal(err)
 		}
-		session, _, err := s.OpenSession("ada")
+		session, _, err := s.Accounts.OpenSession("ada")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +139,7 @@ func TestSecretsSurviveTheClock(t *testing.T) {
 		}
 		works := func(when string, want bool) {
 			t.Helper()
-			if _, err := s.Identify(session); (err == nil) != want {
+			if _, err := s.Accounts.Identify(session); (err == nil) != want {
 				t.Errorf("%s: session: %v", when, err)
 			}
 			if _, err := s.Authenticate(creds[0].Token); (err == nil) != want {

@@ -106,7 +106,7 @@ func (r *commandRig) want(id device.CommandID, state CommandState, text string) 
 	return c
 }
 
-func names(list []Command) (names []string) {
+func namesOf(list []Command) (names []string) {
 	for _, c := range list {
 		names = append(names, c.Name)
 	}
@@ -303,7 +303,7 @@ func TestExpiryAndLateAnswers(t *testing.T) {
 	r.pass(2 * time.Second)
 	d := r.Delivery("a", 1)
 	if sent := r.exchange(d); len(sent) != 1 || sent[0].ID != late.ID {
-		t.Fatalf("%+v", names(sent))
+		t.Fatalf("%+v", namesOf(sent))
 	}
 	r.want(never.ID, CommandExpired, "did not connect in time")
 	r.pass(time.Minute - 2*time.Second + answerTime - time.Millisecond)
@@ -323,7 +323,7 @@ func TestExpiryAndLateAnswers(t *testing.T) {
 	r.restart("a")
 	// Its time is not over: the device may still be told, or asked.
 	if sent := r.exchange(r.Delivery("a", 1)); len(sent) != 1 || sent[0].ID != long.ID {
-		t.Errorf("%+v", names(sent))
+		t.Errorf("%+v", namesOf(sent))
 	}
 }
 
@@ -333,14 +333,14 @@ func TestWhatIsSentAgain(t *testing.T) {
 	reboot := r.send(NewCommand{Device: "a", Name: "reboot"})
 	blink := r.send(NewCommand{Device: "a", Name: "blink"})
 	if sent := r.exchange(r.Delivery("a", 1)); len(sent) != 2 {
-		t.Fatal(names(sent))
+		t.Fatal(namesOf(sent))
 	}
 	r.restart("a")
-	if sent := r.exchange(r.Delivery("a", 1)); !slices.Equal(names(sent), []string{"reboot", "blink"}) {
-		t.Errorf("to the same stream: %v", names(sent))
+	if sent := r.exchange(r.Delivery("a", 1)); !slices.Equal(namesOf(sent), []string{"reboot", "blink"}) {
+		t.Errorf("to the same stream: %v", namesOf(sent))
 	}
-	if sent := r.exchange(r.Delivery("a", 2)); !slices.Equal(names(sent), []string{"blink"}) {
-		t.Errorf("to another stream: %v", names(sent))
+	if sent := r.exchange(r.Delivery("a", 2)); !slices.Equal(namesOf(sent), []string{"blink"}) {
+		t.Errorf("to another stream: %v", namesOf(sent))
 	}
 	r.want(reboot.ID, CommandUnknown, "restarted")
 	r.want(blink.ID, CommandSent, "")
@@ -349,8 +349,8 @@ func TestWhatIsSentAgain(t *testing.T) {
 	r.expire()
 	r.want(blink.ID, CommandUnknown, "")
 	sent := r.exchange(r.Delivery("a", 1))
-	if !slices.Equal(names(sent), []string{"reboot", "blink"}) || sent[0].Message(r.now()).TTL != 0 {
-		t.Errorf("after the deadline: %v", names(sent))
+	if !slices.Equal(namesOf(sent), []string{"reboot", "blink"}) || sent[0].Message(r.now()).TTL != 0 {
+		t.Errorf("after the deadline: %v", namesOf(sent))
 	}
 	d := r.Delivery("a", 1)
 	r.exchange(d)
@@ -362,7 +362,7 @@ func TestWhatIsSentAgain(t *testing.T) {
 		r.exchange(d, &device.Result{ID: c.ID})
 	}
 	if sent := r.exchange(r.Delivery("a", 1)); len(sent) != 0 {
-		t.Errorf("after %d others: %v", commandWindow, names(sent))
+		t.Errorf("after %d others: %v", commandWindow, namesOf(sent))
 	}
 	r.want(silent.ID, CommandSent, "")
 }

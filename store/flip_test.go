@@ -191,8 +191,8 @@ func checkFlipped(t *testing.T, s *store.Store, tokens []string) {
 			t.Errorf("books of %s: %+v", id, b)
 		}
 	}
-	if len(s.Users()) != 1 || len(s.APIKeys()) != 1 {
-		t.Errorf("users %v, API keys %v", s.Users(), s.APIKeys())
+	if len(s.Accounts.Users()) != 1 || len(s.Accounts.APIKeys()) != 1 {
+		t.Errorf("users %v, API keys %v", s.Accounts.Users(), s.Accounts.APIKeys())
 	}
 	for what, err := range map[string]error{
 		"commands": second(s.Commands(store.CommandFilter{})), "the audit trail": second(s.Audit.Entries(audit.Filter{})),

@@ -18,6 +18,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -187,8 +188,8 @@ func TestFullDisk(t *testing.T) {
 func filled(t *testing.T) (dir, token string) {
 	h := start(t, store.Options{})
 	token = add(t, h.Store, "a")[0]
-	addUser(t, h.Store, "kim", store.RoleAdmin)
-	if _, err := h.AddAPIKey("script", store.RoleViewer); err != nil {
+	addAdmin(t, h.Store)
+	if _, err := h.Accounts.AddAPIKey("script", accounts.RoleViewer); err != nil {
 		t.Fatal(err)
 	}
 	c := connect(t, h.Store, "a", 1)
@@ -251,7 +252,7 @@ func TestDamagedHubDB(t *testing.T) {
 			if got := s.Books("a"); got.Frames != 300 || got.Holes != 0 {
 				t.Errorf("books %+v", got)
 			}
-			if u, k := s.Users(), s.APIKeys(); len(u) != 1 || u[0].Name != "kim" || u[0].Role != store.RoleAdmin || len(k) != 1 {
+			if u, k := s.Accounts.Users(), s.Accounts.APIKeys(); len(u) != 1 || u[0].Name != "kim" || u[0].Role != accounts.RoleAdmin || len(k) != 1 {
 				t.Errorf("users %v, API keys %v", u, k)
 			}
 			if aside, _ := filepath.Glob(name + ".damaged-*"); len(aside) > 0 && len(s.Status().Alarms) == 0 {

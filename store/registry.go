@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +15,8 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/names"
+	"github.com/telemetry-hub/telemetry-hub/store/secrets"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -62,8 +63,8 @@ type registry struct {
 
 	mu      sync.RWMutex
 	devices map[string]*Device
-	tokens  map[TokenHash]string // hash → device id; those of revoked devices too
-	noted   map[string]bool      // devices changed in RAM only
+	tokens  map[secrets.Hash]string // hash → device id; those of revoked devices too
+	noted   map[string]bool         // devices changed in RAM only
 
 	clockRecorded bool   // hub.db knows what times are by
 	version       uint64 // counts changes
@@ -73,7 +74,7 @@ type registry struct {
 func (r *registry) load(s *Store) error {
 	r.db, r.store, r.clock = s.db, s, s.clock.View()
 	r.backup = hubdb.NewCopy(filepath.Join(s.opts.Dir, registryCopy), "devices", s.Alarms)
-	r.devices, r.tokens, r.noted = map[string]*Device{}, map[TokenHash]string{}, map[string]bool{}
+	r.devices, r.tokens, r.noted = map[string]*Device{}, map[secrets.Hash]string{}, map[string]bool{}
 	return r.db.View(func(tx *bbolt.Tx) error {
 		r.clockRecorded = s.db.LoadClock(tx, hubdb.KeyTokensClock, s.clock, r.clock)
 		return s.db.Each(tx, hubdb.BucketDevices, func(k, v []byte) error {
@@ -94,7 +95,17 @@ func readDevice(value []byte) (*Device, error) {
 	if err := json.Unmarshal(value, d); err != nil {
 		return nil, err
 	}
-	return d, checkName("device id", d.ID)
+	return d, names.Check("device id", d.ID)
+}
+
+// restoreAll restores from the copy what hub.db may lack, and then makes the copy what hub.db is.
+func (r *registry) restoreAll(announced map[string]device.Hash) {
+	if r.db.Fresh() || r.db.Reverted() || r.db.DamagedIn(hubdb.BucketDevices) {
+		restored, bad, err := r.restore(r.db.Reverted())
+		r.backup.NoteRestored(restored, bad, "", err)
+		r.correctSchemas(announced)
+	}
+	r.copy()
 }
 
 // restore takes the devices from the copy that hub.db does not have, or, if the copy is newer, not like this. It returns how many,
@@ -261,7 +272,7 @@ func (s *Store) Devices() []Device {
 	return list
 }
 
-// AddDevices registers all of them or, on an error, none. Errors wrap ErrExists or ErrBadName.
+// AddDevices registers all of them or, on an error, none. Errors wrap ErrExists or names.ErrBad.
 func (s *Store) AddDevices(devices []NewDevice) ([]Credential, error) {
 	s.registry.lock()
 	defer s.registry.unlock()
@@ -379,32 +390,22 @@ func (r *registry) returnNotes(notes []Device) {
 	}
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-
-func checkName(what, name string) error {
-	if len(name) > device.MaxName || !namePattern.MatchString(name) {
-		return fmt.Errorf("%w: %s %q: use 1 to %d letters, digits, dots, dashes and underscores, beginning with a letter or digit",
-			ErrBadName, what, name, device.MaxName)
-	}
-	return nil
-}
-
 func (n *NewDevice) check() error {
-	if err := checkName("device id", n.ID); err != nil {
+	if err := names.Check("device id", n.ID); err != nil {
 		return err
 	}
-	if err := checkName("kind", n.Kind); err != nil {
+	if err := names.Check("kind", n.Kind); err != nil {
 		return err
 	}
 	if len(n.Labels) > maxLabels {
-		return fmt.Errorf("%w: %d labels, at most %d are kept", ErrBadName, len(n.Labels), maxLabels)
+		return fmt.Errorf("%w: %d labels, at most %d are kept", names.ErrBad, len(n.Labels), maxLabels)
 	}
 	for k, v := range n.Labels {
-		if err := checkName("label", k); err != nil {
+		if err := names.Check("label", k); err != nil {
 			return err
 		}
 		if v == "" || len(v) > maxLabelValue || !text.Writable(v) {
-			return fmt.Errorf("%w: label %s: a value has 1 to %d bytes of printable text", ErrBadName, k, maxLabelValue)
+			return fmt.Errorf("%w: label %s: a value has 1 to %d bytes of printable text", names.ErrBad, k, maxLabelValue)
 		}
 	}
 	return nil

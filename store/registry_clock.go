@@ -4,6 +4,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // followClock moves the ends of tokens by as much as the clock was set: none ends for it, and none lasts longer than it may.
@@ -18,7 +19,7 @@ func (r *registry) followClock() error {
 	last, changed := r.clock.Now().Add(tokenOverlap).UTC(), map[string]*Device{}
 	for id, d := range r.devices {
 		for i, t := range d.Tokens {
-			if end := earlier(t.Expires.Add(by), last); !t.Expires.IsZero() && !end.Equal(t.Expires) {
+			if end := wallclock.Earlier(t.Expires.Add(by), last); !t.Expires.IsZero() && !end.Equal(t.Expires) {
 				if changed[id] == nil {
 					changed[id] = d.clone()
 				}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/names"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -49,7 +50,7 @@ func TestAddDevices(t *testing.T) {
 		{ID: "b", Labels: map[string]string{"room": "a\nb"}}, {ID: "b", Labels: map[string]string{"room": "a\u202eb"}},
 		{ID: "b", Labels: map[string]string{"room": "a\u200d"}}, {ID: "b", Labels: map[string]string{"room": "a\xff"}},
 	} {
-		if _, err := h.AddDevices([]store.NewDevice{{ID: "new"}, bad}); !errors.Is(err, store.ErrBadName) {
+		if _, err := h.AddDevices([]store.NewDevice{{ID: "new"}, bad}); !errors.Is(err, names.ErrBad) {
 			t.Errorf("%+v: %v, want ErrBadName", bad, err)
 		}
 	}

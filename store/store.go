@@ -14,7 +14,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
@@ -41,7 +41,6 @@ var (
 	ErrFarAhead     = errors.New("store: a sequence number far above those in use")
 	ErrNoDevice     = errors.New("no such device")
 	ErrExists       = errors.New("the device exists already")
-	ErrBadName      = errors.New("bad name")
 	ErrUnknownToken = errors.New("unknown token")
 	ErrRevoked      = errors.New("the device is revoked")
 )
@@ -71,9 +70,10 @@ const (
 
 // Store is open files plus, while Run runs, the goroutines that write them. Its exported fields are its parts.
 type Store struct {
-	Alarms  *alarms.List
-	Audit   *audit.Trail
-	Outages *outages.Log
+	Accounts *accounts.Accounts
+	Alarms   *alarms.List
+	Audit    *audit.Trail
+	Outages  *outages.Log
 
 	// static
 	log          *slog.Logger
@@ -95,7 +95,6 @@ type Store struct {
 	clockWatchers watchers[struct{}]
 
 	registry registry
-	access   access
 	tail     historyTail
 	Export   *export.Export
 	commands commandBook
@@ -193,6 +192,7 @@ func (s *Store) open() error {
 	if setAside != "" {
 		s.Alarms.Set("hub.db damaged", fmt.Sprintf("hub.db was damaged; it is kept as %s and a new one was begun", setAside))
 	}
+	s.Accounts = accounts.New(s.opts.Dir, db, s.clock, s.Alarms, s.log)
 	s.Audit = audit.New(db, s.clock, s.Alarms)
 	if err := s.loadDatabase(); err != nil {
 		return fmt.Errorf("read hub.db: %w", err)
@@ -225,7 +225,7 @@ func (s *Store) loadDatabase() error {
 	if err := s.registry.load(s); err != nil {
 		return err
 	}
-	if err := s.access.load(s); err != nil {
+	if err := s.Accounts.Load(); err != nil {
 		return err
 	}
 	if err := s.commands.load(s); err != nil {
@@ -241,33 +241,18 @@ func (s *Store) loadDatabase() error {
 	if s.Outages, err = outages.Open(s.db, s.clock, s.Alarms, s.log); err != nil {
 		return err
 	}
-	fresh := false
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		fresh = hubdb.Get(tx.Bucket(hubdb.BucketMeta), hubdb.KeyAccounts) == nil
-		return s.checkRest(tx)
-	})
-	if err != nil {
+	if err := s.db.View(s.checkRest); err != nil {
 		return err
 	}
 	if text := s.db.RemoveDamaged(s.log, s.now()); text != "" {
 		s.Alarms.Set("hub.db records", text)
 	}
-	reverted := s.db.Reverted()
-	if reverted {
+	if s.db.Reverted() {
 		s.Alarms.Set("hub.db reverted", "hub.db was damaged where it says what is valid, and may lack its last change: devices, users and "+
 			"API keys are taken from their copies, the counters from the journal; a command, a setting or an entry of the audit trail may be gone")
 	}
-	if fresh || reverted || s.db.DamagedIn(hubdb.BucketDevices) {
-		restored, bad, err := s.registry.restore(reverted)
-		s.noteRestored(registryCopy, "devices", "", restored, bad, err)
-		s.registry.correctSchemas(s.commands.announced)
-	}
-	if fresh || reverted || s.db.DamagedIn(hubdb.BucketUsers) || s.db.DamagedIn(hubdb.BucketAPIKeys) {
-		restored, bad, err := s.access.restore(reverted)
-		s.noteRestored(accessCopy, "users and API keys", "; everybody has to log in again", restored, bad, err)
-	}
-	s.registry.copy()
-	s.access.copy()
+	s.registry.restoreAll(s.commands.announced)
+	s.Accounts.Restore()
 	return nil
 }
 
@@ -286,23 +271,6 @@ func (s *Store) checkRest(tx *bbolt.Tx) error {
 			return letter.decode(k, v)
 		}),
 	)
-}
-
-// noteRestored raises an alarm that says what a copy beside hub.db was good for.
-func (s *Store) noteRestored(file, what, hint string, restored, bad int, err error) {
-	var text []string
-	if restored > 0 {
-		text = append(text, fmt.Sprintf("%d %s were restored from %s%s", restored, what, file, hint))
-	}
-	if bad > 0 {
-		text = append(text, fmt.Sprintf("%d %s in %s are damaged: what is missing has to be added again", bad, what, file))
-	}
-	if err != nil {
-		text = append(text, fmt.Sprintf("the %s could not be restored from %s: %v", what, file, err))
-	}
-	if len(text) > 0 {
-		s.Alarms.Set("restored "+file, strings.Join(text, "; "))
-	}
 }
 
 func (s *Store) openHistory() error {

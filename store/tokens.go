@@ -1,15 +1,13 @@
 package store
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/secrets"
 )
 
-// A token is this prefix, by which leak scanners can know it, and 256 random bits in base64url.
+// tokenPrefix begins a token.
 const tokenPrefix = "thd_"
 
 // tokenOverlap is how long the old token works after the new one's first use.
@@ -17,25 +15,10 @@ const tokenOverlap = 24 * time.Hour
 
 // Token is one valid token of a device. The token itself is not kept.
 type Token struct {
-	Hash      TokenHash `json:"hash"`
-	Created   time.Time `json:"created"`
-	FirstUsed time.Time `json:"first_used,omitzero"`
-	Expires   time.Time `json:"expires,omitzero"` // zero: never
-}
-
-// TokenHash is the SHA-256 of a token.
-type TokenHash [sha256.Size]byte
-
-// MarshalText writes the hash in hexadecimal digits.
-func (h TokenHash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
-
-// UnmarshalText reads what MarshalText wrote.
-func (h *TokenHash) UnmarshalText(b []byte) error {
-	if hex.DecodedLen(len(b)) != len(h) {
-		return fmt.Errorf("a token hash has %d hexadecimal digits", hex.EncodedLen(len(h)))
-	}
-	_, err := hex.Decode(h[:], b)
-	return err
+	Hash      secrets.Hash `json:"hash"`
+	Created   time.Time    `json:"created"`
+	FirstUsed time.Time    `json:"first_used,omitzero"`
+	Expires   time.Time    `json:"expires,omitzero"` // zero: never
 }
 
 // Credential is a device with its token, which is shown once.
@@ -45,16 +28,14 @@ type Credential struct {
 }
 
 func newToken(now time.Time) (string, Token) {
-	var secret [32]byte
-	_, _ = rand.Read(secret[:]) // never fails
-	token := tokenPrefix + base64.RawURLEncoding.EncodeToString(secret[:])
-	return token, Token{Hash: sha256.Sum256([]byte(token)), Created: now.UTC()}
+	token, hash := secrets.New(tokenPrefix)
+	return token, Token{Hash: hash, Created: now.UTC()}
 }
 
 // Authenticate returns the device a token stands for, or ErrUnknownToken, or the device and ErrRevoked. The token is looked up by its hash,
 // so the time taken says nothing about valid ones.
 func (s *Store) Authenticate(token string) (deviceID string, err error) {
-	hash := TokenHash(sha256.Sum256([]byte(token)))
+	hash := secrets.HashOf(token)
 	r := &s.registry
 	now := r.clock.Now()
 	r.mu.RLock()
@@ -83,7 +64,7 @@ func (s *Store) Authenticate(token string) (deviceID string, err error) {
 
 // used notes a token's first use, from which the older token's days are counted. It reaches hub.db with the next
 // checkpoint; if the hub dies before, the next use counts.
-func (r *registry) used(id string, hash TokenHash, now time.Time) {
+func (r *registry) used(id string, hash secrets.Hash, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	d := r.devices[id]

@@ -10,7 +10,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 func newAPIKey() *cobra.Command {
@@ -40,7 +40,7 @@ func newAPIKeyAdd() *cobra.Command {
 				return err
 			}
 			return withHub(cmd, &hub, orCreate, func(ctx context.Context, c *client.Client) error {
-				made, err := c.AddAPIKey(ctx, args[0], store.Role(role))
+				made, err := c.AddAPIKey(ctx, args[0], accounts.Role(role))
 				if err != nil {
 					return err
 				}

@@ -21,6 +21,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	firmwaresim "github.com/telemetry-hub/telemetry-hub/firmware-sim"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
@@ -110,10 +111,10 @@ func registerDemo(st *store.Store) ([]firmwaresim.Credential, error) {
 func (s *server) demoAccess() (string, error) {
 	const user = "demo"
 	password := rand.Text()[:12] // 60 bits, short enough to type
-	if err := s.store.AddUser(user, password, store.RoleAdmin); err != nil {
+	if err := s.store.Accounts.AddUser(user, password, accounts.RoleAdmin); err != nil {
 		return "", err
 	}
-	code, err := s.store.NewLoginCode(user)
+	code, err := s.store.Accounts.NewLoginCode(user)
 	return fmt.Sprintf("%s/login#%s\n\nThe link logs in once; after that, and in other browsers, log in as %s with the password %s",
 		s.pageURL(), code, user, password), err
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 func newServe() *cobra.Command {
@@ -160,8 +161,8 @@ func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
 
 // printSetup prints the link that makes the first user, while there is none.
 func (s *server) printSetup(stdout io.Writer) error {
-	code, err := s.store.NewSetupCode()
-	if errors.Is(err, store.ErrSetupDone) {
+	code, err := s.store.Accounts.NewSetupCode()
+	if errors.Is(err, accounts.ErrSetupDone) {
 		return nil
 	}
 	if err != nil {

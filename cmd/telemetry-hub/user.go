@@ -10,7 +10,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 func newUser() *cobra.Command {
@@ -25,7 +25,7 @@ an argon2id hash of each password.`,
 
 // roleFlag adds --role, which has no default: nobody should be an admin by an oversight.
 func roleFlag(cmd *cobra.Command, role *string) {
-	choiceFlag(cmd, role, "role", "`R`", string(store.RoleViewer), string(store.RoleOperator), string(store.RoleAdmin))
+	choiceFlag(cmd, role, "role", "`R`", string(accounts.RoleViewer), string(accounts.RoleOperator), string(accounts.RoleAdmin))
 }
 
 // needRole returns an error if --role was not given.
@@ -56,10 +56,10 @@ reads it from the standard input. The name is taken in lower case.`,
 				return err
 			}
 			err = withHub(cmd, &hub, orCreate, func(ctx context.Context, c *client.Client) error {
-				return c.AddUser(ctx, args[0], password, store.Role(role))
+				return c.AddUser(ctx, args[0], password, accounts.Role(role))
 			})
 			if err == nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s is added as %s\n", store.UserName(args[0]), role)
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s is added as %s\n", accounts.UserName(args[0]), role)
 			}
 			return err
 		},
@@ -116,7 +116,7 @@ password on the terminal or, if there is none, reads it from the standard input.
 				return c.SetPassword(ctx, args[0], password)
 			})
 			if err == nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s has a new password\n", store.UserName(args[0]))
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s has a new password\n", accounts.UserName(args[0]))
 			}
 			return err
 		},
@@ -148,7 +148,7 @@ prints a setup link at its next start.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed\n", store.UserName(args[0]))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed\n", accounts.UserName(args[0]))
 			if !hasAdmin(left) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "there is no admin now: telemetry-hub user add NAME --role admin makes one")
 			}
@@ -162,7 +162,7 @@ prints a setup link at its next start.`,
 
 func hasAdmin(users []api.User) bool {
 	for _, u := range users {
-		if u.Role == store.RoleAdmin {
+		if u.Role == accounts.RoleAdmin {
 			return true
 		}
 	}

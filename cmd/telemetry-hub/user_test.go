@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // cliWith runs telemetry-hub with a text on its standard input.
@@ -85,10 +85,10 @@ func TestUsersAndKeys(t *testing.T) {
 	}
 	var users []struct {
 		Name string
-		Role store.Role
+		Role accounts.Role
 	}
 	mustJSON(t, &users, "user", "list", "--format", "json", "--data-dir", dir)
-	if len(users) != 2 || users[0].Name != "kim" || users[0].Role != store.RoleAdmin || users[1].Name != "lee" {
+	if len(users) != 2 || users[0].Name != "kim" || users[0].Role != accounts.RoleAdmin || users[1].Name != "lee" {
 		t.Errorf("users: %+v", users)
 	}
 	var keys []struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 // Config is what an API is made of.
@@ -75,12 +76,12 @@ func (a *API) End() { a.end() }
 // route is an operation, and the role it needs.
 type route struct {
 	pattern string
-	role    store.Role
+	role    accounts.Role
 	handle  func(http.ResponseWriter, *http.Request, Caller)
 }
 
 func (a *API) routes() []route {
-	const viewer, operator, admin = store.RoleViewer, store.RoleOperator, store.RoleAdmin
+	const viewer, operator, admin = accounts.RoleViewer, accounts.RoleOperator, accounts.RoleAdmin
 	return []route{
 		{"GET /api/v1/hub", viewer, a.serveHub},
 		{"GET /api/v1/status", viewer, a.serveStatus},
@@ -122,7 +123,7 @@ func (a *API) routes() []route {
 	}
 }
 
-// Identify returns who sends a request, or store.ErrUnauthenticated.
+// Identify returns who sends a request, or accounts.ErrUnauthenticated.
 type Identify func(*http.Request) (Caller, error)
 
 // Register adds the API to mux, which may have more routes below /api/ of its own.
@@ -135,11 +136,11 @@ func (a *API) Register(mux *http.ServeMux, identify Identify) {
 }
 
 // Require lets those pass to h who have at least this role. Others are answered 401 or 403.
-func (a *API) Require(identify Identify, role store.Role, h func(http.ResponseWriter, *http.Request, Caller)) http.HandlerFunc {
+func (a *API) Require(identify Identify, role accounts.Role, h func(http.ResponseWriter, *http.Request, Caller)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		by, err := identify(r)
 		switch {
-		case errors.Is(err, store.ErrUnauthenticated):
+		case errors.Is(err, accounts.ErrUnauthenticated):
 			a.Unauthenticated(w)
 		case err != nil:
 			a.Failed(w, err)

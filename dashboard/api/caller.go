@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
@@ -13,7 +13,7 @@ const ViaSocket = "socket"
 
 // Caller is who sends a request, with the role that decides what it may do.
 type Caller struct {
-	store.Identity
+	accounts.Identity
 	By   string // as the audit trail and the records of commands have it
 	From string // the other end of the connection, and the way in
 }
@@ -38,5 +38,5 @@ func OnSocket(r *http.Request) (Caller, error) {
 	if by == "" {
 		by = "unknown"
 	}
-	return Caller{Identity: store.Identity{Name: by, Role: store.RoleAdmin, Via: ViaSocket}, By: by, From: "command line"}, nil
+	return Caller{Identity: accounts.Identity{Name: by, Role: accounts.RoleAdmin, Via: ViaSocket}, By: by, From: "command line"}, nil
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/names"
 )
 
 const maxRequest = 64 << 10 // bytes of a JSON request
@@ -72,7 +74,7 @@ func (a *API) Unauthenticated(w http.ResponseWriter) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="telemetry-hub"`)
 	p := Problem{
 		Status: http.StatusUnauthorized, Code: "unauthenticated", Detail: "not logged in",
-		Hint: "log in, or send an API key: Authorization: Bearer KEY", Setup: !a.store.HasUsers(),
+		Hint: "log in, or send an API key: Authorization: Bearer KEY", Setup: !a.store.Accounts.HasUsers(),
 	}
 	if p.Setup {
 		p.Hint = "there are no users yet: open the setup link that the hub printed when it started, or use telemetry-hub user add"
@@ -124,17 +126,17 @@ var problems = []struct {
 	code   string
 	hint   string
 }{
-	{store.ErrNoUser, http.StatusNotFound, "no_user", ""},
-	{store.ErrNoAPIKey, http.StatusNotFound, "no_api_key", ""},
-	{store.ErrUserExists, http.StatusConflict, "user_exists", "choose another name"},
-	{store.ErrAPIKeyExists, http.StatusConflict, "api_key_exists", "choose another name, or remove the key first"},
-	{store.ErrLastAdmin, http.StatusConflict, "last_admin", "make somebody else an admin first"},
-	{store.ErrSetupDone, http.StatusConflict, "setup_done", "log in"},
-	{store.ErrBadName, http.StatusBadRequest, "bad_name", ""},
-	{store.ErrBadRole, http.StatusBadRequest, "bad_role", ""},
-	{store.ErrBadPassword, http.StatusBadRequest, "bad_password", ""},
+	{accounts.ErrNoUser, http.StatusNotFound, "no_user", ""},
+	{accounts.ErrNoAPIKey, http.StatusNotFound, "no_api_key", ""},
+	{accounts.ErrUserExists, http.StatusConflict, "user_exists", "choose another name"},
+	{accounts.ErrAPIKeyExists, http.StatusConflict, "api_key_exists", "choose another name, or remove the key first"},
+	{accounts.ErrLastAdmin, http.StatusConflict, "last_admin", "make somebody else an admin first"},
+	{accounts.ErrSetupDone, http.StatusConflict, "setup_done", "log in"},
+	{names.ErrBad, http.StatusBadRequest, "bad_name", ""},
+	{accounts.ErrBadRole, http.StatusBadRequest, "bad_role", ""},
+	{accounts.ErrBadPassword, http.StatusBadRequest, "bad_password", ""},
 	{errNoHub, http.StatusServiceUnavailable, "no_hub", "telemetry-hub serve runs one"},
-	{store.ErrBusy, http.StatusServiceUnavailable, "busy", "try again in a moment"},
+	{accounts.ErrBusy, http.StatusServiceUnavailable, "busy", "try again in a moment"},
 	{limit.ErrBusy, http.StatusServiceUnavailable, "busy", "try again in a moment"},
 	{store.ErrClosed, http.StatusServiceUnavailable, "stopping", "the hub is stopping; try again in a moment"},
 	{store.ErrNoDevice, http.StatusNotFound, "no_device", "GET /api/v1/devices lists the devices there are"},

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
@@ -15,15 +15,15 @@ const maxAccount = 4 << 10 // bytes of a request
 
 // NewUser is a user to be made.
 type NewUser struct {
-	Name     string     `json:"name"`
-	Password string     `json:"password"`
-	Role     store.Role `json:"role"`
+	Name     string        `json:"name"`
+	Password string        `json:"password"`
+	Role     accounts.Role `json:"role"`
 }
 
 // NewAPIKey is an API key to be made.
 type NewAPIKey struct {
-	Name string     `json:"name"`
-	Role store.Role `json:"role"`
+	Name string        `json:"name"`
+	Role accounts.Role `json:"role"`
 }
 
 // MadeAPIKey is an API key with its secret, which is shown once.
@@ -47,12 +47,12 @@ func (c *handler) accountRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /apikeys/{name}", c.removeAPIKey)
 }
 
-func (c *handler) users(w http.ResponseWriter, _ *http.Request) { answer(w, c.store.Users()) }
+func (c *handler) users(w http.ResponseWriter, _ *http.Request) { answer(w, c.store.Accounts.Users()) }
 
 func (c *handler) addUser(w http.ResponseWriter, r *http.Request) {
 	var u NewUser
 	if readAccount(w, r, &u) {
-		c.done(w, r, c.store.AddUser(u.Name, u.Password, u.Role), "user added", store.UserName(u.Name)+", "+string(u.Role))
+		c.done(w, r, c.store.Accounts.AddUser(u.Name, u.Password, u.Role), "user added", accounts.UserName(u.Name)+", "+string(u.Role))
 	}
 }
 
@@ -60,24 +60,26 @@ func (c *handler) setPassword(w http.ResponseWriter, r *http.Request) {
 	var p newPassword
 	if readAccount(w, r, &p) {
 		name := r.PathValue("name")
-		c.done(w, r, c.store.SetPassword(name, p.Password), "user password set", store.UserName(name))
+		c.done(w, r, c.store.Accounts.SetPassword(name, p.Password), "user password set", accounts.UserName(name))
 	}
 }
 
 // removeUser removes the last admin, too: whoever has the machine can make another.
 func (c *handler) removeUser(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	c.done(w, r, c.store.RemoveUser(name, true), "user removed", store.UserName(name))
+	c.done(w, r, c.store.Accounts.RemoveUser(name, true), "user removed", accounts.UserName(name))
 }
 
-func (c *handler) apiKeys(w http.ResponseWriter, _ *http.Request) { answer(w, c.store.APIKeys()) }
+func (c *handler) apiKeys(w http.ResponseWriter, _ *http.Request) {
+	answer(w, c.store.Accounts.APIKeys())
+}
 
 func (c *handler) addAPIKey(w http.ResponseWriter, r *http.Request) {
 	var k NewAPIKey
 	if !readAccount(w, r, &k) {
 		return
 	}
-	key, err := c.store.AddAPIKey(k.Name, k.Role)
+	key, err := c.store.Accounts.AddAPIKey(k.Name, k.Role)
 	if err != nil {
 		fail(w, err)
 		return
@@ -88,7 +90,7 @@ func (c *handler) addAPIKey(w http.ResponseWriter, r *http.Request) {
 
 func (c *handler) removeAPIKey(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	c.done(w, r, c.store.RemoveAPIKey(name), "API key removed", name)
+	c.done(w, r, c.store.Accounts.RemoveAPIKey(name), "API key removed", name)
 }
 
 func readAccount(w http.ResponseWriter, r *http.Request, v any) bool {
@@ -118,24 +120,24 @@ func (c *handler) done(w http.ResponseWriter, r *http.Request, err error, action
 // accountError gives an error about accounts its status and hint; 0 for another error.
 func accountError(err error) (status int, hint string) {
 	switch {
-	case errors.Is(err, store.ErrNoUser):
+	case errors.Is(err, accounts.ErrNoUser):
 		return http.StatusNotFound, "telemetry-hub user list shows the users there are"
-	case errors.Is(err, store.ErrUserExists):
+	case errors.Is(err, accounts.ErrUserExists):
 		return http.StatusConflict, "telemetry-hub user passwd gives an existing user a new password"
-	case errors.Is(err, store.ErrNoAPIKey):
+	case errors.Is(err, accounts.ErrNoAPIKey):
 		return http.StatusNotFound, "telemetry-hub apikey list shows the keys there are"
-	case errors.Is(err, store.ErrAPIKeyExists):
+	case errors.Is(err, accounts.ErrAPIKeyExists):
 		return http.StatusConflict, "choose another name, or remove the key first"
-	case errors.Is(err, store.ErrBadRole), errors.Is(err, store.ErrBadPassword):
+	case errors.Is(err, accounts.ErrBadRole), errors.Is(err, accounts.ErrBadPassword):
 		return http.StatusBadRequest, ""
-	case errors.Is(err, store.ErrBusy):
+	case errors.Is(err, accounts.ErrBusy):
 		return http.StatusServiceUnavailable, "try again in a moment"
 	}
 	return 0, ""
 }
 
 // Users returns all users, sorted by name.
-func (c *Client) Users(ctx context.Context) (u []store.User, err error) {
+func (c *Client) Users(ctx context.Context) (u []accounts.User, err error) {
 	return u, c.call(ctx, http.MethodGet, "/users", nil, &u)
 }
 
@@ -155,7 +157,7 @@ func (c *Client) RemoveUser(ctx context.Context, name string) error {
 }
 
 // APIKeys returns all API keys, sorted by name.
-func (c *Client) APIKeys(ctx context.Context) (k []store.APIKey, err error) {
+func (c *Client) APIKeys(ctx context.Context) (k []accounts.APIKey, err error) {
 	return k, c.call(ctx, http.MethodGet, "/apikeys", nil, &k)
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 )
 
@@ -16,33 +17,33 @@ func TestUsers(t *testing.T) {
 	if list, err := c.Users(ctx); err != nil || list == nil || len(list) != 0 {
 		t.Errorf("Users: %v, %v", list, err)
 	}
-	kim := NewUser{Name: "Kim@example.com", Password: "correct horse", Role: store.RoleAdmin}
+	kim := NewUser{Name: "Kim@example.com", Password: "correct horse", Role: accounts.RoleAdmin}
 	if err := c.AddUser(ctx, kim); err != nil {
 		t.Fatal(err)
 	}
 	wantError(t, c.AddUser(ctx, kim), http.StatusConflict, "kim@example.com", "user passwd")
 	for _, u := range []NewUser{
-		{Name: "a b", Password: "correct horse", Role: store.RoleViewer},
+		{Name: "a b", Password: "correct horse", Role: accounts.RoleViewer},
 		{Name: "lee", Password: "correct horse", Role: "root"},
-		{Name: "lee", Password: "short", Role: store.RoleViewer},
+		{Name: "lee", Password: "short", Role: accounts.RoleViewer},
 	} {
 		wantError(t, c.AddUser(ctx, u), http.StatusBadRequest, "", "")
 	}
 	wantError(t, c.AddUser(ctx, NewUser{Name: strings.Repeat("a", maxAccount)}), http.StatusBadRequest, "too large", "")
-	if list, err := c.Users(ctx); err != nil || len(list) != 1 || list[0].Name != "kim@example.com" || list[0].Role != store.RoleAdmin {
+	if list, err := c.Users(ctx); err != nil || len(list) != 1 || list[0].Name != "kim@example.com" || list[0].Role != accounts.RoleAdmin {
 		t.Errorf("Users: %v, %v", list, err)
 	}
-	secret, _, err := st.Login(ctx, "kim@example.com", "correct horse")
+	secret, _, err := st.Accounts.Login(ctx, "kim@example.com", "correct horse")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.SetPassword(ctx, "Kim@example.com", "another horse"); err != nil {
 		t.Fatal(err)
 	}
-	if id, err := st.Identify(secret); err == nil {
+	if id, err := st.Accounts.Identify(secret); err == nil {
 		t.Errorf("a session outlived its password: %+v", id)
 	}
-	if err := st.CheckPassword(ctx, "kim@example.com", "another horse"); err != nil {
+	if err := st.Accounts.CheckPassword(ctx, "kim@example.com", "another horse"); err != nil {
 		t.Error(err)
 	}
 	wantError(t, c.SetPassword(ctx, "kim@example.com", "short"), http.StatusBadRequest, "too short", "")
@@ -76,19 +77,19 @@ func wantTrail(t *testing.T, st *store.Store, want ...string) {
 func TestAPIKeys(t *testing.T) {
 	st, c := openTest(t)
 	ctx := t.Context()
-	made, err := c.AddAPIKey(ctx, NewAPIKey{Name: "script", Role: store.RoleOperator})
+	made, err := c.AddAPIKey(ctx, NewAPIKey{Name: "script", Role: accounts.RoleOperator})
 	if err != nil || made.Name != "script" {
 		t.Fatalf("AddAPIKey: %v, %v", made, err)
 	}
-	if id, err := st.Identify(made.Key); err != nil || id.Name != "script" || id.Role != store.RoleOperator {
+	if id, err := st.Accounts.Identify(made.Key); err != nil || id.Name != "script" || id.Role != accounts.RoleOperator {
 		t.Errorf("the key is %+v's, %v", id, err)
 	}
-	_, err = c.AddAPIKey(ctx, NewAPIKey{Name: "script", Role: store.RoleViewer})
+	_, err = c.AddAPIKey(ctx, NewAPIKey{Name: "script", Role: accounts.RoleViewer})
 	wantError(t, err, http.StatusConflict, "script", "remove the key")
 	_, err = c.AddAPIKey(ctx, NewAPIKey{Name: "other"})
 	wantError(t, err, http.StatusBadRequest, "bad role", "")
 	list, err := c.APIKeys(ctx)
-	if err != nil || !slices.EqualFunc(list, []string{"script"}, func(k store.APIKey, name string) bool { return k.Name == name && !k.LastUsed.IsZero() }) {
+	if err != nil || !slices.EqualFunc(list, []string{"script"}, func(k accounts.APIKey, name string) bool { return k.Name == name && !k.LastUsed.IsZero() }) {
 		t.Errorf("APIKeys: %v, %v", list, err)
 	}
 	if err := c.RemoveAPIKey(ctx, "script"); err != nil {

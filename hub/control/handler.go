@@ -21,11 +21,11 @@
 //	DELETE /dead-letters               ?position=N (repeated) or ?all=true → {"dropped": N}
 //	GET    /certificate                certificate.Info
 //	POST   /certificate/renew          → certificate.Info
-//	GET    /users                      []store.User
+//	GET    /users                      []accounts.User
 //	POST   /users                      NewUser
 //	POST   /users/{name}/password      {"password": …}
 //	DELETE /users/{name}
-//	GET    /apikeys                    []store.APIKey
+//	GET    /apikeys                    []accounts.APIKey
 //	POST   /apikeys                    NewAPIKey → MadeAPIKey
 //	DELETE /apikeys/{name}
 //
@@ -45,6 +45,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/names"
 )
 
 const (
@@ -235,7 +236,7 @@ func asError(err error) *Error {
 		e.Status, e.Hint = http.StatusNotFound, "a hub without --tls-cert makes it at its first start"
 	case errors.Is(err, certificate.ErrGiven):
 		e.Status, e.Hint = http.StatusConflict, "put a new one into the files of --tls-cert and --tls-key, then reload the hub: systemctl reload telemetry-hub"
-	case errors.Is(err, store.ErrBadName):
+	case errors.Is(err, names.ErrBad):
 		e.Status = http.StatusBadRequest
 	}
 	return e

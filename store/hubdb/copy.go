@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
@@ -116,6 +117,25 @@ func (f *Copy) Read(use func(record []byte) error) (bad int, err error) {
 		if damaged || l.Checksum != checksumText(l.Record) || use(l.Record) != nil {
 			bad++
 		}
+	}
+}
+
+// NoteRestored raises an alarm that says what the copy was good for, and how many of its records could not be used; hint is what
+// follows from having restored any.
+func (f *Copy) NoteRestored(restored, bad int, hint string, err error) {
+	file := filepath.Base(f.path)
+	var text []string
+	if restored > 0 {
+		text = append(text, fmt.Sprintf("%d %s were restored from %s%s", restored, f.what, file, hint))
+	}
+	if bad > 0 {
+		text = append(text, fmt.Sprintf("%d %s in %s are damaged: what is missing has to be added again", bad, f.what, file))
+	}
+	if err != nil {
+		text = append(text, fmt.Sprintf("the %s could not be restored from %s: %v", f.what, file, err))
+	}
+	if len(text) > 0 {
+		f.alarms.Set("restored "+file, strings.Join(text, "; "))
 	}
 }
 

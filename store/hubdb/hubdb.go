@@ -35,6 +35,7 @@ const (
 type DB struct {
 	*boltfile.File
 	path    string
+	fresh   bool            // see Fresh
 	damaged []damagedRecord // found while it was loaded
 }
 
@@ -52,8 +53,19 @@ func Open(dir string, now time.Time) (db *DB, setAside string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	return &DB{File: file, path: path}, setAside, nil
+	db = &DB{File: file, path: path}
+	err = db.View(func(tx *bbolt.Tx) error {
+		db.fresh = Get(tx.Bucket(BucketMeta), KeyAccounts) == nil
+		return nil
+	})
+	if err != nil {
+		return nil, "", errors.Join(err, db.Close())
+	}
+	return db, setAside, nil
 }
+
+// Fresh tells whether the file was new when it was opened: what the copies have was not restored into it yet.
+func (db *DB) Fresh() bool { return db.fresh }
 
 func open(path string) (*boltfile.File, error) {
 	file, err := boltfile.Open(path, reserve)

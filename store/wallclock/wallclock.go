@@ -170,6 +170,14 @@ func (v *View) Behind() time.Duration {
 	return time.Duration(v.clock.Base()-v.base.Load()) * time.Microsecond
 }
 
+// Earlier returns the earlier of two times.
+func Earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // Shift moves a moment by how far the clock was set; the zero time stays what it is.
 func Shift(t time.Time, by time.Duration) time.Time {
 	if t.IsZero() {

@@ -7,7 +7,7 @@ import (
 	"net/url"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 )
 
 const pageSize = 1000 // the most entries of a list in one answer
@@ -18,7 +18,7 @@ func (c *Client) Users(ctx context.Context) ([]api.User, error) {
 }
 
 // AddUser makes a user.
-func (c *Client) AddUser(ctx context.Context, name, password string, role store.Role) error {
+func (c *Client) AddUser(ctx context.Context, name, password string, role accounts.Role) error {
 	in := map[string]string{"name": name, "password": password, "role": string(role)}
 	return c.call(ctx, http.MethodPost, "/users", nil, in, nil)
 }
@@ -39,7 +39,7 @@ func (c *Client) APIKeys(ctx context.Context) ([]api.APIKey, error) {
 }
 
 // AddAPIKey makes an API key.
-func (c *Client) AddAPIKey(ctx context.Context, name string, role store.Role) (made api.APIKey, err error) {
+func (c *Client) AddAPIKey(ctx context.Context, name string, role accounts.Role) (made api.APIKey, err error) {
 	in := map[string]string{"name": name, "role": string(role)}
 	return made, c.call(ctx, http.MethodPost, "/apikeys", nil, in, &made)
 }

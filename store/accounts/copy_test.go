@@ -1,4 +1,4 @@
-package store_test
+package accounts
 
 import (
 	"encoding/json"
@@ -6,24 +6,25 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 )
 
 func TestCopyOfAccounts(t *testing.T) {
-	h := start(t, store.Options{})
-	addUser(t, h.Store, "kim", store.RoleAdmin)
-	addUser(t, h.Store, "lee", store.RoleOperator)
-	key, err := h.AddAPIKey("script", store.RoleViewer)
+	h := start(t, "", time.Now)
+	h.addUser(t, "kim", RoleAdmin)
+	h.addUser(t, "lee", RoleOperator)
+	key, err := h.AddAPIKey("script", RoleViewer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, _ := login(t, h.Store, "kim", password)
-	copied := path(h.Dir(), "users.json")
+	secret, _ := h.login(t, "kim", password)
+	copied := filepath.Join(h.dir, "users.json")
 	info, err := os.Stat(copied)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("%v, %v", info, err)
@@ -35,11 +36,9 @@ func TestCopyOfAccounts(t *testing.T) {
 	if err := h.RemoveUser("lee", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.stop(); err != nil {
-		t.Fatal(err)
-	}
+	h.stop(t)
 	for _, name := range []string{"hub.db", "users.json"} {
-		b, err := os.ReadFile(path(h.Dir(), name))
+		b, err := os.ReadFile(filepath.Join(h.dir, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,80 +50,78 @@ func TestCopyOfAccounts(t *testing.T) {
 	}
 
 	t.Run("hub.db lost", func(t *testing.T) {
-		dir := copyDir(t, h.Dir())
-		if err := os.Remove(path(dir, "hub.db")); err != nil {
+		dir := copyDir(t, h.dir)
+		if err := os.Remove(filepath.Join(dir, "hub.db")); err != nil {
 			t.Fatal(err)
 		}
-		h := start(t, store.Options{Dir: dir})
-		login(t, h.Store, "kim", password)
-		wantIdentity(t, h.Store, key, "script", store.RoleViewer)
-		wantIdentity(t, h.Store, secret, "", "")
-		if _, err := h.NewSetupCode(); !errors.Is(err, store.ErrSetupDone) {
+		h := start(t, dir, time.Now)
+		h.login(t, "kim", password)
+		h.wantIdentity(t, key, "script", RoleViewer)
+		h.wantIdentity(t, secret, "", "")
+		if _, err := h.NewSetupCode(); !errors.Is(err, ErrSetupDone) {
 			t.Errorf("a setup after the loss: %v", err)
 		}
-		if active := h.Status().Alarms; !slices.ContainsFunc(active, func(a alarms.Alarm) bool { return strings.Contains(a.Text, "users.json") }) {
+		if active := h.alarms.All(); !slices.ContainsFunc(active, func(a alarms.Alarm) bool { return strings.Contains(a.Text, "users.json") }) {
 			t.Errorf("alarms: %v", active)
 		}
 	})
 	// A copy that could not be written after lee was removed must not bring lee back: hub.db knows better, and the copy is
 	// written again.
 	t.Run("old copy", func(t *testing.T) {
-		dir := copyDir(t, h.Dir())
-		if err := os.WriteFile(path(dir, "users.json"), both, 0o600); err != nil {
+		dir := copyDir(t, h.dir)
+		if err := os.WriteFile(filepath.Join(dir, "users.json"), both, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		h := start(t, store.Options{Dir: dir})
-		if _, err := h.User("lee"); !errors.Is(err, store.ErrNoUser) {
+		h := start(t, dir, time.Now)
+		if _, err := h.User("lee"); !errors.Is(err, ErrNoUser) {
 			t.Errorf("lee: %v", err)
 		}
-		if b, err := os.ReadFile(path(dir, "users.json")); err != nil || strings.Contains(string(b), "lee") {
+		if b, err := os.ReadFile(filepath.Join(dir, "users.json")); err != nil || strings.Contains(string(b), "lee") {
 			t.Errorf("the copy is %s, %v", b, err)
 		}
 	})
 	// Removing the last of them is not the same as never having had any.
 	t.Run("nobody left", func(t *testing.T) {
-		dir := copyDir(t, h.Dir())
-		h := start(t, store.Options{Dir: dir})
+		dir := copyDir(t, h.dir)
+		h := start(t, dir, time.Now)
 		if err := errors.Join(h.RemoveUser("kim", true), h.RemoveAPIKey("script")); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.stop(); err != nil {
+		h.stop(t)
+		if err := os.WriteFile(filepath.Join(dir, "users.json"), both, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path(dir, "users.json"), both, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if h := start(t, store.Options{Dir: dir}); h.HasUsers() || len(h.APIKeys()) > 0 {
+		if h := start(t, dir, time.Now); h.HasUsers() || len(h.APIKeys()) > 0 {
 			t.Errorf("there are %v, %v", h.Users(), h.APIKeys())
 		}
 	})
 	t.Run("copy can't be written", func(t *testing.T) {
-		dir := copyDir(t, h.Dir())
-		h := start(t, store.Options{Dir: dir})
-		if err := errors.Join(os.Remove(path(dir, "users.json")), os.Mkdir(path(dir, "users.json"), 0o700)); err != nil {
+		dir := copyDir(t, h.dir)
+		h := start(t, dir, time.Now)
+		if err := errors.Join(os.Remove(filepath.Join(dir, "users.json")), os.Mkdir(filepath.Join(dir, "users.json"), 0o700)); err != nil {
 			t.Fatal(err)
 		}
-		addUser(t, h.Store, "park", store.RoleViewer)
-		login(t, h.Store, "park", password)
-		if alarms := h.Status().Alarms; len(alarms) != 1 || !strings.Contains(alarms[0].Text, "users.json") {
+		h.addUser(t, "park", RoleViewer)
+		h.login(t, "park", password)
+		if alarms := h.alarms.All(); len(alarms) != 1 || !strings.Contains(alarms[0].Text, "users.json") {
 			t.Errorf("alarms: %v", alarms)
 		}
-		if err := os.Remove(path(dir, "users.json")); err != nil {
+		if err := os.Remove(filepath.Join(dir, "users.json")); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.SetRole("park", store.RoleOperator, false); err != nil || len(h.Status().Alarms) > 0 {
-			t.Errorf("%v, alarms: %v", err, h.Status().Alarms)
+		if err := h.SetRole("park", RoleOperator, false); err != nil || len(h.alarms.All()) > 0 {
+			t.Errorf("%v, alarms: %v", err, h.alarms.All())
 		}
 	})
 }
 
 func TestCopyOfAccountsIsChecked(t *testing.T) {
-	h := start(t, store.Options{})
-	addUser(t, h.Store, "kim", store.RoleAdmin)
-	if _, err := h.AddAPIKey("script", store.RoleViewer); err != nil {
+	h := start(t, "", time.Now)
+	h.addUser(t, "kim", RoleAdmin)
+	if _, err := h.AddAPIKey("script", RoleViewer); err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(path(h.Dir(), "users.json"))
+	b, err := os.ReadFile(filepath.Join(h.dir, "users.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,15 +166,13 @@ func TestCopyOfAccountsIsChecked(t *testing.T) {
 		"hash of nothing":              {change("$argon2id$", "$"), 0, 1},
 	} {
 		dir := t.TempDir()
-		if err := os.WriteFile(path(dir, "users.json"), []byte(c.content), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "users.json"), []byte(c.content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		h := start(t, store.Options{Dir: dir})
+		h := start(t, dir, time.Now)
 		if u, k := h.Users(), h.APIKeys(); len(u) != c.users || len(k) != c.keys {
 			t.Errorf("%s: restored %v, %v", what, u, k)
 		}
-		if err := h.stop(); err != nil {
-			t.Error(err)
-		}
+		h.stop(t)
 	}
 }

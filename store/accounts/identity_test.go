@@ -1,9 +1,9 @@
-package store
+package accounts
 
 import (
 	"errors"
-	"log/slog"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -12,14 +12,8 @@ import (
 
 // What ends does so in hub.db first, then in RAM. A checkpoint in between must not bring it back.
 func TestUsesOfWhatHasEnded(t *testing.T) {
-	s, err := Open(Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.AddUser("kim", "correct horse", RoleViewer); err != nil {
-		t.Fatal(err)
-	}
+	s := start(t, "", time.Now)
+	s.addUser(t, "kim", RoleViewer)
 	_, session, err := s.OpenSession("kim")
 	if err != nil {
 		t.Fatal(err)
@@ -31,10 +25,10 @@ func TestUsesOfWhatHasEnded(t *testing.T) {
 	if _, err := s.Identify(key); err != nil {
 		t.Fatal(err)
 	}
-	s.access.sessions[session.Hash].seen.noted.Store(true)
+	s.sessions[session.Hash].seen.noted.Store(true)
 	err = s.db.Update(func(tx *bbolt.Tx) error {
 		sessions, keys := tx.Bucket(hubdb.BucketSessions), tx.Bucket(hubdb.BucketAPIKeys)
-		if err := errors.Join(sessions.Delete(session.Hash[:]), keys.Delete([]byte("script")), s.access.saveUses(tx)); err != nil {
+		if err := errors.Join(sessions.Delete(session.Hash[:]), keys.Delete([]byte("script")), s.SaveUses(tx)); err != nil {
 			return err
 		}
 		if sessions.Get(session.Hash[:]) != nil || keys.Get([]byte("script")) != nil {

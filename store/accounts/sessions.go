@@ -1,12 +1,9 @@
-package store
+package accounts
 
 import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -15,9 +12,10 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/secrets"
 )
 
-// Secrets are a prefix, by which leak scanners can know them, and 256 random bits in base64url.
+// The prefixes of secrets.
 const (
 	sessionPrefix = "ths_"
 	apiKeyPrefix  = "thk_"
@@ -63,21 +61,14 @@ func readSession(value []byte) (*session, error) {
 	return e, nil
 }
 
-func newSecret(prefix string) (secret string, hash TokenHash) {
-	var random [32]byte
-	_, _ = rand.Read(random[:]) // never fails
-	secret = prefix + base64.RawURLEncoding.EncodeToString(random[:])
-	return secret, sha256.Sum256([]byte(secret))
-}
-
 // CheckPassword returns nil if this is the user's password, ErrUnauthenticated if not, ErrBusy when too many are being
 // checked, or the error of ctx. It takes the same time whether the user exists or not.
-func (s *Store) CheckPassword(ctx context.Context, name, password string) error {
-	_, err := s.access.check(ctx, name, password)
+func (a *Accounts) CheckPassword(ctx context.Context, name, password string) error {
+	_, err := a.check(ctx, name, password)
 	return err
 }
 
-func (a *access) check(ctx context.Context, name, password string) (*user, error) {
+func (a *Accounts) check(ctx context.Context, name, password string) (*user, error) {
 	a.mu.RLock()
 	u := a.users[UserName(name)]
 	a.mu.RUnlock()
@@ -96,8 +87,7 @@ func (a *access) check(ctx context.Context, name, password string) (*user, error
 }
 
 // Login begins a session of the user with this password. The secret is shown once. Errors as of CheckPassword.
-func (s *Store) Login(ctx context.Context, name, password string) (secret string, id Identity, err error) {
-	a := &s.access
+func (a *Accounts) Login(ctx context.Context, name, password string) (secret string, id Identity, err error) {
 	u, err := a.check(ctx, name, password)
 	if err != nil {
 		return "", Identity{}, err
@@ -111,20 +101,19 @@ func (s *Store) Login(ctx context.Context, name, password string) (secret string
 }
 
 // OpenSession begins a session of a user who has proved who it is in another way, or returns ErrNoUser.
-func (s *Store) OpenSession(name string) (secret string, id Identity, err error) {
-	a := &s.access
+func (a *Accounts) OpenSession(name string) (secret string, id Identity, err error) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	return a.openSession(UserName(name))
 }
 
 // openSession begins a session; writing is held.
-func (a *access) openSession(name string) (secret string, id Identity, err error) {
+func (a *Accounts) openSession(name string) (secret string, id Identity, err error) {
 	if a.users[name] == nil {
 		return "", Identity{}, fmt.Errorf("%w: %s", ErrNoUser, name)
 	}
 	now := a.now()
-	secret, hash := newSecret(sessionPrefix)
+	secret, hash := secrets.New(sessionPrefix)
 	e := &session{user: name, created: now.UTC()}
 	e.seen.at.Store(now.Unix())
 	value, err := e.record()
@@ -152,14 +141,14 @@ func (a *access) openSession(name string) (secret string, id Identity, err error
 
 // superfluous returns the sessions to drop before name gets another one: forgotten ones of anybody, and those of name that
 // are too many. writing is held.
-func (a *access) superfluous(name string, now time.Time) (hashes []TokenHash) {
+func (a *Accounts) superfluous(name string, now time.Time) (hashes []secrets.Hash) {
 	for hash, e := range a.sessions {
 		if now.Sub(e.created) >= SessionLife+SessionMemory {
 			hashes = append(hashes, hash)
 		}
 	}
-	own := slices.DeleteFunc(a.sessionsOf(name), func(h TokenHash) bool { return slices.Contains(hashes, h) })
-	slices.SortFunc(own, func(x, y TokenHash) int {
+	own := slices.DeleteFunc(a.sessionsOf(name), func(h secrets.Hash) bool { return slices.Contains(hashes, h) })
+	slices.SortFunc(own, func(x, y secrets.Hash) int {
 		older := cmp.Compare(a.sessions[x].seen.at.Load(), a.sessions[y].seen.at.Load())
 		return cmp.Or(older, a.sessions[x].created.Compare(a.sessions[y].created))
 	})
@@ -167,24 +156,24 @@ func (a *access) superfluous(name string, now time.Time) (hashes []TokenHash) {
 }
 
 // sessionsOf returns the sessions of a user; writing or mu is held.
-func (a *access) sessionsOf(name string) (hashes []TokenHash) {
+func (a *Accounts) sessionsOf(name string) (hashes []secrets.Hash) {
 	for hash, e := range a.sessions {
 		if e.user == name {
 			hashes = append(hashes, hash)
 		}
 	}
-	slices.SortFunc(hashes, func(x, y TokenHash) int { return bytes.Compare(x[:], y[:]) })
+	slices.SortFunc(hashes, func(x, y secrets.Hash) int { return bytes.Compare(x[:], y[:]) })
 	return hashes
 }
 
 // drop forgets sessions in RAM; mu is held.
-func (a *access) drop(hashes []TokenHash) {
+func (a *Accounts) drop(hashes []secrets.Hash) {
 	for _, hash := range hashes {
 		delete(a.sessions, hash)
 	}
 }
 
-func deleteSessions(tx *bbolt.Tx, hashes []TokenHash) error {
+func deleteSessions(tx *bbolt.Tx, hashes []secrets.Hash) error {
 	b := tx.Bucket(hubdb.BucketSessions)
 	for i := range hashes {
 		if err := b.Delete(hashes[i][:]); err != nil {
@@ -195,9 +184,8 @@ func deleteSessions(tx *bbolt.Tx, hashes []TokenHash) error {
 }
 
 // EndSession ends the session with this secret; without one it does nothing.
-func (s *Store) EndSession(secret string) error {
-	hash := TokenHash(sha256.Sum256([]byte(secret)))
-	a := &s.access
+func (a *Accounts) EndSession(secret string) error {
+	hash := secrets.HashOf(secret)
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	if a.sessions[hash] == nil {
@@ -206,5 +194,5 @@ func (s *Store) EndSession(secret string) error {
 	a.mu.Lock()
 	delete(a.sessions, hash)
 	a.mu.Unlock()
-	return a.update(func(tx *bbolt.Tx) error { return deleteSessions(tx, []TokenHash{hash}) })
+	return a.update(func(tx *bbolt.Tx) error { return deleteSessions(tx, []secrets.Hash{hash}) })
 }

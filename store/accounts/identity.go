@@ -1,7 +1,6 @@
-package store
+package accounts
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"maps"
 	"sync/atomic"
@@ -10,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/secrets"
 )
 
 // What an identity was proved with.
@@ -22,9 +22,9 @@ const (
 type Identity struct {
 	Name    string // of the user or of the API key
 	Role    Role
-	Via     string    // ViaSession or ViaKey
-	Hash    TokenHash // of the secret
-	Expires time.Time // the latest end of a session; zero for an API key
+	Via     string       // ViaSession or ViaKey
+	Hash    secrets.Hash // of the secret
+	Expires time.Time    // the latest end of a session; zero for an API key
 }
 
 const seenGrain = time.Minute
@@ -51,15 +51,15 @@ func (l *lastUse) time() time.Time {
 
 // Identify returns who has this secret, a session's or an API key, or ErrUnauthenticated. It is looked up by its hash, so
 // the time taken says nothing about valid ones.
-func (s *Store) Identify(secret string) (Identity, error) {
-	return s.access.identify(sha256.Sum256([]byte(secret)))
+func (a *Accounts) Identify(secret string) (Identity, error) {
+	return a.identify(secrets.HashOf(secret))
 }
 
 // Recheck returns the identity with its present role, or ErrUnauthenticated if its session or key has ended since. It
 // counts as a use: who keeps a page open is not idle.
-func (s *Store) Recheck(id Identity) (Identity, error) { return s.access.identify(id.Hash) }
+func (a *Accounts) Recheck(id Identity) (Identity, error) { return a.identify(id.Hash) }
 
-func (a *access) identify(hash TokenHash) (Identity, error) {
+func (a *Accounts) identify(hash secrets.Hash) (Identity, error) {
 	now := a.now()
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -81,17 +81,16 @@ func (a *access) identify(hash TokenHash) (Identity, error) {
 
 // Remembers tells whether the secret is that of a session of this user, open or expired not too long ago: whoever holds
 // it has been logged in before. A session that was ended, by logging out or by a new password, is not remembered.
-func (s *Store) Remembers(secret, name string) bool {
-	hash := TokenHash(sha256.Sum256([]byte(secret)))
-	a := &s.access
+func (a *Accounts) Remembers(secret, name string) bool {
+	hash := secrets.HashOf(secret)
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	e := a.sessions[hash]
 	return e != nil && e.user == UserName(name)
 }
 
-// saveUses writes when sessions and API keys were last used. If the transaction fails, their next use is written.
-func (a *access) saveUses(tx *bbolt.Tx) error {
+// SaveUses writes when sessions and API keys were last used. If the transaction fails, their next use is written.
+func (a *Accounts) SaveUses(tx *bbolt.Tx) error {
 	a.mu.RLock()
 	sessions, keys := maps.Clone(a.sessions), maps.Clone(a.keys)
 	a.mu.RUnlock()

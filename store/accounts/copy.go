@@ -1,4 +1,4 @@
-package store
+package accounts
 
 import (
 	"bytes"
@@ -12,47 +12,58 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/names"
+	"github.com/telemetry-hub/telemetry-hub/store/secrets"
 )
 
-// accessCopy is a copy of the users and API keys beside hub.db, so that a damaged hub.db neither locks everybody out nor
+// copyName is the copy of the users and API keys beside hub.db, so that a damaged hub.db neither locks everybody out nor
 // begins with a setup again.
-const accessCopy = "users.json"
+const copyName = "users.json"
 
-// accountCopy is a record of the copy: a user or an API key, with hashes, like in hub.db.
-type accountCopy struct {
+// copyRecord is a user or an API key, with hashes, like in hub.db.
+type copyRecord struct {
 	User   *user         `json:"user,omitempty"`
 	APIKey *apiKeyRecord `json:"api_key,omitempty"`
 }
 
-// copy writes users and API keys to the file beside hub.db; writing is held.
-func (a *access) copy() {
+// writeCopy writes users and API keys to the copy; writing is held.
+func (a *Accounts) writeCopy() {
 	var records []any
 	for _, name := range slices.Sorted(maps.Keys(a.users)) {
-		records = append(records, accountCopy{User: a.users[name]})
+		records = append(records, copyRecord{User: a.users[name]})
 	}
-	for _, hash := range slices.SortedFunc(maps.Keys(a.keys), func(x, y TokenHash) int { return bytes.Compare(x[:], y[:]) }) {
+	for _, hash := range slices.SortedFunc(maps.Keys(a.keys), func(x, y secrets.Hash) int { return bytes.Compare(x[:], y[:]) }) {
 		r := a.keys[hash].record()
 		r.LastUsed = time.Time{} // the copy is not written again for each use
-		records = append(records, accountCopy{APIKey: &r})
+		records = append(records, copyRecord{APIKey: &r})
 	}
-	a.backup.Write(records)
+	a.copy.Write(records)
 }
 
-// copyAgain writes the copy if that has failed before.
-func (a *access) copyAgain() {
+// RetryCopy writes the copy if that has failed before.
+func (a *Accounts) RetryCopy() {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	if a.backup.Stale() {
-		a.copy()
+	if a.copy.Stale() {
+		a.writeCopy()
 	}
+}
+
+// Restore is called once, after Load: what hub.db may lack is restored from the copy, and then the copy is made what hub.db is.
+func (a *Accounts) Restore() {
+	if a.db.Fresh() || a.db.Reverted() || a.db.DamagedIn(hubdb.BucketUsers) || a.db.DamagedIn(hubdb.BucketAPIKeys) {
+		restored, bad, err := a.restore(a.db.Reverted())
+		a.copy.NoteRestored(restored, bad, "; everybody has to log in again", err)
+	}
+	a.writeCopy()
 }
 
 // restore takes the users and API keys from the copy that hub.db does not have, or, if the copy is newer, not like this. It returns
 // how many, and how many more the copy can't tell any more.
-func (a *access) restore(newer bool) (restored, bad int, err error) {
-	var missing []accountCopy
-	bad, err = a.backup.Read(func(record []byte) error {
-		var r accountCopy
+func (a *Accounts) restore(newer bool) (restored, bad int, err error) {
+	var missing []copyRecord
+	bad, err = a.copy.Read(func(record []byte) error {
+		var r copyRecord
 		if err := json.Unmarshal(record, &r); err != nil {
 			return err
 		}
@@ -71,7 +82,7 @@ func (a *access) restore(newer bool) (restored, bad int, err error) {
 		return nil
 	})
 	if err != nil {
-		return 0, 0, fmt.Errorf("read %s: %w", accessCopy, err)
+		return 0, 0, fmt.Errorf("read %s: %w", copyName, err)
 	}
 	for _, r := range missing {
 		if r.User != nil {
@@ -94,7 +105,7 @@ func (a *access) restore(newer bool) (restored, bad int, err error) {
 	})
 }
 
-func (r *accountCopy) put(tx *bbolt.Tx) error {
+func (r *copyRecord) put(tx *bbolt.Tx) error {
 	if r.User != nil {
 		value, err := json.Marshal(r.User)
 		if err != nil {
@@ -116,7 +127,7 @@ func (u *user) sound() bool {
 
 // sound tells whether an API key read from a file could have been written by the hub.
 func (k *apiKeyRecord) sound() bool {
-	return checkName("API key", k.Name) == nil && slices.Contains(roles, k.Role)
+	return names.Check("API key", k.Name) == nil && slices.Contains(roles, k.Role)
 }
 
 // computable tells whether checking a password against this hash costs what it may: other parameters can cost any time

@@ -1,21 +1,21 @@
-package store
+package accounts
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/secrets"
 )
 
 // NewSetupCode returns a code with which Setup makes the first user, or ErrSetupDone if there are users. It lasts until
 // there are users, the next call, or the end of the process.
-func (s *Store) NewSetupCode() (string, error) {
-	a := &s.access
+func (a *Accounts) NewSetupCode() (string, error) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	if len(a.users) > 0 {
 		return "", ErrSetupDone
 	}
-	code, hash := newSecret(codePrefix)
+	code, hash := secrets.New(codePrefix)
 	a.mu.Lock()
 	a.setup = hash
 	a.mu.Unlock()
@@ -24,14 +24,13 @@ func (s *Store) NewSetupCode() (string, error) {
 
 // Setup makes the first user, an admin, and begins a session of it. It returns ErrUnauthenticated for a code that is not
 // the one of NewSetupCode, ErrSetupDone when there are users, or an error of AddUser.
-func (s *Store) Setup(ctx context.Context, code, name, password string) (secret string, id Identity, err error) {
-	a := &s.access
-	hash := TokenHash(sha256.Sum256([]byte(code)))
+func (a *Accounts) Setup(ctx context.Context, code, name, password string) (secret string, id Identity, err error) {
+	hash := secrets.HashOf(code)
 	valid := func() error {
 		switch {
 		case len(a.users) > 0:
 			return ErrSetupDone
-		case a.setup == TokenHash{} || a.setup != hash:
+		case a.setup == secrets.Hash{} || a.setup != hash:
 			return ErrUnauthenticated
 		}
 		return nil
@@ -58,15 +57,14 @@ func (s *Store) Setup(ctx context.Context, code, name, password string) (secret 
 }
 
 // NewLoginCode returns a code that logs the user in once, through LoginWithCode, until the process ends; or ErrNoUser.
-func (s *Store) NewLoginCode(name string) (string, error) {
+func (a *Accounts) NewLoginCode(name string) (string, error) {
 	name = UserName(name)
-	a := &s.access
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	if a.users[name] == nil {
 		return "", fmt.Errorf("%w: %s", ErrNoUser, name)
 	}
-	code, hash := newSecret(codePrefix)
+	code, hash := secrets.New(codePrefix)
 	a.mu.Lock()
 	a.codes[hash] = name
 	a.mu.Unlock()
@@ -74,9 +72,8 @@ func (s *Store) NewLoginCode(name string) (string, error) {
 }
 
 // LoginWithCode begins a session with a code of NewLoginCode, which is used up, or returns ErrUnauthenticated.
-func (s *Store) LoginWithCode(code string) (secret string, id Identity, err error) {
-	hash := TokenHash(sha256.Sum256([]byte(code)))
-	a := &s.access
+func (a *Accounts) LoginWithCode(code string) (secret string, id Identity, err error) {
+	hash := secrets.HashOf(code)
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	name, ok := a.codes[hash]

@@ -1,4 +1,4 @@
-package store
+package accounts
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/names"
+	"github.com/telemetry-hub/telemetry-hub/store/secrets"
 )
 
 // User is a person who may log in.
@@ -39,14 +41,13 @@ func UserName(name string) string { return strings.ToLower(strings.TrimSpace(nam
 func checkUserName(name string) error {
 	if len(name) > maxUserName || !userPattern.MatchString(name) {
 		return fmt.Errorf("%w: user %q: use 1 to %d letters, digits, dots, dashes, underscores, @ and +, beginning with a letter or digit",
-			ErrBadName, name, maxUserName)
+			names.ErrBad, name, maxUserName)
 	}
 	return nil
 }
 
 // Users returns all users, sorted by name.
-func (s *Store) Users() []User {
-	a := &s.access
+func (a *Accounts) Users() []User {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	list := make([]User, 0, len(a.users))
@@ -57,9 +58,8 @@ func (s *Store) Users() []User {
 }
 
 // User returns a user or ErrNoUser.
-func (s *Store) User(name string) (User, error) {
+func (a *Accounts) User(name string) (User, error) {
 	name = UserName(name)
-	a := &s.access
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	if u := a.users[name]; u != nil {
@@ -69,21 +69,19 @@ func (s *Store) User(name string) (User, error) {
 }
 
 // HasUsers tells whether anybody may log in.
-func (s *Store) HasUsers() bool {
-	a := &s.access
+func (a *Accounts) HasUsers() bool {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	return len(a.users) > 0
 }
 
-// AddUser makes a user. The name is taken in lower case. Errors wrap ErrBadName, ErrBadRole, ErrBadPassword or
+// AddUser makes a user. The name is taken in lower case. Errors wrap names.ErrBad, ErrBadRole, ErrBadPassword or
 // ErrUserExists.
-func (s *Store) AddUser(name, password string, role Role) error {
-	u, err := s.access.newUser(context.Background(), name, password, role)
+func (a *Accounts) AddUser(name, password string, role Role) error {
+	u, err := a.newUser(context.Background(), name, password, role)
 	if err != nil {
 		return err
 	}
-	a := &s.access
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	if a.users[u.Name] != nil {
@@ -93,7 +91,7 @@ func (s *Store) AddUser(name, password string, role Role) error {
 }
 
 // newUser checks what a user is to be made of, and computes the hash of the password.
-func (a *access) newUser(ctx context.Context, name, password string, role Role) (*user, error) {
+func (a *Accounts) newUser(ctx context.Context, name, password string, role Role) (*user, error) {
 	name = UserName(name)
 	if err := checkUserName(name); err != nil {
 		return nil, err
@@ -112,15 +110,14 @@ func (a *access) newUser(ctx context.Context, name, password string, role Role) 
 }
 
 // SetPassword replaces a user's password and ends the user's sessions. Errors wrap ErrNoUser or ErrBadPassword.
-func (s *Store) SetPassword(name, password string) error {
-	u, err := s.User(name)
+func (a *Accounts) SetPassword(name, password string) error {
+	u, err := a.User(name)
 	if err != nil {
 		return err
 	}
 	if err := checkPassword(u.Name, password); err != nil {
 		return err
 	}
-	a := &s.access
 	hash, err := a.passwords.hash(context.Background(), password)
 	if err != nil {
 		return err
@@ -136,12 +133,11 @@ func (s *Store) SetPassword(name, password string) error {
 
 // SetRole gives a user another role, which sessions that are open have at once. Unless force, the last admin stays one:
 // ErrLastAdmin. Other errors wrap ErrNoUser or ErrBadRole.
-func (s *Store) SetRole(name string, role Role, force bool) error {
+func (a *Accounts) SetRole(name string, role Role, force bool) error {
 	if _, err := ParseRole(string(role)); err != nil {
 		return err
 	}
 	name = UserName(name)
-	a := &s.access
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	old := a.users[name]
@@ -158,9 +154,8 @@ func (s *Store) SetRole(name string, role Role, force bool) error {
 
 // RemoveUser removes a user and ends the user's sessions. Unless force, the last admin stays: ErrLastAdmin. Other errors
 // wrap ErrNoUser.
-func (s *Store) RemoveUser(name string, force bool) error {
+func (a *Accounts) RemoveUser(name string, force bool) error {
 	name = UserName(name)
-	a := &s.access
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	if a.users[name] == nil {
@@ -179,14 +174,14 @@ func (s *Store) RemoveUser(name string, force bool) error {
 	a.mu.Lock()
 	delete(a.users, name)
 	a.drop(ended)
-	maps.DeleteFunc(a.codes, func(_ TokenHash, user string) bool { return user == name })
+	maps.DeleteFunc(a.codes, func(_ secrets.Hash, user string) bool { return user == name })
 	a.mu.Unlock()
-	a.copy()
+	a.writeCopy()
 	return nil
 }
 
 // lastAdmin tells whether name is the only admin; writing is held.
-func (a *access) lastAdmin(name string) bool {
+func (a *Accounts) lastAdmin(name string) bool {
 	for _, u := range a.users {
 		if u.Role == RoleAdmin && u.Name != name {
 			return false
@@ -196,7 +191,7 @@ func (a *access) lastAdmin(name string) bool {
 }
 
 // putUser adds or replaces a user and ends sessions; writing is held.
-func (a *access) putUser(u *user, ended ...TokenHash) error {
+func (a *Accounts) putUser(u *user, ended ...secrets.Hash) error {
 	value, err := json.Marshal(u)
 	if err != nil {
 		return err
@@ -209,9 +204,9 @@ func (a *access) putUser(u *user, ended ...TokenHash) error {
 	}
 	a.mu.Lock()
 	a.users[u.Name] = u
-	a.setup = TokenHash{}
+	a.setup = secrets.Hash{}
 	a.drop(ended)
 	a.mu.Unlock()
-	a.copy()
+	a.writeCopy()
 	return nil
 }

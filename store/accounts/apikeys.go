@@ -1,4 +1,4 @@
-package store
+package accounts
 
 import (
 	"encoding/json"
@@ -10,6 +10,8 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/names"
+	"github.com/telemetry-hub/telemetry-hub/store/secrets"
 )
 
 // APIKey is what a script proves itself with. The key itself is not kept.
@@ -25,14 +27,14 @@ type apiKey struct {
 	name    string
 	role    Role
 	created time.Time
-	hash    TokenHash
+	hash    secrets.Hash
 	used    lastUse
 }
 
 // apiKeyRecord is an APIKey in hub.db.
 type apiKeyRecord struct {
 	APIKey
-	Hash TokenHash `json:"hash"`
+	Hash secrets.Hash `json:"hash"`
 }
 
 func (k *apiKey) describe() APIKey {
@@ -57,8 +59,7 @@ func readAPIKey(value []byte) (*apiKey, error) {
 }
 
 // APIKeys returns all API keys, sorted by name.
-func (s *Store) APIKeys() []APIKey {
-	a := &s.access
+func (a *Accounts) APIKeys() []APIKey {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	list := make([]APIKey, 0, len(a.keys))
@@ -69,21 +70,20 @@ func (s *Store) APIKeys() []APIKey {
 	return list
 }
 
-// AddAPIKey makes an API key, which is shown once. Errors wrap ErrBadName, ErrBadRole or ErrAPIKeyExists.
-func (s *Store) AddAPIKey(name string, role Role) (key string, err error) {
-	if err := checkName("API key", name); err != nil {
+// AddAPIKey makes an API key, which is shown once. Errors wrap names.ErrBad, ErrBadRole or ErrAPIKeyExists.
+func (a *Accounts) AddAPIKey(name string, role Role) (key string, err error) {
+	if err := names.Check("API key", name); err != nil {
 		return "", err
 	}
 	if _, err := ParseRole(string(role)); err != nil {
 		return "", err
 	}
-	a := &s.access
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	if a.keyNamed(name) != nil {
 		return "", fmt.Errorf("%w: %s", ErrAPIKeyExists, name)
 	}
-	key, hash := newSecret(apiKeyPrefix)
+	key, hash := secrets.New(apiKeyPrefix)
 	k := &apiKey{name: name, role: role, created: a.now().UTC(), hash: hash}
 	value, err := json.Marshal(k.record())
 	if err != nil {
@@ -95,13 +95,12 @@ func (s *Store) AddAPIKey(name string, role Role) (key string, err error) {
 	a.mu.Lock()
 	a.keys[hash] = k
 	a.mu.Unlock()
-	a.copy()
+	a.writeCopy()
 	return key, nil
 }
 
 // RemoveAPIKey makes an API key invalid, or returns ErrNoAPIKey.
-func (s *Store) RemoveAPIKey(name string) error {
-	a := &s.access
+func (a *Accounts) RemoveAPIKey(name string) error {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	k := a.keyNamed(name)
@@ -114,12 +113,12 @@ func (s *Store) RemoveAPIKey(name string) error {
 	a.mu.Lock()
 	delete(a.keys, k.hash)
 	a.mu.Unlock()
-	a.copy()
+	a.writeCopy()
 	return nil
 }
 
 // keyNamed returns the API key of this name, nil if there is none; writing is held.
-func (a *access) keyNamed(name string) *apiKey {
+func (a *Accounts) keyNamed(name string) *apiKey {
 	for _, k := range a.keys {
 		if k.name == name {
 			return k

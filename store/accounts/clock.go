@@ -1,30 +1,30 @@
-package store
+package accounts
 
 import (
-	"time"
-
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/secrets"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
-// followClock moves the times of sessions by as much as the clock was set: nobody is logged out for it, and nobody stays longer. What
+// FollowClock moves the times of sessions by as much as the clock was set: nobody is logged out for it, and nobody stays longer. What
 // would be in the future then, because the clock was set back while the machine was off, is now.
-func (a *access) followClock() error {
+func (a *Accounts) FollowClock() error {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	if a.clock.Behind() == 0 && a.clockRecorded {
+	if a.times.Behind() == 0 && a.clockRecorded {
 		return nil
 	}
-	base := a.store.clock.Base()
-	by := a.clock.Follow(base)
-	old, moved, now := a.sessions, map[TokenHash]*session{}, a.now().UTC()
+	base := a.clock.Base()
+	by := a.times.Follow(base)
+	old, moved, now := a.sessions, map[secrets.Hash]*session{}, a.now().UTC()
 	for hash, e := range old {
 		created, seen := e.created.Add(by), e.seen.time().Add(by)
-		moved[hash] = &session{user: e.user, created: earlier(created, now)}
-		moved[hash].seen.at.Store(earlier(seen, now).Unix())
+		moved[hash] = &session{user: e.user, created: wallclock.Earlier(created, now)}
+		moved[hash].seen.at.Store(wallclock.Earlier(seen, now).Unix())
 	}
-	use := func(sessions map[TokenHash]*session) {
+	use := func(sessions map[secrets.Hash]*session) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.sessions = sessions
@@ -40,20 +40,13 @@ func (a *access) followClock() error {
 				return err
 			}
 		}
-		return hubdb.PutClock(tx, hubdb.KeySessionsClock, a.store.clock, base)
+		return hubdb.PutClock(tx, hubdb.KeySessionsClock, a.clock, base)
 	})
 	if err != nil { // as if it had not been noticed yet
 		use(old)
-		a.clock.Follow(base - by.Microseconds())
+		a.times.Follow(base - by.Microseconds())
 		return err
 	}
 	a.clockRecorded = true
 	return nil
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -1,4 +1,5 @@
-package store
+// Package accounts holds who may use the hub: users with their sessions, and API keys.
+package accounts
 
 import (
 	"encoding/json"
@@ -12,7 +13,9 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/secrets"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -56,41 +59,45 @@ func ParseRole(s string) (Role, error) {
 	return "", fmt.Errorf("%w %q: there are viewer, operator and admin", ErrBadRole, s)
 }
 
-// access is who may use the hub. Users, API keys and sessions are in RAM and in hub.db, one-time codes in RAM only.
-type access struct {
+// Accounts is who may use the hub. Users, API keys and sessions are in memory and in hub.db, one-time codes in memory only.
+type Accounts struct {
 	// static
 	db        *hubdb.DB
-	store     *Store
-	clock     *wallclock.View  // what times in sessions are by; moved with them
-	now       func() time.Time // of clock
+	clock     *wallclock.Clock
+	times     *wallclock.View  // what times in sessions are by; moved with them
+	now       func() time.Time // of times
 	log       *slog.Logger
 	passwords passwords
 
-	writing       sync.Mutex  // held by who changes anything below; Identify must not wait for a disk
+	writing       sync.Mutex  // held by whoever changes anything below, while it is written; Identify must not wait for a disk
 	clockRecorded bool        // hub.db knows what times are by
-	backup        *hubdb.Copy // guarded by writing
+	copy          *hubdb.Copy // guarded by writing
 
 	// guarded by mu; who holds writing may read without it
 	mu       sync.RWMutex
 	users    map[string]*user
-	keys     map[TokenHash]*apiKey
-	sessions map[TokenHash]*session
-	setup    TokenHash            // of the code that makes the first user; zero: none
-	codes    map[TokenHash]string // one-time codes → user
+	keys     map[secrets.Hash]*apiKey
+	sessions map[secrets.Hash]*session
+	setup    secrets.Hash            // of the code that makes the first user; zero: none
+	codes    map[secrets.Hash]string // one-time codes → user
 }
 
-// load reads the accounts.
-func (a *access) load(s *Store) error {
-	a.db, a.store, a.clock, a.log = s.db, s, s.clock.View(), s.log
-	a.now = a.clock.Now
-	a.backup = hubdb.NewCopy(filepath.Join(s.opts.Dir, accessCopy), "users and API keys", s.Alarms)
-	a.users, a.keys, a.sessions = map[string]*user{}, map[TokenHash]*apiKey{}, map[TokenHash]*session{}
-	a.codes = map[TokenHash]string{}
-	a.passwords = newPasswords()
+// New returns the accounts in db, which Load reads. Their copy is in dir.
+func New(dir string, db *hubdb.DB, clock *wallclock.Clock, alarms *alarms.List, log *slog.Logger) *Accounts {
+	times := clock.View()
+	return &Accounts{
+		db: db, clock: clock, times: times, now: times.Now, log: log, passwords: newPasswords(),
+		copy:  hubdb.NewCopy(filepath.Join(dir, copyName), "users and API keys", alarms),
+		users: map[string]*user{}, keys: map[secrets.Hash]*apiKey{}, sessions: map[secrets.Hash]*session{}, codes: map[secrets.Hash]string{},
+	}
+}
+
+// Load reads hub.db.
+func (a *Accounts) Load() error {
 	return a.db.View(func(tx *bbolt.Tx) error {
-		a.clockRecorded = s.db.LoadClock(tx, hubdb.KeySessionsClock, s.clock, a.clock)
+		a.clockRecorded = a.db.LoadClock(tx, hubdb.KeySessionsClock, a.clock, a.times)
 		return errors.Join(
-			s.db.Each(tx, hubdb.BucketUsers, func(name, v []byte) error {
+			a.db.Each(tx, hubdb.BucketUsers, func(name, v []byte) error {
 				u := new(user)
 				if err := json.Unmarshal(v, u); err != nil || !u.sound() || u.Name != string(name) {
 					return errors.Join(err, hubdb.ErrRecord)
@@ -98,7 +105,7 @@ func (a *access) load(s *Store) error {
 				a.users[u.Name] = u
 				return nil
 			}),
-			s.db.Each(tx, hubdb.BucketAPIKeys, func(name, v []byte) error {
+			a.db.Each(tx, hubdb.BucketAPIKeys, func(name, v []byte) error {
 				k, err := readAPIKey(v)
 				if err != nil || k.name != string(name) {
 					return errors.Join(err, hubdb.ErrRecord)
@@ -106,19 +113,19 @@ func (a *access) load(s *Store) error {
 				a.keys[k.hash] = k
 				return nil
 			}),
-			s.db.Each(tx, hubdb.BucketSessions, func(key, v []byte) error {
+			a.db.Each(tx, hubdb.BucketSessions, func(key, v []byte) error {
 				e, err := readSession(v)
-				if err != nil || len(key) != len(TokenHash{}) || checkUserName(e.user) != nil {
+				if err != nil || len(key) != len(secrets.Hash{}) || checkUserName(e.user) != nil {
 					return errors.Join(err, hubdb.ErrRecord)
 				}
-				a.sessions[TokenHash(key)] = e
+				a.sessions[secrets.Hash(key)] = e
 				return nil
 			}),
 		)
 	})
 }
 
-func (a *access) update(f func(*bbolt.Tx) error) error {
+func (a *Accounts) update(f func(*bbolt.Tx) error) error {
 	if err := a.db.Update(f); err != nil {
 		return fmt.Errorf("write the accounts: %w", err)
 	}
