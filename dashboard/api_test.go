@@ -97,6 +97,11 @@ func TestEveryOperation(t *testing.T) {
 	a.get("/devices/a/settings", nil)
 	a.call("operator", "DELETE", "/devices/a/settings/setpoint", nil).wants(204, nil)
 	a.call("admin", "GET", "/audit", nil).wants(200, nil)
+	rollout := map[string]any{"id": command, "name": "blink", "devices": []string{"a"}}
+	a.call("operator", "POST", "/rollouts", rollout).wants(202, nil)
+	a.get("/rollouts/"+command, nil)
+	a.get("/rollouts/"+command+"/outcomes", nil)
+	a.call("operator", "DELETE", "/rollouts/"+command, nil).wants(200, nil)
 
 	a.contract.operations(func(path, method string, op map[string]any) {
 		for status := range op["responses"].(map[string]any) {

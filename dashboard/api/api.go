@@ -43,8 +43,9 @@ type API struct {
 	version     string
 	log         *slog.Logger
 	now         func() time.Time
-	sums        *limit.Turns    // requests that sum up readings
-	downloads   *limit.Turns    // of raw readings
+	sums        *limit.Turns // requests that sum up readings
+	downloads   *limit.Turns // of raw readings
+	rollouts    rollouts
 	ending      context.Context // ends with End
 	end         context.CancelFunc
 }
@@ -70,8 +71,11 @@ func New(c Config) *API {
 	return a
 }
 
-// End has requests that wait for something answered at once.
-func (a *API) End() { a.end() }
+// End has requests that wait for something answered at once, and ends what goes on without a request.
+func (a *API) End() {
+	a.end()
+	a.rollouts.tasks.Wait()
+}
 
 // route is an operation, and the role it needs.
 type route struct {
@@ -108,6 +112,10 @@ func (a *API) routes() []route {
 		{"GET /api/v1/commands", viewer, a.serveCommands},
 		{"GET /api/v1/commands/{id}", viewer, a.serveCommand},
 		{"DELETE /api/v1/commands/{id}", operator, a.cancelCommand},
+		{"POST /api/v1/rollouts", operator, a.startRollout},
+		{"GET /api/v1/rollouts/{id}", viewer, a.serveRollout},
+		{"GET /api/v1/rollouts/{id}/outcomes", viewer, a.serveOutcomes},
+		{"DELETE /api/v1/rollouts/{id}", operator, a.stopRollout},
 		{"GET /api/v1/devices/{id}/settings", viewer, a.serveSettings},
 		{"PUT /api/v1/devices/{id}/settings/{channel}", operator, a.setDesired},
 		{"DELETE /api/v1/devices/{id}/settings/{channel}", operator, a.clearDesired},

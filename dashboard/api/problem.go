@@ -152,6 +152,9 @@ var problems = []struct {
 
 // problemOf says how an error is answered.
 func problemOf(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
 	p := &Problem{Status: http.StatusInternalServerError, Code: "internal", Detail: err.Error(), Hint: "the hub's log says more"}
 	for _, e := range problems {
 		if errors.Is(err, e.err) {

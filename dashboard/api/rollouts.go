@@ -1,0 +1,444 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
+	"github.com/telemetry-hub/telemetry-hub/store"
+)
+
+const (
+	maxRollouts     = 4  // running at a time
+	keptRollouts    = 16 // of those that are over
+	defaultRate     = 10 // devices a second
+	maxRate         = 1000
+	maxRolloutBytes = 8 << 20 // of a request: 100,000 devices by name
+)
+
+// NewRollout is one command to be sent to many devices: to those that are named, to those with all of the labels, or to all.
+type NewRollout struct {
+	ID            device.CommandID  `json:"id"` // made by who sends it, and the same when it is sent again
+	Devices       []string          `json:"devices"`
+	Labels        map[string]string `json:"labels"`
+	All           bool              `json:"all"`
+	Name          string            `json:"name"`
+	Args          map[string]Scalar `json:"args"`
+	Text          map[string]string `json:"args_text"`
+	TTL           int64             `json:"ttl_ms"`          // of each command, from when it is sent
+	Rate          float64           `json:"rate"`            // devices a second; 0: 10
+	StopOnFailure bool              `json:"stop_on_failure"` // send to no more devices when one has not succeeded, and take back what is queued
+	DryRun        bool              `json:"dry_run"`         // only say which devices it would go to
+}
+
+// Rollout is how far one command to many devices has got.
+type Rollout struct {
+	ID        string      `json:"id"`
+	Name      string      `json:"name"`
+	By        string      `json:"by"`
+	Started   live.Millis `json:"started"`
+	State     string      `json:"state"`     // running, stopping or over
+	Devices   int         `json:"devices"`   // meant
+	Sent      int         `json:"sent"`      // tried so far
+	Open      int         `json:"open"`      // accepted, and not settled
+	Succeeded int         `json:"succeeded"` // of those sent
+	Failed    int         `json:"failed"`    // settled in any other way, or not accepted
+}
+
+// Outcome is what became of a command of a rollout to one device.
+type Outcome struct {
+	Device  string              `json:"device"`
+	Command *live.CommandStatus `json:"command,omitempty"` // absent: not sent yet, or not accepted
+	Error   string              `json:"error,omitempty"`   // why it was not accepted
+}
+
+// Outcomes is a page of the outcomes of a rollout.
+type Outcomes struct {
+	Outcomes []Outcome `json:"outcomes"` // by device
+	Next     string    `json:"next,omitempty"`
+}
+
+// rollouts are those of this run of the hub. The commands themselves are on disk.
+type rollouts struct {
+	tasks sync.WaitGroup
+
+	mu   sync.Mutex
+	list []*rollout // oldest first
+}
+
+// rollout sends a command to one device after the other.
+type rollout struct {
+	// static
+	command       NewCommand // without an id
+	by            Caller
+	interval      time.Duration
+	stopOnFailure bool
+	stop          context.CancelFunc // ends the sending
+	over          chan struct{}      // closed when all is settled
+
+	// guarded by mu
+	mu       sync.Mutex
+	state    Rollout
+	outcomes []Outcome // by device
+	pending  map[device.CommandID]int
+}
+
+// commandID is the id of the command to a device: always the same, so that a rollout that is sent again sends nothing twice.
+func (r *rollout) commandID(id string) (c device.CommandID) {
+	sum := sha256.Sum256([]byte(r.state.ID + " " + id))
+	copy(c[:], sum[:])
+	c[6], c[8] = c[6]&0x0f|0x80, c[8]&0x3f|0x80 // RFC 9562 §5.8
+	return c
+}
+
+// targets returns the devices that are meant, by id.
+func (a *API) targets(in *NewRollout) (ids []string, err error) {
+	if in.All == (len(in.Devices)+len(in.Labels) > 0) {
+		return nil, &Problem{Status: http.StatusBadRequest, Code: "bad_request", Detail: "it is not said which devices", Hint: "send devices, labels or both, or all"}
+	}
+	if len(in.Devices) > 0 {
+		for _, id := range in.Devices {
+			d, err := a.store.Device(id)
+			if err != nil {
+				return nil, err
+			}
+			if hasLabels(&d, in.Labels) {
+				ids = append(ids, id)
+			}
+		}
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
+	} else {
+		for _, d := range a.store.Devices() {
+			if hasLabels(&d, in.Labels) {
+				ids = append(ids, d.ID)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil, &Problem{Status: http.StatusNotFound, Code: "no_device", Detail: "no device is like that", Hint: "GET /api/v1/devices lists the devices there are"}
+	}
+	return ids, nil
+}
+
+func hasLabels(d *store.Device, labels map[string]string) bool {
+	for name, value := range labels {
+		if d.Labels[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
+// start begins a rollout, or returns the one that was begun with this id.
+func (a *API) start(in *NewRollout, ids []string, by Caller) (*rollout, error) {
+	r := &rollout{
+		command: NewCommand{Name: in.Name, Args: in.Args, Text: in.Text, TTL: in.TTL}, by: by,
+		interval: time.Duration(float64(time.Second) / in.Rate), stopOnFailure: in.StopOnFailure, over: make(chan struct{}),
+		state:    Rollout{ID: in.ID.String(), Name: in.Name, By: by.By, Started: Millis(a.now()), State: "running", Devices: len(ids)},
+		outcomes: make([]Outcome, len(ids)), pending: map[device.CommandID]int{},
+	}
+	for i, id := range ids {
+		r.outcomes[i].Device = id
+	}
+	all := &a.rollouts
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	running := 0
+	for _, other := range all.list {
+		if other.state.ID == r.state.ID {
+			return other, nil
+		}
+		if !other.ended() {
+			running++
+		}
+	}
+	if running >= maxRollouts || a.ending.Err() != nil {
+		return nil, &Problem{Status: http.StatusServiceUnavailable, Code: "busy", Detail: "too many rollouts run at this moment", Hint: "wait for one of them to end, or stop it"}
+	}
+	for len(all.list)-running >= keptRollouts {
+		oldest := slices.IndexFunc(all.list, (*rollout).ended)
+		all.list = slices.Delete(all.list, oldest, oldest+1)
+	}
+	all.list = append(all.list, r)
+	ctx, stop := context.WithCancel(a.ending)
+	r.stop = stop
+	all.tasks.Go(func() {
+		defer stop()
+		a.roll(ctx, r)
+	})
+	return r, nil
+}
+
+func (r *rollout) ended() bool {
+	select {
+	case <-r.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// roll sends to one device after the other, and waits for the results. When it is stopped it takes back what is queued.
+func (a *API) roll(ctx context.Context, r *rollout) {
+	defer close(r.over)
+	news := make(chan struct{}, 1)
+	defer a.store.WatchCommands(func(c store.Command) {
+		if r.changed(&c) {
+			select {
+			case news <- struct{}{}:
+			default:
+			}
+		}
+	})()
+	pace := time.NewTicker(max(r.interval, 1))
+	defer pace.Stop()
+	for i := range r.outcomes {
+		if i > 0 {
+			select {
+			case <-pace.C:
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		command := r.command
+		command.ID = r.commandID(r.outcomes[i].Device)
+		r.sending(i, command.ID)
+		c, err := a.Send(&command, r.outcomes[i].Device, r.by)
+		r.sent(i, &c, err)
+	}
+	if ctx.Err() != nil {
+		r.takeBack(a)
+	}
+	for r.left() {
+		select {
+		case <-news:
+		case <-ctx.Done():
+			r.takeBack(a)
+			ctx = a.ending // what is with the devices is settled by them, or by its deadline
+		}
+		if a.ending.Err() != nil {
+			return
+		}
+	}
+}
+
+// takeBack cancels what is still queued.
+func (r *rollout) takeBack(a *API) {
+	if a.ending.Err() != nil {
+		return // commands survive the end of the hub
+	}
+	r.mu.Lock()
+	r.state.State = "stopping"
+	open := make([]device.CommandID, 0, len(r.pending))
+	for id := range r.pending {
+		open = append(open, id)
+	}
+	r.mu.Unlock()
+	for _, id := range open {
+		_, _ = a.store.CancelCommand(id, r.by.By, r.by.From) // it may be with its device
+	}
+}
+
+func (r *rollout) sending(i int, id device.CommandID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.Sent++
+	r.state.Open++
+	r.pending[id] = i
+}
+
+// sent notes that a command was accepted, if it was. It may have been settled since.
+func (r *rollout) sent(i int, c *store.Command, err error) {
+	if err == nil {
+		r.changed(c)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.pending, r.commandID(r.outcomes[i].Device))
+	r.outcomes[i].Error = err.Error()
+	r.settle(false)
+}
+
+// changed notes what became of a command, and says whether that was one of this rollout.
+func (r *rollout) changed(c *store.Command) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i, ok := r.pending[c.ID]
+	if !ok {
+		return false
+	}
+	status := live.CommandStatusOf(c)
+	r.outcomes[i].Command = &status
+	if !c.State.Open() {
+		delete(r.pending, c.ID)
+		r.settle(c.State == store.CommandSucceeded)
+	}
+	return true
+}
+
+// settle counts a command that is settled. mu is held.
+func (r *rollout) settle(succeeded bool) {
+	r.state.Open--
+	if succeeded {
+		r.state.Succeeded++
+		return
+	}
+	r.state.Failed++
+	if r.stopOnFailure {
+		r.stop()
+	}
+}
+
+func (r *rollout) left() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Open > 0
+}
+
+func (r *rollout) status() Rollout {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.state
+	if r.ended() {
+		s.State = "over"
+	}
+	return s
+}
+
+// rollout returns the one in the path. If there is none, it answers, and returns nil.
+func (a *API) rollout(w http.ResponseWriter, r *http.Request) *rollout {
+	a.rollouts.mu.Lock()
+	defer a.rollouts.mu.Unlock()
+	id := strings.ToLower(r.PathValue("id"))
+	i := slices.IndexFunc(a.rollouts.list, func(r *rollout) bool { return r.state.ID == id })
+	if i < 0 {
+		Fail(w, http.StatusNotFound, "no_rollout", "there is no such rollout", "rollouts are remembered for a while, and not when the hub starts again; GET /api/v1/commands has the commands")
+		return nil
+	}
+	return a.rollouts.list[i]
+}
+
+// awaitRollout waits until a rollout is over, or for so long.
+func (a *API) awaitRollout(w http.ResponseWriter, r *http.Request, by Caller, of *rollout, wait time.Duration) {
+	if wait <= 0 || a.Waits.Enter(r.Context(), by.party()) != nil {
+		return
+	}
+	defer a.Waits.Leave(by.party())
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + answerTime)) // a connection in tests has none
+	enough := time.NewTimer(wait)
+	defer enough.Stop()
+	select {
+	case <-of.over:
+	case <-enough.C:
+	case <-r.Context().Done():
+	case <-a.ending.Done():
+	}
+}
+
+func (a *API) startRollout(w http.ResponseWriter, r *http.Request, by Caller) {
+	q := readQuery(r)
+	wait := q.duration("wait", maxWait)
+	if err := q.end(); err != nil {
+		a.Failed(w, err)
+		return
+	}
+	in := NewRollout{}
+	if !readJSON(w, r, maxRolloutBytes, &in) {
+		return
+	}
+	if in.Rate == 0 {
+		in.Rate = defaultRate
+	}
+	ids, err := a.targets(&in)
+	switch {
+	case err != nil:
+	case in.DryRun:
+		out := Outcomes{Outcomes: make([]Outcome, len(ids))}
+		for i, id := range ids {
+			out.Outcomes[i].Device = id
+		}
+		patient(w)
+		Answer(w, http.StatusOK, RolloutStarted{Outcomes: out.Outcomes})
+		return
+	case in.ID == (device.CommandID{}):
+		err = &Problem{Status: http.StatusBadRequest, Code: "bad_request", Detail: "the rollout has no id", Hint: "make a random UUID for each rollout, and send the same one if you send it again"}
+	case in.Rate < 0.001 || in.Rate > maxRate:
+		err = &Problem{Status: http.StatusBadRequest, Code: "bad_request", Detail: "rate is from 0.001 to 1000 devices a second"}
+	}
+	if pause := a.PaceCommands(by); err == nil && pause > 0 {
+		TryLater(w, http.StatusTooManyRequests, pause, "throttled", "too many commands")
+		return
+	}
+	var started *rollout
+	if err == nil {
+		started, err = a.start(&in, ids, by)
+	}
+	if err != nil {
+		a.Failed(w, err)
+		return
+	}
+	a.log.Info("rollout started", "command", in.Name, "devices", len(ids), "by", by.Name)
+	a.awaitRollout(w, r, by, started, wait)
+	status := started.status()
+	Answer(w, http.StatusAccepted, RolloutStarted{Rollout: &status})
+}
+
+// RolloutStarted answers who starts a rollout.
+type RolloutStarted struct {
+	Rollout  *Rollout  `json:"rollout,omitempty"`  // absent with dry_run
+	Outcomes []Outcome `json:"outcomes,omitempty"` // with dry_run: the devices that it would go to
+}
+
+func (a *API) serveRollout(w http.ResponseWriter, r *http.Request, by Caller) {
+	q := readQuery(r)
+	wait := q.duration("wait", maxWait)
+	if err := q.end(); err != nil {
+		a.Failed(w, err)
+		return
+	}
+	if of := a.rollout(w, r); of != nil {
+		a.awaitRollout(w, r, by, of, wait)
+		Answer(w, http.StatusOK, of.status())
+	}
+}
+
+func (a *API) serveOutcomes(w http.ResponseWriter, r *http.Request, _ Caller) {
+	q := readQuery(r)
+	p := q.place(defaultPage, maxPage)
+	if err := q.end(); err != nil {
+		a.Failed(w, err)
+		return
+	}
+	of := a.rollout(w, r)
+	if of == nil {
+		return
+	}
+	of.mu.Lock()
+	page, next := cut(of.outcomes, p, func(o *Outcome) string { return o.Device })
+	out := Outcomes{slices.Clone(page), next}
+	of.mu.Unlock()
+	patient(w)
+	Answer(w, http.StatusOK, out)
+}
+
+// stopRollout sends to no more devices, and takes back what is queued.
+func (a *API) stopRollout(w http.ResponseWriter, r *http.Request, by Caller) {
+	if !a.noQuery(w, r) {
+		return
+	}
+	if of := a.rollout(w, r); of != nil {
+		of.stop()
+		a.log.Info("rollout stopped", "rollout", of.state.ID, "by", by.Name)
+		Answer(w, http.StatusOK, of.status())
+	}
+}
