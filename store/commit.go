@@ -325,5 +325,4 @@ func (c *committer) settle(b *batch, first uint64) {
 	c.latencies.note(c.clock.Moment(), b.began)
 	c.Tails.Publish(first, b.count, b.opened, b.entries)
 	b.entries = nil
-	c.Export.Wake()
 }

@@ -7,10 +7,8 @@ import (
 
 	"go.etcd.io/bbolt"
 
-	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
-	"github.com/telemetry-hub/telemetry-hub/store/journal"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
@@ -21,10 +19,10 @@ const maxRefusedWaiting = 2000
 // exportDeps is what the export is given.
 func (s *Store) exportDeps() export.Deps {
 	return export.Deps{
-		Log: s.log, Clock: s.clock, Received: s.receivedAt, Decode: s.decodeFrame, Refused: s.keepRefused,
+		Log: s.log, Clock: s.clock, Received: s.receivedAt, Refused: s.keepRefused,
 		Alarm:   func(text string) { s.Alarms.Set(export.Name, text) },
 		Device:  s.exportedDevice,
-		Damaged: func(gap journal.Gap) { s.Outages.EnterGap(s.damaged(gap)) },
+		Damaged: func(gap *tail.Gap) { s.Outages.EnterGap(gapOf(gap)) },
 		Dropped: func(first, last uint64) {
 			s.Outages.EnterGap(outages.Gap{First: first, Last: last, Tail: export.Name, Cause: "dropped from the journal before they were exported to InfluxDB"})
 		},
@@ -45,33 +43,6 @@ func (s *Store) exportedDevice(id string) (export.Device, bool) {
 		return export.Device{}, false
 	}
 	return export.Device{Created: d.Created, Kind: d.Kind, Labels: d.Labels}, true
-}
-
-// decodeFrame decodes a journal entry if it is a frame; else the schema of what it returns is nil.
-func (s *Store) decodeFrame(b []byte, data *device.Data) (f export.Frame, err error) {
-	var e tail.Entry
-	if err := tail.Parse(b, &e); err != nil || e.Kind != tail.KindFrame {
-		return f, err
-	}
-	src := s.sources.Get(e.Number)
-	if src == nil {
-		return f, fmt.Errorf("its source %d is not defined", e.Number)
-	}
-	if err := device.ParseData(e.Message, src.Schema, data); err != nil {
-		return f, err
-	}
-	return export.Frame{Source: e.Number, Device: src.Device, Schema: src.Schema, Offset: e.Timing.Offset}, nil
-}
-
-// damaged is the gap that the export passed over.
-func (s *Store) damaged(skipped journal.Gap) outages.Gap {
-	g := outages.Gap{First: skipped.First, Last: skipped.Last, Cause: "damaged"}
-	for _, d := range s.journal.Damage() {
-		if d.FirstMissing <= g.Last && g.First <= d.LastMissing {
-			g.Cause, g.SetAside = string(d.Kind)+" in "+d.Segment, d.SetAside
-		}
-	}
-	return g
 }
 
 // keepRefused has what InfluxDB refused kept as dead letters, or returns false if ctx ends first. While hub.db can't be written, only

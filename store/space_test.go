@@ -155,7 +155,6 @@ func TestExportIsNotedWithoutTheJournal(t *testing.T) {
 	running, stop := context.WithCancel(t.Context())
 	defer stop()
 	go s.Export.Run(running)
-	s.Export.Wake()
 	eventually(t, "the export", func() bool { return s.Export.Reached() == end }) // of a device that is not registered: without the server
 	s.saveExport()
 	if floor := s.Export.Floor(); floor >= end {

@@ -216,7 +216,7 @@ func (s *Store) open() error {
 	}
 	s.checkClock()
 	s.moveTimes()
-	s.Export.Begin(s.journal, s.opts.JournalMaxBytes, s.opts.JournalMaxAge)
+	s.Export.Begin(s.journal, s.Tails, s.opts.JournalMaxBytes, s.opts.JournalMaxAge)
 	return nil
 }
 

@@ -17,9 +17,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -46,14 +46,13 @@ const (
 type Deps struct {
 	Log      *slog.Logger
 	Clock    *wallclock.Clock
-	Alarm    func(text string)                                        // raises the export's alarm or changes its text; "" ends it
-	Received func(position uint64, at time.Time) time.Time            // when that was received, by the clock as it is now
-	Device   func(id string) (d Device, ok bool)                      // false: it is not registered any more
-	Decode   func(entry []byte, into *device.Data) (f Frame, e error) // of a journal entry; Frame's Schema is nil if it is no frame
-	Damaged  func(gap journal.Gap)                                    // the journal is damaged there
-	Dropped  func(first, last uint64)                                 // positions dropped from the journal before they were exported
-	Refused  func(ctx context.Context, lines []Refused) bool          // keeps what the server refused; false: ctx ended before it was kept
-	Forget   func() error                                             // deletes what Record had hub.db keep
+	Alarm    func(text string)                               // raises the export's alarm or changes its text; "" ends it
+	Received func(position uint64, at time.Time) time.Time   // when that was received, by the clock as it is now
+	Device   func(id string) (d Device, ok bool)             // false: it is not registered any more
+	Damaged  func(gap *tail.Gap)                             // the journal is damaged there
+	Dropped  func(first, last uint64)                        // positions dropped from the journal before they were exported
+	Refused  func(ctx context.Context, lines []Refused) bool // keeps what the server refused; false: ctx ended before it was kept
+	Forget   func() error                                    // deletes what Record had hub.db keep
 }
 
 // Device is how a device is registered.
@@ -63,14 +62,6 @@ type Device struct {
 	Labels  map[string]string
 }
 
-// Frame says where a frame comes from.
-type Frame struct {
-	Source uint64 // number; of one device and one schema
-	Device string
-	Schema *device.Schema
-	Offset int64 // µs from the times in it to hub time
-}
-
 // Export reads the journal behind the committer and sends its frames to InfluxDB.
 type Export struct {
 	// static
@@ -78,11 +69,11 @@ type Export struct {
 	writer  *influx.Writer // nil: nothing is exported, what waits goes on waiting
 	options Options
 	gate    gate
-	news    chan struct{} // capacity 1: the journal has grown
 	backlog chan struct{} // capacity 1: there is more in the backlog
 
 	// static from Begin on
 	journal  *journal.Journal
+	tails    *tail.Log
 	maxBytes int64         // of the journal
 	maxAge   time.Duration // of an entry in it; 0: no limit
 
@@ -115,7 +106,7 @@ type lastRefusal struct {
 
 // New returns an export to where o says; nil: nothing is exported, and what still waits goes on waiting (see Forget).
 func New(o *Options, deps Deps) (*Export, error) {
-	e := &Export{Deps: deps, news: make(chan struct{}, 1), backlog: make(chan struct{}, 1), saved: endless}
+	e := &Export{Deps: deps, backlog: make(chan struct{}, 1), saved: endless}
 	e.gate = gate{
 		alarm: deps.Alarm, changed: make(chan struct{}),
 		retryMin: retryMin, retryTry: retryTry, retryMax: retryMax, retryDenied: retryDenied,
@@ -135,10 +126,10 @@ func New(o *Options, deps Deps) (*Export, error) {
 	return e, nil
 }
 
-// Begin makes the export ready for a journal that has been opened, after Load. The journal is going to be held within the
-// limits.
-func (e *Export) Begin(j *journal.Journal, maxBytes int64, maxAge time.Duration) {
-	e.journal, e.maxBytes, e.maxAge = j, maxBytes, maxAge
+// Begin makes the export ready for a journal that has been opened, after Load; tails reads it. The journal is going to be held
+// within the limits.
+func (e *Export) Begin(j *journal.Journal, tails *tail.Log, maxBytes int64, maxAge time.Duration) {
+	e.journal, e.tails, e.maxBytes, e.maxAge = j, tails, maxBytes, maxAge
 	if e.writer == nil {
 		return
 	}
@@ -161,9 +152,6 @@ func (e *Export) Run(ctx context.Context) {
 	g.Go(func() error { e.runBacklog(ctx); return nil })
 	_ = g.Wait() // the lanes return nothing
 }
-
-// Wake says that the journal has grown.
-func (e *Export) Wake() { signal(e.news) }
 
 // Writer writes lines to InfluxDB; nil: nothing is exported.
 func (e *Export) Writer() *influx.Writer { return e.writer }

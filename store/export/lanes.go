@@ -15,15 +15,10 @@ const (
 
 // runLive exports what is committed, until ctx ends.
 func (e *Export) runLive(ctx context.Context) {
-	r := reader{export: e}
+	r := reader{export: e, tail: e.tails.Reader(e.live)}
 	defer r.close()
 	var b batch
 	for {
-		select {
-		case <-e.news:
-		case <-ctx.Done():
-			return
-		}
 		sent := time.Now()
 		for more := true; more; {
 			more = e.stepLive(ctx, &r, &b)
@@ -33,6 +28,11 @@ func (e *Export) runLive(ctx context.Context) {
 		}
 		// What comes meanwhile goes together.
 		if !sleep(ctx, e.options.FlushInterval-time.Since(sent)) {
+			return
+		}
+		select {
+		case <-r.tail.News():
+		case <-ctx.Done():
 			return
 		}
 	}

@@ -2,25 +2,19 @@ package export
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
-	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // reader fills batches from the journal.
 type reader struct {
 	export  *Export
-	reader  *journal.Reader
-	block   journal.Block
-	held    bool   // block has entries that are not in any batch yet
-	at      uint64 // the next position to look at
+	tail    *tail.Reader // nil: closed
 	encoder influx.Encoder
-	data    device.Data
-	series  map[uint64]deviceSeries // by number of the source
+	series  map[*tail.Source]deviceSeries
 }
 
 // deviceSeries is the series of a source, as its device was registered then.
@@ -35,90 +29,60 @@ const maxSeries = 4096
 // fill fills b with entries from position s.first on, up to s.next, the end of the journal, or until b is full. On an error
 // b has what could be read before it.
 func (r *reader) fill(b *batch, s span) error {
-	if r.reader == nil || r.at != s.first {
-		r.close()
-		r.reader, r.at = r.export.journal.Reader(s.first), s.first
+	switch {
+	case r.tail == nil:
+		r.tail = r.export.tails.Reader(s.first)
+	case r.tail.Position() != s.first:
+		r.tail.Seek(s.first)
 	}
 	b.reset(s.first)
-	for !r.full(b) {
-		if !r.held {
-			if more, err := r.read(); err != nil || !more {
-				b.next = r.at
-				return err
-			}
+	for !r.full(b) && r.tail.Position() < s.next {
+		entry, err := r.tail.Next()
+		b.next = min(r.tail.Position(), s.next)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case entry.Kind == tail.KindOverleap:
+			r.export.Drop(entry.Position)
+			return nil // what is to be exported has changed
+		case entry.Kind == tail.KindGap:
+			r.export.Damaged(entry.Gap)
+		case entry.Position < s.next:
+			r.entry(b, entry)
 		}
-		if r.block.First >= s.next {
-			break
-		}
-		r.held = !r.take(b, s.next)
 	}
-	b.next = min(r.at, s.next)
 	return nil
-}
-
-// read reads the next block, and returns false at the end of the journal.
-func (r *reader) read() (more bool, err error) {
-	end := r.export.journal.Next()
-	r.block, err = r.reader.Next()
-	if trimmed, ok := errors.AsType[*journal.TrimmedError](err); ok {
-		r.export.Drop(trimmed.First)
-		r.close()
-		r.reader, r.at = r.export.journal.Reader(trimmed.First), trimmed.First
-		return false, nil
-	}
-	if errors.Is(err, io.EOF) {
-		r.at = max(r.at, end) // the journal's end may have been lost: then there is nothing before end any more
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("read the journal: %w", err)
-	}
-	if gap := r.block.Skipped; gap.First != 0 {
-		r.export.Damaged(gap)
-	}
-	r.at = max(r.at, r.block.First)
-	r.held = true
-	return true, nil
-}
-
-// take moves entries before position end from the block to b, and returns true when the block has no more.
-func (r *reader) take(b *batch, end uint64) (empty bool) {
-	b.newest = r.block.Time
-	for position, entry := range r.block.Entries() {
-		if position < r.at {
-			continue
-		}
-		if position >= end || r.full(b) {
-			return false
-		}
-		r.entry(b, position, entry)
-		r.at = position + 1
-	}
-	return true
 }
 
 func (r *reader) full(b *batch) bool {
 	return b.lines.Lines() >= r.export.options.BatchLines || b.lines.Bytes() >= min(r.export.options.BatchBytes, r.export.writer.MaxBytes())
 }
 
-func (r *reader) entry(b *batch, position uint64, entry []byte) {
-	f, err := r.export.Decode(entry, &r.data)
-	switch {
-	case err != nil:
-		r.unreadable(b, position, err)
-		return
-	case f.Schema == nil:
+// entry adds the lines of a frame to b; other entries have none.
+func (r *reader) entry(b *batch, e *tail.Entry) {
+	b.newest = e.Received
+	if e.Kind == tail.KindUnreadable {
+		r.unreadable(b, e.Position, e.Err)
+	}
+	if e.Kind != tail.KindFrame {
 		return
 	}
-	series := r.seriesOf(&f)
+	series := r.seriesOf(e.Source)
 	if series == nil {
 		b.counts.Removed++
 		return
 	}
+	data, err := e.Data()
+	if err != nil {
+		r.unreadable(b, e.Position, err)
+		return
+	}
 	first := b.lines.Lines()
-	b.counts.Skipped.Add(r.encoder.Append(&b.lines, series, &r.data, f.Offset))
+	b.counts.Skipped.Add(r.encoder.Append(&b.lines, series, data, e.Timing.Offset))
 	if b.lines.Lines() > first {
-		b.frames = append(b.frames, frame{position: position, received: r.block.Time, device: f.Device, seq: r.data.Seq, line: first})
+		b.frames = append(b.frames, frame{position: e.Position, received: e.Received, device: e.Device, seq: data.Seq, line: first})
 	}
 }
 
@@ -127,26 +91,26 @@ func (r *reader) unreadable(b *batch, position uint64, err error) {
 	r.export.Log.Error("a journal entry can't be exported", "position", position, "error", err)
 }
 
-// seriesOf returns the series of a frame, nil if its device is not registered any more.
-func (r *reader) seriesOf(f *Frame) *influx.Series {
-	d, ok := r.export.Device(f.Device)
+// seriesOf returns the series of a source, nil if its device is not registered any more.
+func (r *reader) seriesOf(src *tail.Source) *influx.Series {
+	d, ok := r.export.Device(src.Device)
 	if !ok {
 		return nil
 	}
-	known, ok := r.series[f.Source]
+	known, ok := r.series[src]
 	if !ok || !known.created.Equal(d.Created) {
 		if r.series == nil || len(r.series) >= maxSeries {
-			r.series = map[uint64]deviceSeries{}
+			r.series = map[*tail.Source]deviceSeries{}
 		}
-		known = deviceSeries{d.Created, influx.NewSeries(d.Kind, f.Device, d.Labels, f.Schema)}
-		r.series[f.Source] = known
+		known = deviceSeries{d.Created, influx.NewSeries(d.Kind, src.Device, d.Labels, src.Schema)}
+		r.series[src] = known
 	}
 	return known.series
 }
 
 func (r *reader) close() {
-	if r.reader != nil {
-		_ = r.reader.Close() // of a file that was only read
-		r.reader, r.held = nil, false
+	if r.tail != nil {
+		r.tail.Close()
+		r.tail = nil
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -17,8 +18,7 @@ func TestDroppedWhileFilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer j.Close()
-	appendFrames(t, j, 100)
-	e := exportOf(t, j)
+	e := exportOf(t, j, 100)
 	r := reader{export: e}
 	defer r.close()
 	var b batch
@@ -50,29 +50,24 @@ func TestDroppedWhileFilled(t *testing.T) {
 
 var numberSchema = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", Type: device.Int}}}
 
-// exportOf returns an export of a journal whose entries are DATA messages of one device.
-func exportOf(t *testing.T, j *journal.Journal) *Export {
+// exportOf returns an export of a journal that has frames of one device.
+func exportOf(t *testing.T, j *journal.Journal, frames uint64) *Export {
+	t.Helper()
 	e, err := New(&Options{Config: influx.Config{URL: "http://127.0.0.1:1", Bucket: "b"}}, Deps{
 		Clock:   wallclock.System(),
 		Device:  func(string) (Device, bool) { return Device{Kind: "meter"}, true },
 		Dropped: func(first, last uint64) {},
-		Decode: func(entry []byte, into *device.Data) (Frame, error) {
-			return Frame{Source: 1, Device: "a", Schema: numberSchema}, device.ParseData(entry, numberSchema, into)
-		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(e.writer.Close)
-	e.journal = j
-	e.pending = positions{{j.First(), endless}}
-	e.live = j.Next()
-	return e
-}
-
-// appendFrames commits frames to a journal.
-func appendFrames(t *testing.T, j *journal.Journal, frames uint64) {
-	t.Helper()
+	var sources tail.Sources
+	source, err := tail.NewSource(1, "a", 1, device.AppendControl(nil, numberSchema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources.Restore(source, 1, false)
 	var entries []byte
 	for seq := range frames {
 		d := &device.Data{Seq: seq + 1, Times: []int64{int64(seq)}, Columns: []device.Column{{ID: 1, Type: device.Int, Bits: []uint64{seq}}}}
@@ -80,9 +75,11 @@ func appendFrames(t *testing.T, j *journal.Journal, frames uint64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		entries = journal.AppendEntry(entries, message)
+		entries = journal.AppendEntry(entries, tail.AppendFrame(nil, source.Number, tail.Timing{}, message))
 	}
 	if _, err := j.Commit(entries, int(frames), time.Now()); err != nil {
 		t.Fatal(err)
 	}
+	e.Begin(j, tail.NewLog(j, &sources), 1<<30, 0)
+	return e
 }
