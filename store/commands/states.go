@@ -1,4 +1,4 @@
-package store
+package commands
 
 // CommandState says how far a command has got.
 type CommandState string

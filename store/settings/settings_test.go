@@ -1,4 +1,4 @@
-package store
+package settings
 
 import (
 	"errors"
