@@ -43,6 +43,9 @@ var mayImport = map[string][]string{
 	"store/names":     {"device"},
 	"store/accounts":  {"store/alarms", "store/hubdb", "store/names", "store/secrets", "store/wallclock"},
 	"store/audit":     {"device", "store/alarms", "store/hubdb", "store/wallclock"},
+	"store/notify":    {},
+	"store/commands":  {"device", "store/alarms", "store/audit", "store/hubdb", "store/notify", "store/wallclock"},
+	"store/settings":  {"device", "store/audit", "store/commands", "store/hubdb", "store/notify", "store/wallclock"},
 	"store/history":   {"device", "store/boltfile", "store/tail", "store/wallclock"},
 	"store/export":    {"device", "store/influx", "store/journal", "store/tail", "store/wallclock"},
 	"store/outages":   {"device", "store/alarms", "store/history", "store/hubdb", "store/wallclock"},
@@ -51,9 +54,10 @@ var mayImport = map[string][]string{
 // testsMayImport is what only the tests of a folder may import besides: the reference device drives the hub,
 // and is what commands from the dashboard reach.
 var testsMayImport = map[string][]string{
-	"store/export": {"store"},
-	"hub":          {"device/client"},
-	"dashboard":    {"device/client"},
+	"store/settings": {"store/alarms"},
+	"store/export":   {"store"},
+	"hub":            {"device/client"},
+	"dashboard":      {"device/client"},
 }
 
 func TestImportsFollowTheFolders(t *testing.T) {

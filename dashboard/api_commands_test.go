@@ -13,7 +13,8 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 // command is a request for count.
@@ -42,7 +43,7 @@ func TestSendCommand(t *testing.T) {
 	// Integers are exact, even where JSON's usual readers are not.
 	exact := device.NewCommandID()
 	a.call("operator", "POST", "/devices/d/commands?wait=20s", command(exact, int64(1)<<52+1)).wants(200, &c)
-	if got := a.settled(exact, store.CommandSucceeded); got.Args["n"] != int64(1)<<52+1 {
+	if got := a.settled(exact, commands.Succeeded); got.Args["n"] != int64(1)<<52+1 {
 		t.Errorf("%v", got.Args)
 	}
 	a.get("/commands/"+id.String(), &again)
@@ -109,7 +110,7 @@ func TestWaitForACommand(t *testing.T) {
 	if c.State != "queued" && c.State != "sent" {
 		t.Errorf("%+v", c)
 	}
-	a.settled(id, store.CommandSent)
+	a.settled(id, commands.Sent)
 	answered := make(chan live.CommandStatus, 1)
 	wait := func() {
 		path := "https://" + a.addr + "/api/v1/commands/" + id.String() + "?wait=60s"
@@ -147,7 +148,7 @@ func TestWaitForACommand(t *testing.T) {
 	for range api.MaxWaitsOfOne {
 		a.api.Waits.Leave(operator)
 	}
-	a.settled(id, store.CommandSent)
+	a.settled(id, commands.Sent)
 	wait()
 	eventually(t, "somebody waits", func() bool { return a.api.Waits.Taken() == 1 })
 	a.stop()
@@ -173,7 +174,7 @@ func TestCancelCommand(t *testing.T) {
 	a.call("operator", "DELETE", "/commands/x", nil).wants(400, nil)
 	a.wantEntries([4]string{"command cancelled", "API key test-operator", "127.0.0.1 (REST)", "count (n=1): cancelled by API key test-operator"})
 	d.join()
-	a.settled(kept, store.CommandSucceeded)
+	a.settled(kept, commands.Succeeded)
 	a.call("operator", "DELETE", "/commands/"+kept.String(), nil).wants(409, nil)
 	if d.times(id) != 0 || d.times(kept) != 1 {
 		t.Errorf("done: %v", d.did)
@@ -294,8 +295,8 @@ func TestSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it is in sync", func() bool {
-		s := a.store.Desired("d")
-		return len(s) == 1 && s[0].Status == store.SettingInSync
+		s := a.store.Settings.List("d")
+		return len(s) == 1 && s[0].Status == settings.InSync
 	})
 	a.get("/devices/d/settings", &struct{ Settings any }{&list})
 	if len(list) != 1 || list[0].Reported != 21.0 || list[0].ReportedAt == 0 {

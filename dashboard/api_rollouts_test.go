@@ -9,7 +9,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 // TestRollout sends one command to many devices, of which one does not answer in time.
@@ -98,7 +98,7 @@ func TestRolloutStops(t *testing.T) {
 	if r.State != "over" || r.Failed != 2 {
 		t.Errorf("%+v", r)
 	}
-	list, err := a.store.Commands(store.CommandFilter{States: []store.CommandState{store.CommandCancelled}})
+	list, err := a.store.Commands.List(commands.Filter{States: []commands.State{commands.Cancelled}})
 	if err != nil || len(list) != 2 {
 		t.Errorf("%d are cancelled: %v", len(list), err)
 	}

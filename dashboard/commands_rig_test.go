@@ -16,6 +16,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 var obedientSchema = &device.Schema{
@@ -128,11 +129,11 @@ func (d *obedient) times(id device.CommandID) (n int) {
 }
 
 // settled waits until the hub knows what became of a command.
-func (r *liveRig) settled(id device.CommandID, want store.CommandState) store.Command {
+func (r *liveRig) settled(id device.CommandID, want commands.State) commands.Command {
 	r.t.Helper()
-	var c store.Command
+	var c commands.Command
 	eventually(r.t, "the command is "+string(want), func() bool {
-		c, _ = r.store.Command(id)
+		c, _ = r.store.Commands.Get(id)
 		return c.State == want
 	})
 	return c

@@ -111,7 +111,7 @@ func TestS77SendOfAClientThatVanishes(t *testing.T) {
 	c.order("d", countBody(id, 1))
 	_ = c.conn.NetConn().Close()
 	eventually(t, "the command is there", func() bool {
-		_, err := r.store.Command(id)
+		_, err := r.store.Commands.Get(id)
 		return err == nil
 	})
 }

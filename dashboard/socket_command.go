@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 // refusedCommands is the body of a MESSAGE about a command that was not accepted, which only who has sent it is told. It looks like
@@ -53,7 +54,7 @@ func (c *liveConn) takeCommand(by accounts.Identity, deviceID string, f *stomp.F
 		return nil
 	}
 	refused.Text = err.Error()
-	if e, ok := errors.AsType[*store.CommandError](err); ok {
+	if e, ok := errors.AsType[*commands.Error](err); ok {
 		refused.Hint = e.Hint
 	} else if !errors.Is(err, store.ErrNoDevice) {
 		c.d.log.Error("a command was not accepted", "device", deviceID, "error", err)

@@ -12,8 +12,8 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 const ownQueue = "/user/queue/commands"
@@ -39,7 +39,7 @@ func TestSendReachesTheDevice(t *testing.T) {
 	if f := c.expect(stomp.Receipt); f.Headers.Value("receipt-id") != "1" {
 		t.Error(f.Headers)
 	}
-	if _, err := r.store.Command(id); err != nil { // durable by then
+	if _, err := r.store.Commands.Get(id); err != nil { // durable by then
 		t.Error(err)
 	}
 	for _, sub := range []string{"d", "q"} {
@@ -73,7 +73,7 @@ func TestSendReachesTheDevice(t *testing.T) {
 	if ev := e.message("q"); commandIn(ev.data.Body, id) != nil || ev.data.Body["commands"] == nil {
 		t.Errorf("%+v", ev)
 	}
-	r.settled(mine, store.CommandSucceeded)
+	r.settled(mine, commands.Succeeded)
 
 	// A page that is loaded again finds what it has sent.
 	again := r.connectUser("anna", accounts.RoleOperator)
@@ -95,15 +95,15 @@ func TestSendTwiceIsOneCommand(t *testing.T) {
 			c.expect(stomp.Receipt)
 		}
 		if i == 0 {
-			r.settled(id, store.CommandSent)
+			r.settled(id, commands.Sent)
 			release()
-			r.settled(id, store.CommandSucceeded)
+			r.settled(id, commands.Succeeded)
 		}
 	}
 	if n := d.times(id); n != 1 {
 		t.Errorf("done %d times", n)
 	}
-	if list, err := r.store.Commands(store.CommandFilter{}); err != nil || len(list) != 1 || list[0].By != "API key script" {
+	if list, err := r.store.Commands.List(commands.Filter{}); err != nil || len(list) != 1 || list[0].By != "API key script" {
 		t.Errorf("%+v, %v", list, err)
 	}
 }
@@ -139,7 +139,7 @@ func TestSendNeedsARole(t *testing.T) {
 	}
 	c.order("d", countBody(device.NewCommandID(), 1), "receipt:1")
 	c.expect(stomp.Receipt)
-	if _, err := r.store.Command(id); err == nil || d.times(id) > 0 {
+	if _, err := r.store.Commands.Get(id); err == nil || d.times(id) > 0 {
 		t.Error("it was accepted")
 	}
 }
@@ -195,7 +195,7 @@ func TestRefusedSend(t *testing.T) {
 		c.fails(device.CloseBadState, text, "3")
 		r.api.Commanders = limit.NewThrottle(r.now)
 	}
-	r.settled(used, store.CommandSucceeded)
+	r.settled(used, commands.Succeeded)
 	if len(d.did) != 1 {
 		t.Errorf("done: %v", d.did)
 	}

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 const (
@@ -21,9 +22,9 @@ const (
 // delivery brings commands to the device of a session, and results back to the store. What it has to do may wait for the disk, so
 // it is done neither by the read loop nor by the writer, but in a goroutine that lives while there is something to do.
 type delivery struct {
-	queue     *store.Delivery // owned by that goroutine; set by HELLO
-	solicited atomic.Int64    // COMMANDs written and not answered
-	due       atomic.Int64    // elapsed ns when there is something to do again; 0: never
+	queue     *commands.Delivery // owned by that goroutine; set by HELLO
+	solicited atomic.Int64       // COMMANDs written and not answered
+	due       atomic.Int64       // elapsed ns when there is something to do again; 0: never
 
 	mu      sync.Mutex
 	ready   bool // HELLO has come
@@ -31,7 +32,7 @@ type delivery struct {
 	again   bool // there is something to do
 	ended   bool // the goroutine is not to be started any more
 	results []*device.Result
-	reports []store.Reported // bounded by report
+	reports []settings.Reported // bounded by report
 }
 
 // watchCommands has commands and desired values brought to devices that are connected, until stop is called.
@@ -41,18 +42,18 @@ func (h *Hub) watchCommands() (stop func()) {
 			s.deliver()
 		}
 	}
-	commands := h.store.WatchCommands(func(c store.Command) {
-		if c.State == store.CommandQueued || c.State == store.CommandUnknown { // new, or out of the way of another
+	stopCommands := h.store.Commands.Watch(func(c commands.Command) {
+		if c.State == commands.Queued || c.State == commands.Unknown { // new, or out of the way of another
 			deliver(c.Device)
 		}
 	})
-	desired := h.store.WatchDesired(func(set store.Setting) { deliver(set.Device) })
-	return func() { commands(); desired() }
+	stopSettings := h.store.Settings.Watch(func(set settings.Setting) { deliver(set.Device) })
+	return func() { stopCommands(); stopSettings() }
 }
 
 // startDelivery begins to deliver, behind WELCOME.
 func (s *session) startDelivery(stream uint64) {
-	s.delivery.queue = s.hub.store.Delivery(s.device, stream)
+	s.delivery.queue = s.hub.store.Commands.Delivery(s.device, stream)
 	s.delivery.mu.Lock()
 	s.delivery.ready = true
 	s.delivery.mu.Unlock()
@@ -83,14 +84,14 @@ func (s *session) solicited() bool {
 
 // report adds what the device reports of its writable channels. While hub.db can't be written, only the newest of each channel is
 // kept. mu is held.
-func (c *delivery) report(news []store.Reported) {
+func (c *delivery) report(news []settings.Reported) {
 	c.reports = append(c.reports, news...)
 	if len(c.reports) <= maxReports {
 		return
 	}
 	kept := c.reports[:0]
 	for i, r := range c.reports {
-		if !slices.ContainsFunc(c.reports[i+1:], func(newer store.Reported) bool { return newer.Channel == r.Channel }) {
+		if !slices.ContainsFunc(c.reports[i+1:], func(newer settings.Reported) bool { return newer.Channel == r.Channel }) {
 			kept = append(kept, r)
 		}
 	}
@@ -152,9 +153,9 @@ func (s *session) runDelivery() {
 }
 
 // deliverOnce records what has come and takes what is to be sent. From a session that ends nothing is sent any more.
-func (s *session) deliverOnce(results []*device.Result, reports []store.Reported) error {
+func (s *session) deliverOnce(results []*device.Result, reports []settings.Reported) error {
 	if len(reports) > 0 {
-		if _, err := s.hub.store.Report(s.device, reports); err != nil {
+		if _, err := s.hub.store.Settings.Report(s.device, reports); err != nil {
 			return err
 		}
 	}
@@ -200,7 +201,7 @@ func (s *session) writeCommands(out *output) {
 		o.commands = o.commands[1:]
 		o.mu.Unlock()
 		s.delivery.solicited.Add(1)
-		s.sendControl(out, s.hub.store.CommandMessage(&c, s.measured.Load().base))
+		s.sendControl(out, s.hub.store.Commands.Message(&c, s.measured.Load().base))
 	}
 	s.wake()
 }

@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 // commandedSchema can be told things.
@@ -42,25 +43,25 @@ func (r *rig) leave(d *testDevice) {
 	eventually(r.t, d.id+" is gone", func() bool { return !r.hub.Presence(d.id).Connected })
 }
 
-func (r *rig) send(n store.NewCommand) store.Command {
+func (r *rig) send(n commands.New) commands.Command {
 	r.t.Helper()
-	c, err := r.store.SendCommand(n)
+	c, err := r.store.Commands.Send(n)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	return c
 }
 
-func (r *rig) count(id string, n int64) store.Command {
+func (r *rig) count(id string, n int64) commands.Command {
 	r.t.Helper()
-	return r.send(store.NewCommand{Device: id, Name: "count", Args: map[string]any{"n": n}})
+	return r.send(commands.New{Device: id, Name: "count", Args: map[string]any{"n": n}})
 }
 
-func (r *rig) becomes(c store.Command, state store.CommandState) store.Command {
+func (r *rig) becomes(c commands.Command, state commands.State) commands.Command {
 	r.t.Helper()
-	var now store.Command
+	var now commands.Command
 	if !await(func() (ok bool) {
-		now, _ = r.store.Command(c.ID)
+		now, _ = r.store.Commands.Get(c.ID)
 		return now.State == state
 	}) {
 		r.t.Fatalf("%s is %s %q, not %s", now.Name, now.State, now.Text, state)
@@ -76,9 +77,9 @@ func TestCommandGoesToAConnectedDevice(t *testing.T) {
 	if m.ID != c.ID || m.Name != "count" || m.Args["n"] != int64(4) || m.Deadline != c.Deadline.UnixMicro() || m.TTL == 0 || m.TTL > 30_000 {
 		t.Errorf("%+v", m)
 	}
-	r.becomes(c, store.CommandSent)
+	r.becomes(c, commands.Sent)
 	d.control(&device.Result{ID: c.ID, Status: device.ResultFailed, Text: "no", Values: map[string]any{"n": int64(4)}})
-	if got := r.becomes(c, store.CommandFailed); got.Text != "no" || got.Values["n"] != int64(4) {
+	if got := r.becomes(c, commands.Failed); got.Text != "no" || got.Values["n"] != int64(4) {
 		t.Errorf("%+v", got)
 	}
 	// And after another the same way, on a new schema.
@@ -87,7 +88,7 @@ func TestCommandGoesToAConnectedDevice(t *testing.T) {
 		s, ok := r.store.DeviceSchema("a")
 		return ok && len(s.Commands) == 0
 	})
-	if _, err := r.store.SendCommand(store.NewCommand{Device: "a", Name: "blink"}); err == nil {
+	if _, err := r.store.Commands.Send(commands.New{Device: "a", Name: "blink"}); err == nil {
 		t.Error("a command of the earlier schema was accepted")
 	}
 }
@@ -95,9 +96,9 @@ func TestCommandGoesToAConnectedDevice(t *testing.T) {
 func TestCommandWaitsForTheDevice(t *testing.T) {
 	r := newRig(t, rigOptions{}, "a")
 	r.leave(r.joinCommanded("a", 1))
-	late := r.send(store.NewCommand{Device: "a", Name: "blink", TTL: time.Second})
-	r.becomes(late, store.CommandExpired)
-	var waiting []store.Command
+	late := r.send(commands.New{Device: "a", Name: "blink", TTL: time.Second})
+	r.becomes(late, commands.Expired)
+	var waiting []commands.Command
 	for n := range 20 {
 		waiting = append(waiting, r.count("a", int64(n)))
 	}
@@ -109,7 +110,7 @@ func TestCommandWaitsForTheDevice(t *testing.T) {
 		d.control(&device.Result{ID: c.ID})
 	}
 	for _, c := range waiting {
-		r.becomes(c, store.CommandSucceeded)
+		r.becomes(c, commands.Succeeded)
 	}
 }
 
@@ -126,7 +127,7 @@ func TestCommandIsRepeatedAfterABreak(t *testing.T) {
 	}
 	r.leave(d)
 	d = r.joinCommanded("a", 2)
-	r.becomes(c, store.CommandUnknown)
+	r.becomes(c, commands.Unknown)
 	d.data(1)
 	d.acked(1) // and no COMMAND before it
 }
@@ -141,7 +142,7 @@ func TestResultCountsThoughTheConnectionEnds(t *testing.T) {
 		d.control(&device.Result{ID: c.ID})
 		d.write(8, []byte{3, 232})
 		d.closed(device.CloseNormal)
-		r.becomes(c, store.CommandSucceeded)
+		r.becomes(c, commands.Succeeded)
 	}
 }
 
@@ -150,7 +151,7 @@ func TestOnlyUnsolicitedResultsAreTooMany(t *testing.T) {
 	r := newRig(t, rigOptions{limits: Limits{ControlsPerSecond: 1}}, "a")
 	d := r.joinCommanded("a", 1)
 	r.leave(d)
-	var last store.Command
+	var last commands.Command
 	for n := range int64(200) {
 		last = r.count("a", n)
 	}
@@ -158,7 +159,7 @@ func TestOnlyUnsolicitedResultsAreTooMany(t *testing.T) {
 	for range 200 {
 		d.control(&device.Result{ID: expect[*device.Command](d).ID})
 	}
-	r.becomes(last, store.CommandSucceeded)
+	r.becomes(last, commands.Succeeded)
 	for n := range 40 {
 		_, _ = d.conn.Write(clientFrame(2, device.AppendControl(nil, &device.Result{ID: device.CommandID{1, byte(n)}})))
 	}
@@ -210,7 +211,7 @@ func TestAcksDoNotWaitForCommands(t *testing.T) {
 func TestDesiredValueIsKept(t *testing.T) {
 	r := newRig(t, rigOptions{pace: func(p *pace) { p.housekeeping = 10 * time.Millisecond }}, "a")
 	d := r.joinCommanded("a", 1)
-	if _, err := r.store.SetDesired("a", "setpoint", 21.5, "ada", ""); err != nil {
+	if _, err := r.store.Settings.Set("a", "setpoint", 21.5, "ada", ""); err != nil {
 		t.Fatal(err)
 	}
 	seq := uint64(0)
@@ -224,10 +225,10 @@ func TestDesiredValueIsKept(t *testing.T) {
 		}
 		d.write(2, b)
 	}
-	status := func(want store.SettingStatus) {
+	status := func(want settings.Status) {
 		t.Helper()
 		eventually(t, string(want), func() bool {
-			list := r.store.Desired("a")
+			list := r.store.Settings.List("a")
 			return len(list) == 1 && list[0].Status == want
 		})
 	}
@@ -241,14 +242,14 @@ func TestDesiredValueIsKept(t *testing.T) {
 	}
 	report(180)
 	obey()
-	status(store.SettingPending)
+	status(settings.Pending)
 	report(215)
-	status(store.SettingInSync)
+	status(settings.InSync)
 	report(215)
 	report(170) // somebody turns the knob
 	obey()
 	report(215)
-	status(store.SettingInSync)
+	status(settings.InSync)
 	r.leave(d)
 
 	// It comes back with another value.
@@ -257,7 +258,7 @@ func TestDesiredValueIsKept(t *testing.T) {
 	report(160)
 	obey()
 	report(215)
-	status(store.SettingInSync)
+	status(settings.InSync)
 }
 
 // A device is not told to set what it has; what its wrong clock says of when it had it does not matter.
@@ -287,10 +288,10 @@ func TestDesiredValueThatTheDeviceHas(t *testing.T) {
 				defer c.mu.Unlock()
 				return !c.running && !c.again
 			})
-			if s, err := r.store.SetDesired("a", "setpoint", 21.5, "ada", ""); err != nil || s.Status != store.SettingInSync {
+			if s, err := r.store.Settings.Set("a", "setpoint", 21.5, "ada", ""); err != nil || s.Status != settings.InSync {
 				t.Errorf("%+v, %v", s, err)
 			}
-			if s, err := r.store.SetDesired("a", "setpoint", 22.0, "ada", ""); err != nil || s.Status != store.SettingPending {
+			if s, err := r.store.Settings.Set("a", "setpoint", 22.0, "ada", ""); err != nil || s.Status != settings.Pending {
 				t.Errorf("%+v, %v", s, err)
 			}
 			if m := expect[*device.Command](d); m.Args["setpoint"] != 22.0 {
@@ -304,13 +305,13 @@ func TestDesiredValueThatTheDeviceHas(t *testing.T) {
 func TestDesiredValueWillBeSentAgain(t *testing.T) {
 	r := newRig(t, rigOptions{pace: func(p *pace) { p.housekeeping = 10 * time.Millisecond }}, "a")
 	d := r.joinCommanded("a", 1)
-	if _, err := r.store.SetDesired("a", "setpoint", 21.5, "ada", ""); err != nil {
+	if _, err := r.store.Settings.Set("a", "setpoint", 21.5, "ada", ""); err != nil {
 		t.Fatal(err)
 	}
 	m := expect[*device.Command](d)
 	d.control(&device.Result{ID: m.ID, Status: device.ResultFailed, Text: "stuck"})
 	eventually(t, "the reason is known", func() bool {
-		list := r.store.Desired("a")
+		list := r.store.Settings.List("a")
 		return len(list) == 1 && list[0].Reason == "failed: stuck"
 	})
 	eventually(t, "there is a time for it", func() bool { return r.hub.sessions.find("a").delivery.due.Load() > 0 })
@@ -326,7 +327,7 @@ func BenchmarkThousandQueuedCommands(b *testing.B) {
 	for range b.N {
 		b.StopTimer()
 		for i := range int64(n) {
-			r.send(store.NewCommand{Device: "a", Name: "count", Args: map[string]any{"n": i}, TTL: time.Hour})
+			r.send(commands.New{Device: "a", Name: "count", Args: map[string]any{"n": i}, TTL: time.Hour})
 		}
 		d := r.joinCommanded("a", 1)
 		b.StartTimer()
@@ -361,7 +362,7 @@ func BenchmarkCommandRoundTrip(b *testing.B) {
 	for i := range int64(b.N) {
 		began := time.Now()
 		c := r.count("a", i)
-		if c, err := r.store.AwaitCommand(b.Context(), c.ID); err != nil || c.State != store.CommandSucceeded {
+		if c, err := r.store.Commands.Await(b.Context(), c.ID); err != nil || c.State != commands.Succeeded {
 			b.Fatal(c.State, err)
 		}
 		took = append(took, time.Since(began))

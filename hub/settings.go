@@ -2,7 +2,7 @@ package hub
 
 import (
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 // setting is what a session knows of one writable channel of its device.
@@ -29,12 +29,12 @@ func (s *session) reported(d *device.Data, offset, received int64) {
 	if seen, base := s.measured.Load(), s.hub.store.Clock().Base(); seen.wrong(base) && d.Clock == device.ClockWall {
 		offset -= seen.ahead(base).Microseconds()
 	}
-	var news []store.Reported
+	var news []settings.Reported
 	for i := range s.settings {
 		set := &s.settings[i]
 		for c := range d.Columns {
 			if d.Columns[c].ID == set.channel.ID && set.read(&d.Columns[c], d.Times, offset, received) {
-				news = append(news, store.Reported{Channel: set.channel.Name, Value: set.value, Time: device.Moment(set.at)})
+				news = append(news, settings.Reported{Channel: set.channel.Name, Value: set.value, Time: device.Moment(set.at)})
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 // outbox is what a session has to say besides what became durable, which the store holds until it is taken. It never
@@ -19,8 +20,8 @@ type outbox struct {
 	timer    *time.Timer
 	delayed  bool // the timer runs
 	resend   device.Ranges
-	commands []store.Command // bounded by the store
-	closing  *closing        // set once, before ended
+	commands []commands.Command // bounded by the store
+	closing  *closing           // set once, before ended
 }
 
 // closing is the last thing said.

@@ -19,6 +19,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 // wholeHub returns the directory of a stopped store that has something in every bucket of hub.db, and the tokens of a and b.
@@ -49,13 +50,13 @@ func wholeHub(t *testing.T) (dir string, tokens []string) {
 		}
 		c.send(1) // a duplicate
 		c.await(1)
-		if _, err := h.SetDesired(id, "setpoint", 21.5, "kim", ""); err != nil {
+		if _, err := h.Settings.Set(id, "setpoint", 21.5, "kim", ""); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.SendCommand(store.NewCommand{Device: id, Name: "identify", TTL: time.Hour, By: "kim"}); err != nil {
+		if _, err := h.Commands.Send(commands.New{Device: id, Name: "identify", TTL: time.Hour, By: "kim"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := h.Delivery(id, 1).Exchange(nil); err != nil {
+		if _, _, err := h.Commands.Delivery(id, 1).Exchange(nil); err != nil {
 			t.Fatal(err)
 		}
 		h.Outages.DeviceDisconnected(id)
@@ -181,7 +182,7 @@ func checkWhole(t *testing.T, s *store.Store, tokens []string, damaged string) {
 		if got := s.Ingest(id, 1, func() {}).Received(10); len(got) != 1 || got[0] != (device.Range{First: 1, Last: 110}) {
 			t.Errorf("received of %s: %v", id, got)
 		}
-		if n := len(s.Desired(id)); n != 1 && damaged != "desired" {
+		if n := len(s.Settings.List(id)); n != 1 && damaged != "desired" {
 			t.Errorf("%d desired values of %s", n, id)
 		}
 		if _, ok := s.DeviceSchema(id); !ok && damaged != "schemas" {
@@ -191,7 +192,7 @@ func checkWhole(t *testing.T, s *store.Store, tokens []string, damaged string) {
 	if len(s.Accounts.Users()) != 1 || len(s.Accounts.APIKeys()) != 1 {
 		t.Errorf("users %v, API keys %v", s.Accounts.Users(), s.Accounts.APIKeys())
 	}
-	if list, err := s.Commands(store.CommandFilter{}); err != nil || len(list) != 4 && damaged != "commands" {
+	if list, err := s.Commands.List(commands.Filter{}); err != nil || len(list) != 4 && damaged != "commands" {
 		t.Errorf("%d commands, %v", len(list), err)
 	}
 	if list, err := s.Audit.Entries(audit.Filter{}); err != nil || len(list) < 5 {

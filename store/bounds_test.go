@@ -80,7 +80,7 @@ func TestRemovedDeviceLeavesNothing(t *testing.T) {
 	s.Outages.DeviceConnected("a")
 	w.send(1)
 	settle(t, s)
-	if _, _, err := s.Delivery("a", 1).Exchange(nil); err != nil {
+	if _, _, err := s.Commands.Delivery("a", 1).Exchange(nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.RemoveDevice("a"); err != nil {
@@ -97,7 +97,7 @@ func TestRemovedDeviceLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.commands.devices["a"] != nil || s.accounts["a"] != nil {
+	if s.Commands.Announced()["a"] != (device.Hash{}) || len(s.Settings.List("a")) > 0 || s.accounts["a"] != nil {
 		t.Error("something is still in memory")
 	}
 }

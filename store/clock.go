@@ -159,7 +159,7 @@ func (s *Store) clockSet(now time.Time, by time.Duration) {
 		s.Alarms.Set("clock set", text+
 			": readings that came before keep their times, and nothing expired or was deleted for it; if this happens often, look at the machine's source of time (timedatectl)")
 	}
-	s.clockWatchers.tell(struct{}{})
+	s.clockWatchers.Tell(struct{}{})
 }
 
 func forwardOrBack(by time.Duration) string {
@@ -178,13 +178,13 @@ func (s *Store) Clock() *wallclock.Clock { return s.clock }
 
 // WatchClock calls f after the clock was set. f must be quick. stop ends it, and may be called more than once.
 func (s *Store) WatchClock(f func()) (stop func()) {
-	return s.clockWatchers.add(func(struct{}) { f() })
+	return s.clockWatchers.Add(func(struct{}) { f() })
 }
 
 // moveTimes moves the times that something expires by.
 func (s *Store) moveTimes() {
 	for what, follow := range map[string]func() error{
-		"commands": s.commands.followClock, "sessions": s.Accounts.FollowClock, "tokens": s.registry.followClock,
+		"commands": s.Commands.FollowClock, "sessions": s.Accounts.FollowClock, "tokens": s.registry.followClock,
 	} {
 		if err := follow(); err != nil {
 			s.log.Warn("times can't be moved to the clock that was set; it is tried again", "of", what, "error", err)

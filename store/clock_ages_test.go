@@ -281,24 +281,3 @@ func TestAgeSurvivesABadRecord(t *testing.T) {
 		})
 	}
 }
-
-// TestReportedTimesMoveOnce: while hub.db can't be written, the clock is followed again and again, and nothing has moved.
-func TestReportedTimesMoveOnce(t *testing.T) {
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	m := newMachine(at)
-	s := open(t, Options{Clock: m.clock()})
-	s.commands.newest["a"] = map[string]Reported{"setpoint": {Time: at}}
-	m.set(day)
-	s.now() // notices it
-	if err := s.db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		if err := s.commands.followClock(); err == nil {
-			t.Fatal("written to a closed file")
-		}
-	}
-	if got := s.commands.newest["a"]["setpoint"].Time; !got.Equal(at) {
-		t.Errorf("moved to %v, want %v", got, at)
-	}
-}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 // setStore is a store whose machine's clock is set, with one device that takes commands.
@@ -56,27 +57,27 @@ func TestCommandsSurviveTheClock(t *testing.T) {
 		s := newSetStore(t)
 		s.start()
 		defer func() { s.stop() }()
-		queued, err := s.SendCommand(NewCommand{Device: "a", Name: "blink", TTL: time.Minute})
+		queued, err := s.Commands.Send(commands.New{Device: "a", Name: "blink", TTL: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
 		welcome := s.clock.Base()
 		s.machine.pass(20 * time.Second)
 		set(s)
-		send, _, err := s.Delivery("a", 1).Exchange(nil)
+		send, _, err := s.Commands.Delivery("a", 1).Exchange(nil)
 		if err != nil || len(send) != 1 || send[0].ID != queued.ID {
 			t.Fatalf("sent %+v, %v", send, err)
 		}
-		m := s.CommandMessage(&send[0], welcome)
+		m := s.Commands.Message(&send[0], welcome)
 		if m.TTL != 40_000 || m.Deadline != queued.Deadline.UnixMicro() {
 			t.Errorf("ttl %d, deadline %v, want %v", m.TTL, time.UnixMicro(m.Deadline).UTC(), queued.Deadline)
 		}
-		if m := s.CommandMessage(&send[0], s.clock.Base()); m.TTL != 40_000 || m.Deadline-s.now().UnixMicro() != 40_000_000 {
+		if m := s.Commands.Message(&send[0], s.clock.Base()); m.TTL != 40_000 || m.Deadline-s.now().UnixMicro() != 40_000_000 {
 			t.Errorf("to a device that connects now: ttl %d, deadline %v", m.TTL, time.UnixMicro(m.Deadline).UTC())
 		}
-		state := func() CommandState {
+		state := func() commands.State {
 			t.Helper()
-			c, err := s.Command(queued.ID)
+			c, err := s.Commands.Get(queued.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,16 +85,16 @@ func TestCommandsSurviveTheClock(t *testing.T) {
 		}
 		expire := func() {
 			t.Helper()
-			if err := s.commands.do(func(ch *commandChange) error { ch.expire(); return nil }); err != nil {
+			if _, err := s.Commands.Expire(); err != nil {
 				t.Fatal(err)
 			}
 		}
 		s.machine.pass(39 * time.Second)
-		if expire(); state() != CommandSent {
+		if expire(); state() != commands.Sent {
 			t.Errorf("%s before its time was over", state())
 		}
 		s.machine.pass(time.Minute)
-		if expire(); state() != CommandUnknown {
+		if expire(); state() != commands.Unknown {
 			t.Errorf("%s after its time", state())
 		}
 	})
@@ -103,7 +104,7 @@ func TestCommandsSurviveTheClock(t *testing.T) {
 func TestCommandAfterABootInThePast(t *testing.T) {
 	s := newSetStore(t)
 	s.start()
-	c, err := s.SendCommand(NewCommand{Device: "a", Name: "blink", TTL: time.Minute})
+	c, err := s.Commands.Send(commands.New{Device: "a", Name: "blink", TTL: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +112,7 @@ func TestCommandAfterABootInThePast(t *testing.T) {
 	s.machine.reboot(-56 * year)
 	s.start()
 	defer func() { s.stop() }()
-	if c, err = s.AwaitCommand(t.Context(), c.ID); err != nil || c.State != CommandExpired {
+	if c, err = s.Commands.Await(t.Context(), c.ID); err != nil || c.State != commands.Expired {
 		t.Errorf("%+v, %v", c, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
@@ -195,7 +196,7 @@ func checkFlipped(t *testing.T, s *store.Store, tokens []string) {
 		t.Errorf("users %v, API keys %v", s.Accounts.Users(), s.Accounts.APIKeys())
 	}
 	for what, err := range map[string]error{
-		"commands": second(s.Commands(store.CommandFilter{})), "the audit trail": second(s.Audit.Entries(audit.Filter{})),
+		"commands": second(s.Commands.List(commands.Filter{})), "the audit trail": second(s.Audit.Entries(audit.Filter{})),
 		"dead letters": second(s.DeadLetters(0, 10)),
 	} {
 		if err != nil {

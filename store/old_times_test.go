@@ -51,7 +51,7 @@ func TestOldReadingsOutOfRangeStayReadable(t *testing.T) {
 				if _, err := json.Marshal(h.Books(id)); err != nil {
 					t.Error(err)
 				}
-				if _, err := json.Marshal(h.Desired(id)); err != nil {
+				if _, err := json.Marshal(h.Settings.List(id)); err != nil {
 					t.Error(err)
 				}
 				sums, err := h.Decimated(t.Context(), history.DecimateQuery{

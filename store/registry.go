@@ -313,7 +313,7 @@ func (s *Store) RemoveDevice(id string) error {
 		return err
 	}
 	// The device is out already: whatever fails from here on, the rest is done all the same.
-	err = s.forgetCommands(id)
+	err = s.Commands.Remove(id)
 	s.mu.Lock()
 	s.forget(id)
 	b := s.filling
@@ -351,6 +351,20 @@ func (s *Store) NoteDevice(id string, hello *device.Hello) {
 	r.devices[id] = d
 	r.noted[id] = true
 	r.version++
+}
+
+// correctSchemas sets the schemas that devices have announced.
+func (r *registry) correctSchemas(announced map[string]device.Hash) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, hash := range announced {
+		if d := r.devices[id]; d != nil && d.Schema != hash {
+			d = d.clone()
+			d.Schema = hash
+			r.devices[id] = d
+			r.noted[id] = true
+		}
+	}
 }
 
 // noteSchema records the schema of a frame found in the journal: HELLO may have announced it after the last checkpoint.

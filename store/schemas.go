@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
@@ -118,4 +119,17 @@ func (s *Store) DeviceSchema(id string) (*device.Schema, bool) {
 	}
 	schema, _, ok := s.SchemaByHash(d.Schema)
 	return schema, ok
+}
+
+// commanded is what has to be known of a device that commands are sent to.
+func (s *Store) commanded(id string) (commands.Device, error) {
+	d, err := s.Device(id)
+	if err != nil {
+		return commands.Device{}, err
+	}
+	c := commands.Device{Revoked: d.Revoked, Hash: d.Schema}
+	if d.Schema != (device.Hash{}) {
+		c.Schema, c.Message, _ = s.SchemaByHash(d.Schema)
+	}
+	return c, nil
 }

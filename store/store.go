@@ -24,11 +24,14 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -73,7 +76,9 @@ type Store struct {
 	Accounts *accounts.Accounts
 	Alarms   *alarms.List
 	Audit    *audit.Trail
+	Commands *commands.Book
 	Outages  *outages.Log
+	Settings *settings.Settings
 
 	// static
 	log          *slog.Logger
@@ -92,12 +97,11 @@ type Store struct {
 	booksMachine uint64               // the boot of the machine that books is of; guarded by mu
 	ages         atomic.Pointer[ages] // what times of receipt mean; nil: not known yet
 
-	clockWatchers watchers[struct{}]
+	clockWatchers notify.List[struct{}]
 
 	registry registry
 	tail     historyTail
 	Export   *export.Export
-	commands commandBook
 
 	trimming sync.Mutex
 	dropped  time.Time // when entries were dropped that not everything had read; guarded by trimming
@@ -228,16 +232,21 @@ func (s *Store) loadDatabase() error {
 	if err := s.Accounts.Load(); err != nil {
 		return err
 	}
-	if err := s.commands.load(s); err != nil {
+	var err error
+	s.Commands, err = commands.Open(commands.Deps{DB: s.db, Clock: s.clock, Alarms: s.Alarms, Device: s.commanded})
+	if err != nil {
 		return err
 	}
+	if s.Settings, err = settings.Open(s.db, s.clock, s.Commands); err != nil {
+		return err
+	}
+	s.registry.correctSchemas(s.Commands.Announced())
 	if err := s.Audit.Load(); err != nil {
 		return err
 	}
 	if err := s.loadCheckpoint(); err != nil {
 		return err
 	}
-	var err error
 	if s.Outages, err = outages.Open(s.db, s.clock, s.Alarms, s.log); err != nil {
 		return err
 	}
@@ -251,7 +260,7 @@ func (s *Store) loadDatabase() error {
 		s.Alarms.Set("hub.db reverted", "hub.db was damaged where it says what is valid, and may lack its last change: devices, users and "+
 			"API keys are taken from their copies, the counters from the journal; a command, a setting or an entry of the audit trail may be gone")
 	}
-	s.registry.restoreAll(s.commands.announced)
+	s.registry.restoreAll(s.Commands.Announced())
 	s.Accounts.Restore()
 	return nil
 }
@@ -305,7 +314,7 @@ func (s *Store) Run(ctx context.Context) error {
 	g.Go(func() error { s.Export.Run(ctx); return nil }) // what it does not get done is still in the journal at the next start
 	g.Go(func() error { s.retain(tails); return nil })
 	g.Go(func() error { s.watch(tails); return nil })
-	g.Go(func() error { s.commands.run(tails); return nil })
+	g.Go(func() error { s.Commands.Run(tails); return nil })
 	g.Go(func() error { s.watchClock(tails); return nil })
 	return g.Wait()
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 func newCommand() *cobra.Command {
@@ -163,7 +163,7 @@ func (s *sending) sendOne(ctx context.Context, cmd *cobra.Command, c *client.Cli
 
 // await returns the command when it is settled.
 func await(ctx context.Context, c *client.Client, command live.CommandStatus) (live.CommandStatus, error) {
-	for store.CommandState(command.State).Open() {
+	for commands.State(command.State).Open() {
 		var err error
 		if command, err = c.Command(ctx, command.ID, time.Minute); err != nil {
 			return command, err
@@ -194,10 +194,10 @@ func plainText(v any) string {
 
 // outcomeError is nil for a command that succeeded.
 func outcomeError(c *live.CommandStatus) error {
-	switch store.CommandState(c.State) {
-	case store.CommandSucceeded:
+	switch commands.State(c.State) {
+	case commands.Succeeded:
 		return nil
-	case store.CommandUnknown:
+	case commands.Unknown:
 		return withHint(fmt.Errorf("%s may or may not have carried out %s", c.Device, c.Name), "telemetry-hub command list %s shows it if the device answers late", c.Device)
 	}
 	return fmt.Errorf("%s did not carry out %s: %s", c.Device, c.Name, c.State)
@@ -218,7 +218,7 @@ func newCommandList() *cobra.Command {
 				return exactArgs("DEVICE")(cmd, args)
 			}
 			for _, name := range states {
-				if !slices.Contains(store.CommandStates(), store.CommandState(name)) {
+				if !slices.Contains(commands.States(), commands.State(name)) {
 					return misused(cmd, fmt.Errorf("there is no state %q", name))
 				}
 				f.States = append(f.States, name)
@@ -248,7 +248,7 @@ func newCommandList() *cobra.Command {
 	formatFlag(cmd, &format)
 	hub.add(cmd)
 	var all []string
-	for _, state := range store.CommandStates() {
+	for _, state := range commands.States() {
 		all = append(all, string(state))
 	}
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(all, cobra.ShellCompDirectiveNoFileComp))
@@ -342,6 +342,6 @@ func newCommandCancel() *cobra.Command {
 		},
 	}
 	hub.add(cmd)
-	cmd.ValidArgsFunction = hub.complete(commandIDs(string(store.CommandQueued)))
+	cmd.ValidArgsFunction = hub.complete(commandIDs(string(commands.Queued)))
 	return cmd
 }

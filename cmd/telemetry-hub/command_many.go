@@ -14,7 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 // outcome is what became of a command to one of many devices.
@@ -25,7 +25,7 @@ type outcome struct {
 }
 
 func (o *outcome) succeeded() bool {
-	return o.Command != nil && o.Command.State == string(store.CommandSucceeded)
+	return o.Command != nil && o.Command.State == string(commands.Succeeded)
 }
 
 // rollout sends one command to many devices.

@@ -13,7 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/limit"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 const (
@@ -28,27 +28,27 @@ type NewCommand struct {
 	Name string            `json:"name"`
 	Args map[string]Scalar `json:"args"`
 	Text map[string]string `json:"args_text"` // arguments as people type them, instead: read as the device has announced them
-	TTL  int64             `json:"ttl_ms"`    // 0: store.DefaultCommandTTL
+	TTL  int64             `json:"ttl_ms"`    // 0: commands.DefaultTTL
 }
 
 // maxTTL bounds ttl_ms to what a duration can hold; the store has the real bound.
 const maxTTL = int64(365 * 24 * time.Hour / time.Millisecond)
 
 // Send has a command accepted for a device.
-func (a *API) Send(in *NewCommand, deviceID string, by Caller) (store.Command, error) {
+func (a *API) Send(in *NewCommand, deviceID string, by Caller) (commands.Command, error) {
 	n := in.Command(deviceID, by)
 	if len(in.Text) > 0 {
 		if len(in.Args) > 0 {
-			return store.Command{}, fmt.Errorf("%w: args and args_text do not go together", errBody)
+			return commands.Command{}, fmt.Errorf("%w: args and args_text do not go together", errBody)
 		}
-		n.Args = a.store.ParseArgs(deviceID, in.Name, in.Text)
+		n.Args = a.store.Commands.ParseArgs(deviceID, in.Name, in.Text)
 	}
-	return a.store.SendCommand(n)
+	return a.store.Commands.Send(n)
 }
 
 // Command is what the store is asked for.
-func (q *NewCommand) Command(deviceID string, by Caller) store.NewCommand {
-	n := store.NewCommand{
+func (q *NewCommand) Command(deviceID string, by Caller) commands.New {
+	n := commands.New{
 		ID: q.ID, Device: deviceID, Name: q.Name, TTL: time.Duration(min(max(q.TTL, -1), maxTTL)) * time.Millisecond, By: by.By, From: by.From,
 	}
 	if len(q.Args) > 0 {
@@ -114,7 +114,7 @@ func (a *API) sendCommand(w http.ResponseWriter, r *http.Request, by Caller) {
 	a.answerCommand(w, &c, err)
 }
 
-func (a *API) answerCommand(w http.ResponseWriter, c *store.Command, err error) {
+func (a *API) answerCommand(w http.ResponseWriter, c *commands.Command, err error) {
 	if err != nil {
 		a.Failed(w, err)
 		return
@@ -124,7 +124,7 @@ func (a *API) answerCommand(w http.ResponseWriter, c *store.Command, err error) 
 
 // await returns the command when it is settled, or as it is when the time is over or the hub stops. If too many wait already, it
 // does not wait.
-func (a *API) await(w http.ResponseWriter, r *http.Request, by Caller, c store.Command, wait time.Duration) (store.Command, error) {
+func (a *API) await(w http.ResponseWriter, r *http.Request, by Caller, c commands.Command, wait time.Duration) (commands.Command, error) {
 	if a.Waits.Enter(r.Context(), by.party()) != nil {
 		return c, nil
 	}
@@ -134,7 +134,7 @@ func (a *API) await(w http.ResponseWriter, r *http.Request, by Caller, c store.C
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	defer context.AfterFunc(a.ending, cancel)()
-	return a.store.AwaitCommand(ctx, c.ID)
+	return a.store.Commands.Await(ctx, c.ID)
 }
 
 // Commands is a list of commands, newest first.
@@ -146,13 +146,13 @@ type Commands struct {
 func (a *API) serveCommands(w http.ResponseWriter, r *http.Request, _ Caller) {
 	q := readQuery(r)
 	n := q.numbered(defaultPage, maxPage, false)
-	f := store.CommandFilter{Device: q.text("device"), Since: q.moment("since", a.now()), Before: n.before, Limit: n.limit}
-	states := store.CommandStates()
+	f := commands.Filter{Device: q.text("device"), Since: q.moment("since", a.now()), Before: n.before, Limit: n.limit}
+	states := commands.States()
 	for _, text := range q.texts("state", len(states)+1) {
-		switch state := store.CommandState(text); {
+		switch state := commands.State(text); {
 		case text == "":
 		case text == "pending":
-			f.States = append(f.States, store.CommandQueued, store.CommandSent)
+			f.States = append(f.States, commands.Queued, commands.Sent)
 		case slices.Contains(states, state):
 			f.States = append(f.States, state)
 		default:
@@ -163,7 +163,7 @@ func (a *API) serveCommands(w http.ResponseWriter, r *http.Request, _ Caller) {
 		a.Failed(w, err)
 		return
 	}
-	list, err := a.store.Commands(f)
+	list, err := a.store.Commands.List(f)
 	if err != nil {
 		a.Failed(w, err)
 		return
@@ -198,7 +198,7 @@ func (a *API) serveCommand(w http.ResponseWriter, r *http.Request, by Caller) {
 	if !ok {
 		return
 	}
-	c, err := a.store.Command(id)
+	c, err := a.store.Commands.Get(id)
 	if err == nil && wait > 0 {
 		c, err = a.await(w, r, by, c, wait)
 	}
@@ -213,7 +213,7 @@ func (a *API) cancelCommand(w http.ResponseWriter, r *http.Request, by Caller) {
 	if !ok {
 		return
 	}
-	c, err := a.store.CancelCommand(id, by.By, by.From)
+	c, err := a.store.Commands.Cancel(id, by.By, by.From)
 	a.answerCommand(w, &c, err)
 }
 

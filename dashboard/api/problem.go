@@ -15,6 +15,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/names"
 )
@@ -162,16 +163,16 @@ func problemOf(err error) *Problem {
 			break
 		}
 	}
-	if e, ok := errors.AsType[*store.CommandError](err); ok {
+	if e, ok := errors.AsType[*commands.Error](err); ok {
 		p.Status, p.Code, p.Hint = http.StatusBadRequest, "bad_command", e.Hint
 		switch {
-		case errors.Is(err, store.ErrNoCommand):
+		case errors.Is(err, commands.ErrNone):
 			p.Status, p.Code = http.StatusNotFound, "no_command"
-		case errors.Is(err, store.ErrCommandConflict):
+		case errors.Is(err, commands.ErrConflict):
 			p.Status, p.Code = http.StatusConflict, "command_conflict"
-		case errors.Is(err, store.ErrCommandTooLate):
+		case errors.Is(err, commands.ErrTooLate):
 			p.Status, p.Code = http.StatusConflict, "command_too_late"
-		case errors.Is(err, store.ErrCommandsFull):
+		case errors.Is(err, commands.ErrFull):
 			p.Status, p.Code = http.StatusTooManyRequests, "too_many_commands"
 		}
 	}

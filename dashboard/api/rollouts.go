@@ -12,6 +12,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 const (
@@ -189,7 +190,7 @@ func (r *rollout) ended() bool {
 func (a *API) roll(ctx context.Context, r *rollout) {
 	defer close(r.over)
 	news := make(chan struct{}, 1)
-	defer a.store.WatchCommands(func(c store.Command) {
+	defer a.store.Commands.Watch(func(c commands.Command) {
 		if r.changed(&c) {
 			select {
 			case news <- struct{}{}:
@@ -244,7 +245,7 @@ func (r *rollout) takeBack(a *API) {
 	}
 	r.mu.Unlock()
 	for _, id := range open {
-		_, _ = a.store.CancelCommand(id, r.by.By, r.by.From) // it may be with its device
+		_, _ = a.store.Commands.Cancel(id, r.by.By, r.by.From) // it may be with its device
 	}
 }
 
@@ -257,7 +258,7 @@ func (r *rollout) sending(i int, id device.CommandID) {
 }
 
 // sent notes that a command was accepted, if it was. It may have been settled since.
-func (r *rollout) sent(i int, c *store.Command, err error) {
+func (r *rollout) sent(i int, c *commands.Command, err error) {
 	if err == nil {
 		r.changed(c)
 		return
@@ -270,7 +271,7 @@ func (r *rollout) sent(i int, c *store.Command, err error) {
 }
 
 // changed notes what became of a command, and says whether that was one of this rollout.
-func (r *rollout) changed(c *store.Command) bool {
+func (r *rollout) changed(c *commands.Command) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i, ok := r.pending[c.ID]
@@ -281,7 +282,7 @@ func (r *rollout) changed(c *store.Command) bool {
 	r.outcomes[i].Command = &status
 	if !c.State.Open() {
 		delete(r.pending, c.ID)
-		r.settle(c.State == store.CommandSucceeded)
+		r.settle(c.State == commands.Succeeded)
 	}
 	return true
 }

@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 // Settings is a page of the desired values of a device.
@@ -24,7 +24,7 @@ func (a *API) serveSettings(w http.ResponseWriter, r *http.Request, _ Caller) {
 		a.Failed(w, err)
 		return
 	}
-	list, next := cut(a.store.Desired(dev.ID), p, func(s *store.Setting) string { return s.Channel })
+	list, next := cut(a.store.Settings.List(dev.ID), p, func(s *settings.Setting) string { return s.Channel })
 	out := Settings{Settings: make([]live.SettingStatus, len(list)), Next: next}
 	for i := range list {
 		out.Settings[i] = live.SettingStatusOf(&list[i])
@@ -53,9 +53,9 @@ func (a *API) setDesired(w http.ResponseWriter, r *http.Request, by Caller) {
 			Fail(w, http.StatusBadRequest, "bad_request", "value and value_text do not go together", "")
 			return
 		}
-		value = a.store.ParseSetting(id, channel, *in.Text)
+		value = a.store.Settings.Parse(id, channel, *in.Text)
 	}
-	s, err := a.store.SetDesired(id, channel, value, by.By, by.From)
+	s, err := a.store.Settings.Set(id, channel, value, by.By, by.From)
 	if err != nil {
 		a.Failed(w, err)
 		return
@@ -67,7 +67,7 @@ func (a *API) clearDesired(w http.ResponseWriter, r *http.Request, by Caller) {
 	if !a.noQuery(w, r) {
 		return
 	}
-	if err := a.store.ClearDesired(r.PathValue("id"), r.PathValue("channel"), by.By, by.From); err != nil {
+	if err := a.store.Settings.Clear(r.PathValue("id"), r.PathValue("channel"), by.By, by.From); err != nil {
 		a.Failed(w, err)
 		return
 	}

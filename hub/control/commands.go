@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 const (
@@ -26,7 +26,7 @@ type NewCommand struct {
 	ID   device.CommandID  `json:"id,omitzero"` // zero: a new one
 	Name string            `json:"name"`
 	Args map[string]string `json:"args,omitempty"`
-	TTL  time.Duration     `json:"ttl_ns,omitempty"` // 0: store.DefaultCommandTTL
+	TTL  time.Duration     `json:"ttl_ns,omitempty"` // 0: commands.DefaultTTL
 }
 
 // desiredValue is the body of PUT /devices/{id}/settings/{channel}.
@@ -72,8 +72,8 @@ func (c *handler) sendCommand(w http.ResponseWriter, r *http.Request) {
 	}
 	by, from := callerOf(r)
 	id := r.PathValue("id")
-	command, err := c.store.SendCommand(store.NewCommand{
-		ID: n.ID, Device: id, Name: n.Name, Args: c.store.ParseArgs(id, n.Name, n.Args), TTL: n.TTL, By: by, From: from,
+	command, err := c.store.Commands.Send(commands.New{
+		ID: n.ID, Device: id, Name: n.Name, Args: c.store.Commands.ParseArgs(id, n.Name, n.Args), TTL: n.TTL, By: by, From: from,
 	})
 	respond(w, command, err)
 }
@@ -89,15 +89,15 @@ func respond(w http.ResponseWriter, v any, err error) {
 
 func (c *handler) commands(w http.ResponseWriter, r *http.Request) {
 	q := pageQuery{values: r.URL.Query()}
-	f := store.CommandFilter{Device: q.values.Get("device"), Since: q.time("since"), Before: q.number("before"), Limit: int(min(q.number("limit"), math.MaxInt32))}
+	f := commands.Filter{Device: q.values.Get("device"), Since: q.time("since"), Before: q.number("before"), Limit: int(min(q.number("limit"), math.MaxInt32))}
 	for _, state := range q.values["state"] {
-		f.States = append(f.States, store.CommandState(state))
+		f.States = append(f.States, commands.State(state))
 	}
 	if q.err != nil {
 		fail(w, q.err)
 		return
 	}
-	list, err := c.store.Commands(f)
+	list, err := c.store.Commands.List(f)
 	respond(w, list, err)
 }
 
@@ -117,7 +117,7 @@ func (c *handler) command(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), min(max(wait, 0), awaitMost))
 	defer cancel()
-	command, err := c.store.AwaitCommand(ctx, id)
+	command, err := c.store.Commands.Await(ctx, id)
 	respond(w, command, err)
 }
 
@@ -128,7 +128,7 @@ func (c *handler) cancelCommand(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	by, from := callerOf(r)
-	command, err := c.store.CancelCommand(id, by, from)
+	command, err := c.store.Commands.Cancel(id, by, from)
 	respond(w, command, err)
 }
 
@@ -138,7 +138,7 @@ func (c *handler) settings(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	answer(w, c.store.Desired(id))
+	answer(w, c.store.Settings.List(id))
 }
 
 func (c *handler) setDesired(w http.ResponseWriter, r *http.Request) {
@@ -149,13 +149,13 @@ func (c *handler) setDesired(w http.ResponseWriter, r *http.Request) {
 	}
 	by, from := callerOf(r)
 	id, channel := r.PathValue("id"), r.PathValue("channel")
-	set, err := c.store.SetDesired(id, channel, c.store.ParseSetting(id, channel, v.Value), by, from)
+	set, err := c.store.Settings.Set(id, channel, c.store.Settings.Parse(id, channel, v.Value), by, from)
 	respond(w, set, err)
 }
 
 func (c *handler) clearDesired(w http.ResponseWriter, r *http.Request) {
 	by, from := callerOf(r)
-	if err := c.store.ClearDesired(r.PathValue("id"), r.PathValue("channel"), by, from); err != nil {
+	if err := c.store.Settings.Clear(r.PathValue("id"), r.PathValue("channel"), by, from); err != nil {
 		fail(w, err)
 		return
 	}
@@ -207,15 +207,15 @@ func (q *pageQuery) time(name string) time.Time {
 
 // commandError gives an error about commands its status; 0 if it is none.
 func commandError(err error) (status int, hint string) {
-	e, ok := errors.AsType[*store.CommandError](err)
+	e, ok := errors.AsType[*commands.Error](err)
 	switch {
 	case !ok:
 		return 0, ""
-	case errors.Is(err, store.ErrNoCommand):
+	case errors.Is(err, commands.ErrNone):
 		return http.StatusNotFound, e.Hint
-	case errors.Is(err, store.ErrCommandConflict), errors.Is(err, store.ErrCommandTooLate):
+	case errors.Is(err, commands.ErrConflict), errors.Is(err, commands.ErrTooLate):
 		return http.StatusConflict, e.Hint
-	case errors.Is(err, store.ErrCommandsFull):
+	case errors.Is(err, commands.ErrFull):
 		return http.StatusTooManyRequests, e.Hint
 	}
 	return http.StatusBadRequest, e.Hint

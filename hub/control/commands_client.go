@@ -10,27 +10,28 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 // SendCommand has a command accepted for a device.
-func (c *Client) SendCommand(ctx context.Context, id string, n NewCommand) (command store.Command, err error) {
+func (c *Client) SendCommand(ctx context.Context, id string, n NewCommand) (command commands.Command, err error) {
 	return command, c.call(ctx, http.MethodPost, devicePath(id)+"/commands", n, &command)
 }
 
 // Command returns a command: when it is no longer open, or as it is after the wait, which is a minute at most.
-func (c *Client) Command(ctx context.Context, id device.CommandID, wait time.Duration) (command store.Command, err error) {
+func (c *Client) Command(ctx context.Context, id device.CommandID, wait time.Duration) (command commands.Command, err error) {
 	return command, c.call(ctx, http.MethodGet, "/commands/"+id.String()+"?wait="+wait.String(), nil, &command)
 }
 
 // CancelCommand takes back a command that is queued.
-func (c *Client) CancelCommand(ctx context.Context, id device.CommandID) (command store.Command, err error) {
+func (c *Client) CancelCommand(ctx context.Context, id device.CommandID) (command commands.Command, err error) {
 	return command, c.call(ctx, http.MethodPost, "/commands/"+id.String()+"/cancel", nil, &command)
 }
 
 // Commands returns commands, the newest first.
-func (c *Client) Commands(ctx context.Context, f store.CommandFilter) (list []store.Command, err error) {
+func (c *Client) Commands(ctx context.Context, f commands.Filter) (list []commands.Command, err error) {
 	v := pageValues(f.Device, f.Since, f.Before, f.Limit)
 	for _, state := range f.States {
 		v.Add("state", string(state))
@@ -39,12 +40,12 @@ func (c *Client) Commands(ctx context.Context, f store.CommandFilter) (list []st
 }
 
 // Settings returns the desired values of a device.
-func (c *Client) Settings(ctx context.Context, id string) (list []store.Setting, err error) {
+func (c *Client) Settings(ctx context.Context, id string) (list []settings.Setting, err error) {
 	return list, c.call(ctx, http.MethodGet, devicePath(id)+"/settings", nil, &list)
 }
 
 // SetDesired gives a writable channel a desired value.
-func (c *Client) SetDesired(ctx context.Context, id, channel, value string) (set store.Setting, err error) {
+func (c *Client) SetDesired(ctx context.Context, id, channel, value string) (set settings.Setting, err error) {
 	return set, c.call(ctx, http.MethodPut, devicePath(id)+"/settings/"+url.PathEscape(channel), desiredValue{value}, &set)
 }
 

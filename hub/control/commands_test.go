@@ -8,6 +8,8 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 // commanded registers a device that has announced what it can be told.
@@ -34,26 +36,26 @@ func TestCommands(t *testing.T) {
 	id := device.NewCommandID()
 	n := NewCommand{ID: id, Name: "open", Args: map[string]string{"percent": "9007199254740993", "note": "12"}, TTL: time.Minute}
 	command, err := c.SendCommand(ctx, "a", n)
-	if err != nil || command.ID != id || command.State != store.CommandQueued || command.From != "command line" || command.By == "" || command.By == "unknown" {
+	if err != nil || command.ID != id || command.State != commands.Queued || command.From != "command line" || command.By == "" || command.By == "unknown" {
 		t.Fatalf("%+v, %v", command, err)
 	}
-	if kept, err := st.Command(id); err != nil || kept.Args["percent"] != int64(9007199254740993) || kept.Args["note"] != "12" {
+	if kept, err := st.Commands.Get(id); err != nil || kept.Args["percent"] != int64(9007199254740993) || kept.Args["note"] != "12" {
 		t.Errorf("%+v, %v", kept, err)
 	}
-	list, err := c.Commands(ctx, store.CommandFilter{Device: "a", States: []store.CommandState{store.CommandQueued}, Since: time.Now().Add(-time.Hour), Limit: 5})
+	list, err := c.Commands(ctx, commands.Filter{Device: "a", States: []commands.State{commands.Queued}, Since: time.Now().Add(-time.Hour), Limit: 5})
 	if err != nil || len(list) != 1 || list[0].ID != id {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if list, err := c.Commands(ctx, store.CommandFilter{Before: command.Number}); err != nil || len(list) != 0 {
+	if list, err := c.Commands(ctx, commands.Filter{Before: command.Number}); err != nil || len(list) != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if now, err := c.Command(ctx, id, 10*time.Millisecond); err != nil || now.State != store.CommandQueued {
+	if now, err := c.Command(ctx, id, 10*time.Millisecond); err != nil || now.State != commands.Queued {
 		t.Errorf("%+v, %v", now, err)
 	}
-	if now, err := c.CancelCommand(ctx, id); err != nil || now.State != store.CommandCancelled {
+	if now, err := c.CancelCommand(ctx, id); err != nil || now.State != commands.Cancelled {
 		t.Errorf("%+v, %v", now, err)
 	}
-	if now, err := c.Command(ctx, id, time.Minute); err != nil || now.State != store.CommandCancelled {
+	if now, err := c.Command(ctx, id, time.Minute); err != nil || now.State != commands.Cancelled {
 		t.Errorf("%+v, %v", now, err)
 	}
 
@@ -77,7 +79,7 @@ func TestSettings(t *testing.T) {
 	ctx := t.Context()
 	commanded(t, st, "a")
 	set, err := c.SetDesired(ctx, "a", "limit", "80")
-	if err != nil || set.Status != store.SettingPending || set.By == "" {
+	if err != nil || set.Status != settings.Pending || set.By == "" {
 		t.Fatalf("%+v, %v", set, err)
 	}
 	if list, err := c.Settings(ctx, "a"); err != nil || len(list) != 1 || list[0].Channel != "limit" {

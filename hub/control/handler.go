@@ -8,12 +8,12 @@
 //	POST   /devices/{id}/rotate        → store.Credential
 //	POST   /devices/{id}/revoke
 //	GET    /devices/{id}/readings      ?channel= &from= &to= (RFC 3339) &format=table|csv|json|lineprotocol, streamed
-//	POST   /devices/{id}/commands      NewCommand → store.Command
-//	GET    /commands                   ?device= &state= (repeated) &since= &before=NUMBER &limit=N → []store.Command, newest first
-//	GET    /commands/{id}              ?wait=5s → store.Command
-//	POST   /commands/{id}/cancel       → store.Command
-//	GET    /devices/{id}/settings      → []store.Setting
-//	PUT    /devices/{id}/settings/{channel}     {"value": TEXT} → store.Setting
+//	POST   /devices/{id}/commands      NewCommand → commands.Command
+//	GET    /commands                   ?device= &state= (repeated) &since= &before=NUMBER &limit=N → []commands.Command, newest first
+//	GET    /commands/{id}              ?wait=5s → commands.Command
+//	POST   /commands/{id}/cancel       → commands.Command
+//	GET    /devices/{id}/settings      → []settings.Setting
+//	PUT    /devices/{id}/settings/{channel}     {"value": TEXT} → settings.Setting
 //	DELETE /devices/{id}/settings/{channel}
 //	GET    /audit                      ?device= &since= &after=NUMBER &before=NUMBER &limit=N → []audit.Entry, newest first
 //	GET    /dead-letters               ?after=POSITION &limit=N → []store.DeadLetter, oldest first

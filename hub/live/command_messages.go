@@ -3,7 +3,8 @@ package live
 import (
 	"math"
 
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 // CommandStatus is a command and how far it has got.
@@ -26,7 +27,7 @@ type CommandStatus struct {
 }
 
 // CommandStatusOf describes a command of the store.
-func CommandStatusOf(c *store.Command) CommandStatus {
+func CommandStatusOf(c *commands.Command) CommandStatus {
 	s := CommandStatus{
 		ID: c.ID.String(), Number: c.Number, Device: c.Device, Name: c.Name, Args: c.Args, State: string(c.State), Text: c.Text, Values: c.Values,
 		By: c.By, From: c.From, Created: moment(c.Created), Deadline: moment(c.Deadline), Sent: moment(c.Sent), Changed: moment(c.Changed),
@@ -54,7 +55,7 @@ type SettingStatus struct {
 }
 
 // SettingStatusOf describes a setting of the store.
-func SettingStatusOf(s *store.Setting) SettingStatus {
+func SettingStatusOf(s *settings.Setting) SettingStatus {
 	reported := s.Reported
 	if f, ok := reported.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
 		reported = nil

@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 const (
@@ -44,23 +45,23 @@ type commandTopic struct {
 // commandKey says which commands a topic is about: those for a device, or those sent by a user.
 type commandKey struct{ device, user string }
 
-func (k commandKey) matches(c *store.Command) bool {
+func (k commandKey) matches(c *commands.Command) bool {
 	return c.Device == k.device || k.device == "" && c.By == k.user
 }
 
 type heldCommand struct {
-	store.Command
+	commands.Command
 	changed uint64 // tick; 0: before the topic was made
 }
 
 type heldSetting struct {
-	store.Setting
+	settings.Setting
 	changed uint64
 }
 
 // watchCommands has the store tell of commands and desired values, until stop is called.
 func (f *Feed) watchCommands() (stop func()) {
-	commands := f.store.WatchCommands(func(c store.Command) {
+	stopCommands := f.store.Commands.Watch(func(c commands.Command) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for _, key := range []commandKey{{device: c.Device}, {user: c.By}} {
@@ -72,7 +73,7 @@ func (f *Feed) watchCommands() (stop func()) {
 			}
 		}
 	})
-	settings := f.store.WatchDesired(func(s store.Setting) {
+	stopSettings := f.store.Settings.Watch(func(s settings.Setting) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if t := f.commands[commandKey{device: s.Device}]; t != nil {
@@ -80,7 +81,7 @@ func (f *Feed) watchCommands() (stop func()) {
 			t.settings[s.Channel] = &heldSetting{s, t.changed}
 		}
 	})
-	return func() { commands(); settings() }
+	return func() { stopCommands(); stopSettings() }
 }
 
 // hurryUp lets the tick under way end early: somebody may be waiting for what has just happened.
@@ -102,23 +103,23 @@ func (f *Feed) newCommandTopic(key commandKey, cut uint64) content {
 
 // load takes in what there is already. What changes at the same moment is told, too, and counts.
 func (t *commandTopic) load() {
-	filter := store.CommandFilter{Device: t.key.device, Limit: loadedCommands}
-	commands, err := t.feed.store.Commands(filter)
+	filter := commands.Filter{Device: t.key.device, Limit: loadedCommands}
+	list, err := t.feed.store.Commands.List(filter)
 	if err != nil {
 		t.feed.log.Error("commands can't be read", "error", err)
 	}
-	var settings []store.Setting
+	var desired []settings.Setting
 	if t.key.device != "" {
-		settings = t.feed.store.Desired(t.key.device)
+		desired = t.feed.store.Settings.List(t.key.device)
 	}
 	t.feed.mu.Lock()
 	defer t.feed.mu.Unlock()
-	for i := range commands {
-		if t.key.matches(&commands[i]) {
-			t.command(&commands[i], 0)
+	for i := range list {
+		if t.key.matches(&list[i]) {
+			t.command(&list[i], 0)
 		}
 	}
-	for _, s := range settings {
+	for _, s := range desired {
 		if t.settings[s.Channel] == nil {
 			t.settings[s.Channel] = &heldSetting{s, 0}
 		}
@@ -126,7 +127,7 @@ func (t *commandTopic) load() {
 }
 
 // command takes in what a command is, as of a tick. Feed.mu is held.
-func (t *commandTopic) command(c *store.Command, tick uint64) {
+func (t *commandTopic) command(c *commands.Command, tick uint64) {
 	h := t.commands[c.Number]
 	switch {
 	case h == nil:
@@ -148,13 +149,13 @@ func (t *commandTopic) command(c *store.Command, tick uint64) {
 }
 
 // progress orders the states as a command goes through them.
-func progress(s store.CommandState) int {
+func progress(s commands.State) int {
 	switch s {
-	case store.CommandQueued:
+	case commands.Queued:
 		return 0
-	case store.CommandSent:
+	case commands.Sent:
 		return 1
-	case store.CommandUnknown:
+	case commands.Unknown:
 		return 2
 	default:
 		return 3
@@ -220,34 +221,34 @@ func (t *commandTopic) close() {
 // body writes a CommandsUpdate.
 func (t *commandTopic) body(since, _ uint64, snapshot bool) []byte {
 	u := CommandsUpdate{Now: millis(t.feed.micros()), Kind: KindUpdate, Settings: []SettingStatus{}}
-	var commands []store.Command
+	var list []commands.Command
 	t.feed.mu.Lock()
 	for _, h := range t.commands {
 		if snapshot || h.changed > since {
-			commands = append(commands, h.Command)
+			list = append(list, h.Command)
 		}
 	}
 	for _, h := range t.settings {
-		if snapshot && h.Status != store.SettingCleared || !snapshot && h.changed > since {
+		if snapshot && h.Status != settings.Cleared || !snapshot && h.changed > since {
 			u.Settings = append(u.Settings, SettingStatusOf(&h.Setting))
 		}
 	}
 	t.feed.mu.Unlock()
 	slices.SortFunc(u.Settings, func(a, b SettingStatus) int { return strings.Compare(a.Channel, b.Channel) })
-	slices.SortFunc(commands, func(a, b store.Command) int { return cmp.Compare(b.Number, a.Number) })
+	slices.SortFunc(list, func(a, b commands.Command) int { return cmp.Compare(b.Number, a.Number) })
 	if snapshot {
 		u.Kind = KindSnapshot
-		commands, u.More = outline(commands)
+		list, u.More = outline(list)
 	}
-	u.Commands = make([]CommandStatus, len(commands))
-	for i := range commands {
-		u.Commands[i] = CommandStatusOf(&commands[i])
+	u.Commands = make([]CommandStatus, len(list))
+	for i := range list {
+		u.Commands[i] = CommandStatusOf(&list[i])
 	}
 	return encode(&u)
 }
 
 // outline keeps the newest commands and the newest of those that are open. more: others are open, too.
-func outline(newestFirst []store.Command) (kept []store.Command, more bool) {
+func outline(newestFirst []commands.Command) (kept []commands.Command, more bool) {
 	open := 0
 	for i := range newestFirst {
 		c := &newestFirst[i]

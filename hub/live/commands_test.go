@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 // order sends a command to a device, as somebody.
-func (r *rig) order(id, by string) store.Command {
+func (r *rig) order(id, by string) commands.Command {
 	r.t.Helper()
-	c, err := r.store.SendCommand(store.NewCommand{Device: id, Name: "reboot", Args: map[string]any{"after": int64(1)}, By: by, From: "192.0.2.7 (page)"})
+	c, err := r.store.Commands.Send(commands.New{Device: id, Name: "reboot", Args: map[string]any{"after": int64(1)}, By: by, From: "192.0.2.7 (page)"})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -21,7 +22,7 @@ func (r *rig) order(id, by string) store.Command {
 }
 
 // obey delivers what is queued for a device, and answers what has been delivered.
-func (r *rig) obey(d *store.Delivery, answers ...*device.Result) {
+func (r *rig) obey(d *commands.Delivery, answers ...*device.Result) {
 	r.t.Helper()
 	if _, _, err := d.Exchange(answers); err != nil {
 		r.t.Fatal(err)
@@ -87,7 +88,7 @@ func TestCommandsOfADeviceAndOfAUser(t *testing.T) {
 	u.expect(t, KindUpdate, told{3, "queued"})
 
 	// All that happens within a tick is told once, as it is in the end.
-	d := r.store.Delivery("a", 1)
+	d := r.store.Commands.Delivery("a", 1)
 	r.obey(d)
 	r.obey(d, &device.Result{ID: first.ID, Status: device.ResultFailed, Text: "no", Values: map[string]any{"tries": int64(2)}})
 	r.ticks(1)
@@ -135,7 +136,7 @@ func TestSettingsOfADevice(t *testing.T) {
 	d := r.connect("a", 1)
 	set := func(v float64) {
 		t.Helper()
-		if _, err := r.store.SetDesired("a", "level", v, "anna", "here"); err != nil {
+		if _, err := r.store.Settings.Set("a", "level", v, "anna", "here"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -153,14 +154,14 @@ func TestSettingsOfADevice(t *testing.T) {
 		t.Errorf("%+v", u)
 	}
 	four := device.Value{Type: device.Float64, Bits: bitsOf(4)}
-	if _, err := r.store.Report("a", []store.Reported{{Channel: "level", Value: four, Time: r.clock.now()}}); err != nil {
+	if _, err := r.store.Settings.Report("a", []settings.Reported{{Channel: "level", Value: four, Time: r.clock.now()}}); err != nil {
 		t.Fatal(err)
 	}
 	r.ticks(1)
 	if u = w.commands(); len(u.Settings) != 1 || u.Settings[0].Status != "in_sync" || u.Settings[0].Reported != 4.0 {
 		t.Errorf("%+v", u)
 	}
-	if err := r.store.ClearDesired("a", "level", "anna", "here"); err != nil {
+	if err := r.store.Settings.Clear("a", "level", "anna", "here"); err != nil {
 		t.Fatal(err)
 	}
 	r.ticks(1)
@@ -192,7 +193,7 @@ func TestManyCommands(t *testing.T) {
 	resting.subscribe("/topic/devices/a/commands")
 	w.one()
 	before := resting.one()
-	orders := make([]store.Command, changedCommands+1)
+	orders := make([]commands.Command, changedCommands+1)
 	for i := range orders {
 		orders[i] = r.order("a", "anna")
 	}
@@ -204,7 +205,7 @@ func TestManyCommands(t *testing.T) {
 		t.Errorf("%s with %d commands, more: %v", body.Kind, len(body.Commands), body.More)
 	}
 	for i := range orders {
-		if _, err := r.store.CancelCommand(orders[i].ID, "anna", ""); err != nil {
+		if _, err := r.store.Commands.Cancel(orders[i].ID, "anna", ""); err != nil {
 			t.Fatal(err)
 		}
 		if i == changedCommands-1 {
@@ -237,12 +238,12 @@ func TestHeldCommands(t *testing.T) {
 	r := newRig(t)
 	topic := &commandTopic{feed: r.Feed, key: commandKey{device: "a"}, commands: map[uint64]*heldCommand{}, settings: map[string]*heldSetting{}}
 	for n := uint64(1); n <= 5000; n++ {
-		c := store.Command{Number: n, Device: "a", State: store.CommandQueued}
+		c := commands.Command{Number: n, Device: "a", State: commands.Queued}
 		topic.command(&c, n)
 		if n%10 > 0 { // every tenth stays open
-			c.State = store.CommandExpired
+			c.State = commands.Expired
 			topic.command(&c, n)
-			c.State = store.CommandSent // told late
+			c.State = commands.Sent // told late
 			topic.command(&c, n)
 		}
 		settled := 0
@@ -254,7 +255,7 @@ func TestHeldCommands(t *testing.T) {
 		if settled != topic.settled || settled > heldSettled || len(topic.commands) > heldCommands {
 			t.Fatalf("%d: %d held, %d settled, %d counted", n, len(topic.commands), settled, topic.settled)
 		}
-		if h := topic.commands[n]; h == nil || n%10 > 0 && h.State != store.CommandExpired {
+		if h := topic.commands[n]; h == nil || n%10 > 0 && h.State != commands.Expired {
 			t.Fatalf("%d: %+v", n, h)
 		}
 	}
@@ -268,7 +269,7 @@ func TestHeldCommands(t *testing.T) {
 		t.Error("who has not seen what was dropped needs a snapshot")
 	}
 	for n := uint64(6000); n < 9000; n++ {
-		topic.command(&store.Command{Number: n, Device: "a", State: store.CommandQueued}, n)
+		topic.command(&commands.Command{Number: n, Device: "a", State: commands.Queued}, n)
 		if len(topic.commands) > heldCommands {
 			t.Fatalf("%d held", len(topic.commands))
 		}

@@ -140,7 +140,7 @@ func TestResultsComeEarly(t *testing.T) {
 	}
 	for n := range uint64(3) {
 		o := r.order("a", "anna")
-		if _, err := r.store.CancelCommand(o.ID, "anna", ""); err != nil {
+		if _, err := r.store.Commands.Cancel(o.ID, "anna", ""); err != nil {
 			t.Fatal(err)
 		}
 		for u := wake(); len(u.Commands) == 0 || u.Commands[0].Number != n+1; u = wake() {

@@ -12,43 +12,43 @@ import (
 // What a device can be told has to be known after a crash, too, before the device is back: so it is recorded when the device
 // announces it, and not with the next checkpoint only.
 
+// announcement is a schema that a device has announced; the zero value: none any more.
+type announcement struct {
+	hash    device.Hash
+	message []byte // SCHEMA
+}
+
 // announce has the schema of a device recorded unless it is.
-func (ch *commandChange) announce(id string, hash device.Hash) {
-	if ch.book.announced[id] != hash {
-		ch.announced[id] = hash
+func (ch *Change) announce(id string, a announcement) {
+	if ch.book.announced[id] != a.hash {
+		ch.announced[id] = a
 	}
 }
 
 // writeAnnounced records schemas, and which devices have announced them.
-func (ch *commandChange) writeAnnounced(tx *bbolt.Tx) error {
+func (ch *Change) writeAnnounced(tx *bbolt.Tx) error {
 	schemas := tx.Bucket(hubdb.BucketSchemas)
-	for id, hash := range ch.announced {
-		if hash == (device.Hash{}) {
+	for id, a := range ch.announced {
+		if a.hash == (device.Hash{}) {
 			if err := tx.Bucket(hubdb.BucketAnnounced).Delete([]byte(id)); err != nil {
 				return err
 			}
 			continue
 		}
-		if schemas.Get(hash[:]) == nil {
-			_, message, ok := ch.book.store.schemas.Get(hash) // of a device that is connected
-			if !ok {
-				continue
-			}
-			if err := hubdb.Put(schemas, hash[:], message); err != nil {
+		if schemas.Get(a.hash[:]) == nil {
+			if err := hubdb.Put(schemas, a.hash[:], a.message); err != nil {
 				return err
 			}
 		}
-		if err := hubdb.Put(tx.Bucket(hubdb.BucketAnnounced), []byte(id), hash[:]); err != nil {
+		if err := hubdb.Put(tx.Bucket(hubdb.BucketAnnounced), []byte(id), a.hash[:]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// loadAnnounced corrects what the registry knows of schemas: it may be older.
-func (b *commandBook) loadAnnounced(s *Store, tx *bbolt.Tx) error {
-	b.announced = map[string]device.Hash{}
-	err := s.db.Each(tx, hubdb.BucketAnnounced, func(k, v []byte) error {
+func (b *Book) loadAnnounced(tx *bbolt.Tx) error {
+	return b.DB.Each(tx, hubdb.BucketAnnounced, func(k, v []byte) error {
 		// Without its schema it would not be recorded again when the device announces it.
 		if len(v) != device.HashSize || hubdb.Get(tx.Bucket(hubdb.BucketSchemas), v) == nil {
 			return hubdb.ErrRecord
@@ -56,26 +56,22 @@ func (b *commandBook) loadAnnounced(s *Store, tx *bbolt.Tx) error {
 		b.announced[string(k)] = device.Hash(v)
 		return nil
 	})
-	b.store.registry.correctSchemas(b.announced)
-	return err
 }
 
-// correctSchemas sets the schemas that devices have announced.
-func (r *registry) correctSchemas(announced map[string]device.Hash) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for id, hash := range announced {
-		if d := r.devices[id]; d != nil && d.Schema != hash {
-			d = d.clone()
-			d.Schema = hash
-			r.devices[id] = d
-			r.noted[id] = true
-		}
-	}
+// Announced returns the schema that each device announced last. What the registry knows of that may be older.
+func (b *Book) Announced() map[string]device.Hash {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	return maps.Clone(b.announced)
 }
 
 // publishAnnounced takes note of what is recorded.
-func (ch *commandChange) publishAnnounced() {
-	maps.Copy(ch.book.announced, ch.announced)
-	maps.DeleteFunc(ch.book.announced, func(_ string, hash device.Hash) bool { return hash == (device.Hash{}) })
+func (ch *Change) publishAnnounced() {
+	for id, a := range ch.announced {
+		if a.hash == (device.Hash{}) {
+			delete(ch.book.announced, id)
+		} else {
+			ch.book.announced[id] = a.hash
+		}
+	}
 }

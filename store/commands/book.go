@@ -1,43 +1,61 @@
+// Package commands keeps the commands to devices: what state each is in, which of them a connection of a device is to be given, and
+// what has come of them.
 package commands
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
-// commandBook holds the commands and the desired values, which hub.db has and which change together, with the audit trail. In memory
-// are only the commands that may still change and where to find the others.
+// Deps is what a book is given.
+type Deps struct {
+	DB     *hubdb.DB
+	Clock  *wallclock.Clock
+	Alarms *alarms.List
+	Device func(id string) (Device, error) // an error for one that is not registered
+}
+
+// Device is what has to be known of a device.
+type Device struct {
+	Revoked bool
+	Schema  *device.Schema // announced last; nil: none yet
+	Hash    device.Hash    // of Schema
+	Message []byte         // the whole SCHEMA message of it
+}
+
+// Book holds the commands. hub.db has them all; in memory are only those that may still change and where to find the others.
 //
-// Every change is a function that do runs, one at a time. Those that come while a transaction is being written share the next one,
-// so the number of fdatasyncs depends on the disk and not on how much happens. Nothing that do has been given takes effect outside,
+// Every change is a function that Do runs, one at a time. Those that come while a transaction is being written share the next one,
+// so the number of fdatasyncs depends on the disk and not on how much happens. Nothing that Do has been given takes effect outside,
 // nor is anybody told of it, before it is on disk; if that fails, the state in memory is put back.
-type commandBook struct {
+type Book struct {
 	// static
-	store    *Store
-	clock    *wallclock.View // what times in commands and settings are by; moved with them
-	watchers watchers[Command]
-	settings watchers[Setting]
+	Deps
+	times    *wallclock.View // what times in commands and settings are by; moved with them
+	watchers notify.List[Command]
 	due      chan struct{} // capacity 1: something may have a nearer deadline now
+	extend   Extension
 
 	joining sync.Mutex
-	batch   *commandBatch // to be written next
+	batch   *batch // to be written next
 
 	writing       sync.Mutex // guards the rest; held while a batch is applied and written
-	devices       map[string]*deviceCommands
-	clockRecorded atomic.Bool                    // hub.db knows what times are by
-	newest        map[string]map[string]Reported // of each device, by channel, since the start; see Report
+	devices       map[string]*queues
+	clockRecorded atomic.Bool // hub.db knows what times are by
 	open          int
-	next          uint64       // number of the next command
-	kept          heldCommands // of all commands in hub.db
+	next          uint64 // number of the next command
+	kept          stored // all commands in hub.db
 
 	announced map[string]device.Hash // schema that each device announced last
 
@@ -48,254 +66,149 @@ type commandBook struct {
 	}
 }
 
-// heldCommands is how much hub.db holds of commands.
-type heldCommands struct {
+// stored is how much hub.db holds of commands.
+type stored struct {
 	count int
 	bytes int64
 }
 
-// deviceCommands are the commands of one device that may still change, and what it is to be set to. The values are never changed,
-// only replaced, so that a copy of the lists is a copy of the state.
-type deviceCommands struct {
-	queued   []*Command
-	sent     []*Command // in the order in which they were first sent
-	lost     []*Command // unknown ones that the device may still be asked about
-	turn     uint64     // of the last one sent
-	settings map[string]*Setting
+// Extension is what changes together with commands, in the same transactions: the desired values of package settings, which go to
+// their devices as commands. Its functions are called one at a time, within changes, but for Write and Done.
+type Extension struct {
+	// Deliver sends what a device is to be told before its commands are handed to a connection, and says when to look again; zero:
+	// when something happens. first is the first time on this connection.
+	Deliver func(ch *Change, deviceID string, schema *device.Schema, first bool) (again time.Time)
+	Changed func(ch *Change, c *Command)        // a command that sets a channel has changed its state
+	Moved   func(ch *Change, by time.Duration)  // the clock was set
+	Removed func(ch *Change, deviceID string)   // a device is removed
+	Write   func(tx *bbolt.Tx) error            // records what has changed
+	Done    func(onDisk bool, by time.Duration) // the change is on disk, the clock moved with it; or it is to be undone
 }
 
-func (d *deviceCommands) clone() *deviceCommands {
-	return &deviceCommands{
-		queued: slices.Clone(d.queued), sent: slices.Clone(d.sent), lost: slices.Clone(d.lost), turn: d.turn, settings: maps.Clone(d.settings),
-	}
-}
-
-func (d *deviceCommands) empty() bool {
-	return len(d.queued)+len(d.sent)+len(d.lost)+len(d.settings) == 0
-}
-
-// place puts a command into the list of its state, in place of what it was before.
-func (d *deviceCommands) place(c *Command) {
-	other := func(o *Command) bool { return o.Number == c.Number }
-	d.queued = slices.DeleteFunc(d.queued, other)
-	d.sent = slices.DeleteFunc(d.sent, other)
-	d.lost = slices.DeleteFunc(d.lost, other)
-	d.turn = max(d.turn, c.turn)
-	switch c.State {
-	case CommandQueued:
-		d.queued = append(d.queued, c)
-	case CommandSent:
-		d.sent = append(d.sent, c)
-	case CommandUnknown:
-		d.lost = append(d.lost, c)
-	}
-	d.lost = slices.DeleteFunc(d.lost, func(o *Command) bool { return !d.recent(o) })
-}
-
-// recent says whether the device still has to remember the command if it has begun it; see Delivery.
-func (d *deviceCommands) recent(c *Command) bool { return c.turn+commandWindow > d.turn }
-
-// commandBatch is several changes that are written in one transaction.
-type commandBatch struct {
-	changes []func(*commandChange) error
+// batch is several changes that are written in one transaction.
+type batch struct {
+	changes []func(*Change) error
 	errs    []error
 	done    chan struct{} // closed when errs holds what became of each
 }
 
-// do runs a change and returns when it is on disk, or its error. It needs no goroutine of the store: whoever comes first writes for
-// all who come while it waits.
-func (b *commandBook) do(change func(*commandChange) error) error {
-	b.joining.Lock()
-	batch := b.batch
-	first := batch == nil
-	if first {
-		batch = &commandBatch{done: make(chan struct{})}
-		b.batch = batch
+// Open reads the commands of hub.db.
+func Open(d Deps) (*Book, error) {
+	b := &Book{
+		Deps: d, times: d.Clock.View(), due: make(chan struct{}, 1), devices: map[string]*queues{}, next: 1,
+		announced: map[string]device.Hash{},
 	}
-	mine := len(batch.changes)
-	batch.changes = append(batch.changes, change)
+	b.index.numbers, b.index.lists = map[device.CommandID]uint64{}, map[string][]uint64{}
+	return b, d.DB.View(b.load)
+}
+
+// load reads what may still change, and where the rest is.
+func (b *Book) load(tx *bbolt.Tx) error {
+	err := b.DB.Each(tx, hubdb.BucketCommands, func(k, v []byte) error {
+		number, ok := hubdb.ParseKey8(k)
+		if !ok {
+			return hubdb.ErrRecord
+		}
+		var c Command
+		if err := c.decode(number, v); err != nil {
+			return err
+		}
+		b.next = number + 1
+		b.kept.count++
+		b.kept.bytes += int64(len(v))
+		b.index.numbers[c.ID] = number
+		b.index.lists[c.Device] = append(b.index.lists[c.Device], number)
+		if c.State.Open() {
+			b.open++
+		}
+		b.of(c.Device).place(&c)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for id, q := range b.devices { // read by number, and commands that are repeated go out by turn
+		slices.SortFunc(q.sent, byTurn)
+		slices.SortFunc(q.lost, byTurn)
+		if q.empty() && q.turn == 0 {
+			delete(b.devices, id)
+		}
+	}
+	b.clockRecorded.Store(b.DB.LoadClock(tx, hubdb.KeyCommandsClock, b.Clock, b.times))
+	return b.loadAnnounced(tx)
+}
+
+// Extend adds what changes together with commands. It is called before anything happens.
+func (b *Book) Extend(e Extension) { b.extend = e }
+
+// Do runs a change and returns when it is on disk, or its error. It needs no goroutine: whoever comes first writes for all who come
+// while it waits.
+func (b *Book) Do(change func(*Change) error) error {
+	b.joining.Lock()
+	joined := b.batch
+	first := joined == nil
+	if first {
+		joined = &batch{done: make(chan struct{})}
+		b.batch = joined
+	}
+	mine := len(joined.changes)
+	joined.changes = append(joined.changes, change)
 	b.joining.Unlock()
 	if !first {
-		<-batch.done
-		return batch.errs[mine]
+		<-joined.done
+		return joined.errs[mine]
 	}
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	b.joining.Lock()
 	b.batch = nil
 	b.joining.Unlock()
-	b.write(batch)
-	close(batch.done)
-	return batch.errs[mine]
+	b.write(joined)
+	close(joined.done)
+	return joined.errs[mine]
 }
 
 // write applies a batch, makes it durable and tells of it.
-func (b *commandBook) write(batch *commandBatch) {
-	ch := newCommandChange(b)
-	batch.errs = make([]error, len(batch.changes))
-	for i, change := range batch.changes {
-		batch.errs[i] = change(ch)
+func (b *Book) write(changes *batch) {
+	ch := newChange(b)
+	changes.errs = make([]error, len(changes.changes))
+	for i, change := range changes.changes {
+		changes.errs[i] = change(ch)
 	}
 	if ch.empty() {
+		b.done(true, 0)
 		return
 	}
-	if err := b.store.db.Update(ch.write); err != nil {
+	if err := b.DB.Update(ch.write); err != nil {
 		ch.undo()
+		b.done(false, 0)
 		err = fmt.Errorf("write hub.db: %w", err)
-		b.store.Alarms.Set("commands", "commands and what is done through the hub can't be recorded: "+err.Error())
-		for i := range batch.errs {
-			if batch.errs[i] == nil {
-				batch.errs[i] = err
+		b.Alarms.Set("commands", "commands and what is done through the hub can't be recorded: "+err.Error())
+		for i := range changes.errs {
+			if changes.errs[i] == nil {
+				changes.errs[i] = err
 			}
 		}
 		return
 	}
-	b.store.Alarms.Clear("commands")
+	b.Alarms.Clear("commands")
 	ch.publish()
 }
 
-// load reads what may still change, and where the rest is.
-func (b *commandBook) load(s *Store) error {
-	b.store, b.clock, b.due = s, s.clock.View(), make(chan struct{}, 1)
-	b.devices, b.newest, b.next = map[string]*deviceCommands{}, map[string]map[string]Reported{}, 1
-	b.index.numbers, b.index.lists = map[device.CommandID]uint64{}, map[string][]uint64{}
-	return s.db.View(func(tx *bbolt.Tx) error {
-		err := s.db.Each(tx, hubdb.BucketCommands, func(k, v []byte) error {
-			number, ok := hubdb.ParseKey8(k)
-			if !ok {
-				return hubdb.ErrRecord
-			}
-			var c Command
-			if err := c.decode(number, v); err != nil {
-				return err
-			}
-			b.next = number + 1
-			b.kept.count++
-			b.kept.bytes += int64(len(v))
-			b.index.numbers[c.ID] = number
-			b.index.lists[c.Device] = append(b.index.lists[c.Device], number)
-			if c.State.Open() {
-				b.open++
-			}
-			b.of(c.Device).place(&c)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, d := range b.devices { // read by number, and commands that are repeated go out by turn
-			slices.SortFunc(d.sent, byTurn)
-			slices.SortFunc(d.lost, byTurn)
-		}
-		b.clockRecorded.Store(s.db.LoadClock(tx, hubdb.KeyCommandsClock, s.clock, b.clock))
-		if err := b.loadSettings(s, tx); err != nil {
-			return err
-		}
-		if err := b.loadAnnounced(s, tx); err != nil {
-			return err
-		}
-		for id, d := range b.devices {
-			if d.empty() && d.turn == 0 {
-				delete(b.devices, id)
-			}
-		}
-		return nil
-	})
-}
-
-// of returns what is known of a device, made if there is nothing.
-func (b *commandBook) of(id string) *deviceCommands {
-	d := b.devices[id]
-	if d == nil {
-		d = &deviceCommands{settings: map[string]*Setting{}}
-		b.devices[id] = d
-	}
-	return d
-}
-
-// number returns where a command is kept.
-func (b *commandBook) number(id device.CommandID) (uint64, bool) {
-	b.index.RLock()
-	defer b.index.RUnlock()
-	n, ok := b.index.numbers[id]
-	return n, ok
-}
-
-// newestFirst calls f with the commands of a device, or of all, while it wants more.
-func (b *commandBook) newestFirst(tx *bbolt.Tx, filter CommandFilter, f func(number uint64, value []byte) (bool, error)) error {
-	bucket := tx.Bucket(hubdb.BucketCommands)
-	if filter.Device == "" {
-		c := bucket.Cursor()
-		for k, v := hubdb.SeekBefore(c, filter.Before); k != nil; k, v = c.Prev() {
-			number, _ := hubdb.ParseKey8(k)
-			value, ok := hubdb.Unseal(k, v)
-			if !ok {
-				continue // the next start reports it
-			}
-			if more, err := f(number, value); err != nil || !more {
-				return err
-			}
-		}
-		return nil
-	}
-	b.index.RLock()
-	numbers := slices.Clone(b.index.lists[filter.Device])
-	b.index.RUnlock()
-	for _, number := range slices.Backward(numbers) {
-		if filter.Before > 0 && number >= filter.Before {
-			continue
-		}
-		value := hubdb.Get(bucket, hubdb.Key8(number))
-		if value == nil {
-			continue // dropped meanwhile
-		}
-		if more, err := f(number, value); err != nil || !more {
-			return err
-		}
-	}
-	return nil
-}
-
-// watchers are functions that are told of every change.
-type watchers[T any] struct {
-	mu   sync.Mutex
-	next int
-	list map[int]func(T)
-}
-
-func (w *watchers[T]) add(f func(T)) (stop func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.list == nil {
-		w.list = map[int]func(T){}
-	}
-	key := w.next
-	w.next++
-	w.list[key] = f
-	return func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.list, key)
+func (b *Book) done(onDisk bool, by time.Duration) {
+	if b.extend.Done != nil {
+		b.extend.Done(onDisk, by)
 	}
 }
 
-func (w *watchers[T]) tell(v T) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, f := range w.list {
-		f(v)
+// Watch calls f after every transition of a command, and when its times have moved with a clock that was set, when it is on disk,
+// in order. f must be quick and must not change commands or settings. stop ends it, and may be called more than once.
+func (b *Book) Watch(f func(Command)) (stop func()) { return b.watchers.Add(f) }
+
+// signal says that something changed; the reader looks for itself what it was.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
-
-// who did something, and from where.
-type who struct{ by, from string }
-
-// theHub is who does what nobody asked for.
-var theHub = who{by: "hub"}
-
-// What is kept of commands that are settled.
-const (
-	maxCommands     = 10_000
-	maxCommandBytes = 32 << 20
-	pruneStep       = 64 // above the bound before the oldest go, so that not every change has to look
-)

@@ -10,11 +10,6 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
-// commandWindow is how many commands a device may have unanswered, and for how many later ones a command may still be repeated. A
-// device has to remember the last 16 that it has begun: those begun behind a command that is repeated are at most the later ones,
-// and as many earlier ones that had got lost.
-const commandWindow = 8
-
 // Delivery gives the commands of one device to one connection of it. Its methods are for one goroutine.
 //
 // Why nothing that is not idempotent is carried out twice, and nothing is carried out after its deadline, whoever is killed when:
@@ -30,49 +25,48 @@ const commandWindow = 8
 //   - COMMAND says how long is left at the moment it is written, and until when it may be begun. What the hub sends again when that
 //     is over can only be answered.
 type Delivery struct {
-	store  *Store
+	book   *Book
 	device string
 	stream uint64
-	told   map[device.CommandID]bool // sent on this connection, and not settled
-	fresh  bool                      // nothing was exchanged yet
+	given  map[device.CommandID]bool // sent on this connection, and not settled
+	first  bool                      // nothing was exchanged yet
 }
 
 // Delivery begins to deliver to a connection of a device whose HELLO names this stream.
-func (s *Store) Delivery(deviceID string, stream uint64) *Delivery {
-	return &Delivery{store: s, device: deviceID, stream: stream, told: map[device.CommandID]bool{}, fresh: true}
+func (b *Book) Delivery(deviceID string, stream uint64) *Delivery {
+	return &Delivery{book: b, device: deviceID, stream: stream, given: map[device.CommandID]bool{}, first: true}
 }
 
 // Exchange records the results that have come and returns the commands that are to be sent now, in this order. They are recorded as
 // sent. again is when to call Exchange though nothing has happened; zero: never. On an error nothing is recorded or to be sent.
 func (d *Delivery) Exchange(results []*device.Result) (send []Command, again time.Time, err error) {
-	schema, known := d.store.DeviceSchema(d.device)
-	if !known {
-		schema = &device.Schema{}
-	}
-	dev, err := d.store.Device(d.device)
+	dev, err := d.book.Device(d.device)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	var told map[device.CommandID]bool
+	schema := dev.Schema
+	if schema == nil {
+		schema = &device.Schema{}
+	}
+	var given map[device.CommandID]bool
 	base := int64(0)
-	err = d.store.commands.do(func(ch *commandChange) error {
+	err = d.book.Do(func(ch *Change) error {
 		for _, r := range results {
 			ch.answered(d.device, r)
 		}
-		if known {
-			ch.announce(d.device, dev.Schema)
+		if dev.Schema != nil {
+			ch.announce(d.device, announcement{dev.Hash, dev.Message})
 		}
-		dc := ch.touch(d.device)
-		if d.fresh {
-			ch.retrySettings(dc)
+		if d.book.extend.Deliver != nil {
+			again = d.book.extend.Deliver(ch, d.device, schema, d.first)
 		}
-		again, base = ch.sendSettings(d.device, schema), ch.base()
-		repeat := ch.repeats(d)
-		send = append(repeat, ch.sendQueued(d)...)
-		told = map[device.CommandID]bool{}
-		for _, list := range [][]*Command{dc.sent, dc.lost} {
+		base = ch.base()
+		send = append(ch.repeats(d), ch.sendQueued(d)...)
+		given = map[device.CommandID]bool{}
+		q := ch.touch(d.device)
+		for _, list := range [][]*Command{q.sent, q.lost} {
 			for _, c := range list {
-				told[c.ID] = d.told[c.ID]
+				given[c.ID] = d.given[c.ID]
 			}
 		}
 		return nil
@@ -81,17 +75,17 @@ func (d *Delivery) Exchange(results []*device.Result) (send []Command, again tim
 		return nil, time.Time{}, err
 	}
 	for i := range send {
-		told[send[i].ID] = true
+		given[send[i].ID] = true
 		send[i].base = base
 	}
-	again = wallclock.Shift(again, time.Duration(d.store.clock.Base()-base)*time.Microsecond)
-	d.told, d.fresh = told, false
+	again = wallclock.Shift(again, time.Duration(d.book.Clock.Base()-base)*time.Microsecond)
+	d.given, d.first = given, false
 	return send, again, nil
 }
 
 // Record is Exchange for a connection that ends: it only records.
 func (d *Delivery) Record(results []*device.Result) error {
-	return d.store.commands.do(func(ch *commandChange) error {
+	return d.book.Do(func(ch *Change) error {
 		for _, r := range results {
 			ch.answered(d.device, r)
 		}
@@ -101,27 +95,28 @@ func (d *Delivery) Record(results []*device.Result) error {
 
 // answered takes a RESULT. One for a command that is settled is a repeated one, and one for a command of another device is not the
 // device's to give.
-func (ch *commandChange) answered(id string, r *device.Result) {
+func (ch *Change) answered(id string, r *device.Result) {
 	c, err := ch.find(r.ID)
 	if err != nil || c.Device != id {
 		return
 	}
-	event := map[device.ResultStatus]commandEvent{
+	happened := map[device.ResultStatus]event{
 		device.ResultSucceeded: eventSucceed, device.ResultFailed: eventFail, device.ResultRejected: eventReject, device.ResultExpired: eventExpire,
 	}[r.Status]
-	ch.apply(c, event, who{by: id}, func(c *Command) { c.Text, c.Values = r.Text, finite(r.Values) })
+	ch.apply(c, happened, actor{by: id}, func(c *Command) { c.Text, c.Values = r.Text, finite(r.Values) })
 }
 
 // finite makes texts of the floats that JSON has no form for.
 func finite(values map[string]any) map[string]any {
 	values = maps.Clone(values)
 	for name, v := range values {
-		values[name] = finiteValue(v)
+		values[name] = Finite(v)
 	}
 	return values
 }
 
-func finiteValue(v any) any {
+// Finite returns a value, or a text for a float that JSON has no form for.
+func Finite(v any) any {
 	f, ok := v.(float64)
 	switch {
 	case !ok:
@@ -137,35 +132,35 @@ func finiteValue(v any) any {
 }
 
 // repeats returns what this connection has to be told though it was sent before, and gives up what cannot be repeated.
-func (ch *commandChange) repeats(d *Delivery) (send []Command) {
-	dc := ch.touch(d.device)
-	lists := slices.Concat(dc.lost, dc.sent)
+func (ch *Change) repeats(d *Delivery) (send []Command) {
+	q := ch.touch(d.device)
+	lists := slices.Concat(q.lost, q.sent)
 	slices.SortFunc(lists, byTurn)
 	for _, c := range lists {
 		switch {
-		case d.told[c.ID]:
-		case c.stream == d.stream && dc.recent(c), c.Idempotent && c.State == CommandSent && ch.now.Before(c.Deadline):
+		case d.given[c.ID]:
+		case c.stream == d.stream && q.recent(c), c.Idempotent && c.State == Sent && ch.now.Before(c.Deadline):
 			send = append(send, *c)
-		case c.State == CommandSent && c.stream != d.stream:
-			ch.apply(c, eventTimeout, theHub, func(c *Command) { c.Text = "the device has restarted since it was sent, and cannot tell" })
+		case c.State == Sent && c.stream != d.stream:
+			ch.apply(c, eventTimeout, byHub, func(c *Command) { c.Text = "the device has restarted since it was sent, and cannot tell" })
 		}
 	}
 	return send
 }
 
 // sendQueued sends what waits, as far as the window reaches.
-func (ch *commandChange) sendQueued(d *Delivery) (send []Command) {
-	dc := ch.touch(d.device)
-	for _, c := range slices.Clone(dc.queued) {
+func (ch *Change) sendQueued(d *Delivery) (send []Command) {
+	q := ch.touch(d.device)
+	for _, c := range slices.Clone(q.queued) {
 		if !ch.now.Before(c.Deadline) {
-			ch.apply(c, eventTimeout, theHub, notInTime)
+			ch.apply(c, eventTimeout, byHub, notInTime)
 			continue
 		}
-		if len(dc.sent) >= commandWindow {
+		if len(q.sent) >= window {
 			break
 		}
-		sent, _ := ch.apply(c, eventSend, theHub, func(c *Command) {
-			c.Sent, c.stream, c.turn = ch.now.UTC(), d.stream, dc.turn+1
+		sent, _ := ch.apply(c, eventSend, byHub, func(c *Command) {
+			c.Sent, c.stream, c.turn = ch.now.UTC(), d.stream, q.turn+1
 		})
 		send = append(send, *sent)
 	}
@@ -173,14 +168,3 @@ func (ch *commandChange) sendQueued(d *Delivery) (send []Command) {
 }
 
 func notInTime(c *Command) { c.Text = "the device did not connect in time" }
-
-// retrySettings lets a new connection be told at once what it is to have.
-func (ch *commandChange) retrySettings(dc *deviceCommands) {
-	for channel, set := range dc.settings {
-		if set.tries > 0 {
-			next := *set
-			next.tries, next.next = 0, time.Time{}
-			dc.settings[channel] = &next
-		}
-	}
-}

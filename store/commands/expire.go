@@ -3,18 +3,23 @@ package commands
 import (
 	"context"
 	"time"
-
-	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
 const (
+	// A command that was sent is unknown so long after its deadline, or after it was sent, whichever comes first.
+	answerTime     = 5 * time.Second
+	mostAnswerTime = 5 * time.Minute
+
+	// A clock that shows an earlier time than that at which a command was given was set back; what is less was put right by a little.
+	leastSetBack = 5 * time.Second
+
 	// Deadlines are looked at no more often than the first, and no more seldom than the second: the clock of a test may jump.
 	expireSoonest = 20 * time.Millisecond
 	expireLatest  = time.Second
 )
 
-// run settles what nothing has come of in time, until ctx ends.
-func (b *commandBook) run(ctx context.Context) {
+// Run settles what nothing has come of in time, until ctx ends.
+func (b *Book) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	soon := true // the timer is about to fire: it must not be put off by what keeps happening
@@ -30,11 +35,7 @@ func (b *commandBook) run(ctx context.Context) {
 			continue
 		case <-timer.C:
 		}
-		var wait time.Duration
-		err := b.do(func(ch *commandChange) error {
-			wait = ch.expire()
-			return nil
-		})
+		wait, err := b.Expire()
 		if err != nil {
 			wait = expireLatest
 		}
@@ -45,8 +46,17 @@ func (b *commandBook) run(ctx context.Context) {
 	}
 }
 
+// Expire settles what is overdue, and returns how long there is nothing to do; 0: until something is sent. Run calls it.
+func (b *Book) Expire() (wait time.Duration, err error) {
+	err = b.Do(func(ch *Change) error {
+		wait = ch.expire()
+		return nil
+	})
+	return wait, err
+}
+
 // expire settles what is overdue and returns how long there is nothing to do; 0: until something is sent.
-func (ch *commandChange) expire() (wait time.Duration) {
+func (ch *Change) expire() (wait time.Duration) {
 	b := ch.book
 	if b.open == 0 {
 		return 0
@@ -59,26 +69,26 @@ func (ch *commandChange) expire() (wait time.Duration) {
 				edit = func(c *Command) {
 					c.Text = "the machine has restarted with its clock set back: how old it is cannot be told"
 				}
-			} else if c.State == CommandSent {
+			} else if c.State == Sent {
 				edit = func(c *Command) { c.Text = "the device did not answer in time" }
 			}
-			ch.apply(c, eventTimeout, theHub, edit)
+			ch.apply(c, eventTimeout, byHub, edit)
 		}
 	}
 	return max(next.Sub(ch.now), expireSoonest)
 }
 
 // overdue returns the commands whose time is over, and lowers next to when the next ones' is.
-func (d *deviceCommands) overdue(now time.Time, next *time.Time) (list []*Command) {
+func (d *queues) overdue(now time.Time, next *time.Time) (list []*Command) {
 	for _, commands := range [][]*Command{d.queued, d.sent} {
 		for _, c := range commands {
 			end := c.Deadline
-			if c.State == CommandSent {
+			if c.State == Sent {
 				end = c.answerBy()
 			}
 			// A clock that shows a time before the command was given does not say how long ago that was. It was set while the machine
 			// was off, or it would be known by how much.
-			if !now.Before(end) || c.Created.Sub(now) > leastClockAlarm {
+			if !now.Before(end) || c.Created.Sub(now) > leastSetBack {
 				list = append(list, c)
 			} else if end.Before(*next) {
 				*next = end
@@ -94,29 +104,4 @@ func (c *Command) answerBy() time.Time {
 		return most
 	}
 	return c.Deadline.Add(answerTime)
-}
-
-// forgetCommands gives up what still waits for a device that is removed, and what it was to be set to.
-func (s *Store) forgetCommands(id string) error {
-	return s.commands.do(func(ch *commandChange) error {
-		ch.announced[id] = device.Hash{}
-		delete(s.commands.newest, id)
-		d := ch.touch(id)
-		for _, c := range append(append([]*Command(nil), d.queued...), d.sent...) {
-			event := eventCancel
-			if c.State == CommandSent {
-				event = eventTimeout
-			}
-			ch.apply(c, event, theHub, func(c *Command) { c.Text = "the device was removed" })
-		}
-		if len(d.settings) > 0 {
-			for _, old := range d.settings {
-				ch.settings = append(ch.settings, cleared(old, theHub, ch.now))
-			}
-			clear(d.settings)
-			ch.set[id] = true
-		}
-		delete(ch.book.devices, id)
-		return nil
-	})
 }

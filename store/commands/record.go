@@ -2,7 +2,6 @@ package commands
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -11,26 +10,26 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
-// commandRecord is a command in hub.db. What the protocol has a form for is kept in that form: so it comes back as it was.
-type commandRecord struct {
-	Device     string       `cbor:"1,keyasint"`
-	Message    []byte       `cbor:"2,keyasint"` // COMMAND as of its creation
-	State      CommandState `cbor:"3,keyasint"`
-	Text       string       `cbor:"4,keyasint,omitempty"`
-	Result     []byte       `cbor:"5,keyasint,omitempty"` // RESULT with the values, if there are any
-	By         string       `cbor:"6,keyasint,omitempty"`
-	From       string       `cbor:"7,keyasint,omitempty"`
-	Created    int64        `cbor:"8,keyasint"` // ns since 1970
-	Sent       int64        `cbor:"9,keyasint,omitempty"`
-	Changed    int64        `cbor:"10,keyasint"`
-	Idempotent bool         `cbor:"11,keyasint,omitempty"`
-	Stream     uint64       `cbor:"12,keyasint,omitempty"`
-	Turn       uint64       `cbor:"13,keyasint,omitempty"`
-	Deadline   int64        `cbor:"14,keyasint"`
+// record is a command in hub.db. What the protocol has a form for is kept in that form: so it comes back as it was.
+type record struct {
+	Device     string `cbor:"1,keyasint"`
+	Message    []byte `cbor:"2,keyasint"` // COMMAND as of its creation
+	State      State  `cbor:"3,keyasint"`
+	Text       string `cbor:"4,keyasint,omitempty"`
+	Result     []byte `cbor:"5,keyasint,omitempty"` // RESULT with the values, if there are any
+	By         string `cbor:"6,keyasint,omitempty"`
+	From       string `cbor:"7,keyasint,omitempty"`
+	Created    int64  `cbor:"8,keyasint"` // ns since 1970
+	Sent       int64  `cbor:"9,keyasint,omitempty"`
+	Changed    int64  `cbor:"10,keyasint"`
+	Idempotent bool   `cbor:"11,keyasint,omitempty"`
+	Stream     uint64 `cbor:"12,keyasint,omitempty"`
+	Turn       uint64 `cbor:"13,keyasint,omitempty"`
+	Deadline   int64  `cbor:"14,keyasint"`
 }
 
 func (c *Command) encode() []byte {
-	r := commandRecord{
+	r := record{
 		Device: c.Device, Message: device.AppendControl(nil, c.Message(c.Created)), State: c.State, Text: c.Text, By: c.By, From: c.From,
 		Created: c.Created.UnixNano(), Deadline: c.Deadline.UnixNano(), Changed: c.Changed.UnixNano(), Idempotent: c.Idempotent,
 		Stream: c.stream, Turn: c.turn,
@@ -46,7 +45,7 @@ func (c *Command) encode() []byte {
 
 // decode reads what encode wrote.
 func (c *Command) decode(number uint64, value []byte) error {
-	var r commandRecord
+	var r record
 	if err := cbor.Unmarshal(value, &r); err != nil {
 		return fmt.Errorf("command %d in hub.db: %w", number, err)
 	}
@@ -73,17 +72,6 @@ func (c *Command) decode(number uint64, value []byte) error {
 		}
 	}
 	return nil
-}
-
-// nanos is t in ns since 1970, or the lowest or highest number if 64 bits can't hold that: a device may send any time.
-func nanos(t time.Time) int64 {
-	switch {
-	case t.Before(time.Unix(0, math.MinInt64)):
-		return math.MinInt64
-	case t.After(time.Unix(0, math.MaxInt64)):
-		return math.MaxInt64
-	}
-	return t.UnixNano()
 }
 
 // moment is a time in ns since 1970; 0 is none.

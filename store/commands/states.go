@@ -1,72 +1,72 @@
 package commands
 
-// CommandState says how far a command has got.
-type CommandState string
+// State says how far a command has got.
+type State string
 
 // The states. Queued and sent are open: something is still to come. Unknown is not the end for certain: a late answer settles it.
 const (
-	CommandQueued    CommandState = "queued"    // stored, and not given to a connection yet
-	CommandSent      CommandState = "sent"      // given to a connection of the device, and not answered
-	CommandSucceeded CommandState = "succeeded" // the device says so
-	CommandFailed    CommandState = "failed"    // the device tried, and it went wrong
-	CommandRejected  CommandState = "rejected"  // the device did not begin it
-	CommandExpired   CommandState = "expired"   // its time was over before it was begun: it never will be
-	CommandUnknown   CommandState = "unknown"   // sent, and not answered in time: it may have been carried out
-	CommandCancelled CommandState = "cancelled" // taken back, or superseded, before it was sent
+	Queued    State = "queued"    // stored, and not given to a connection yet
+	Sent      State = "sent"      // given to a connection of the device, and not answered
+	Succeeded State = "succeeded" // the device says so
+	Failed    State = "failed"    // the device tried, and it went wrong
+	Rejected  State = "rejected"  // the device did not begin it
+	Expired   State = "expired"   // its time was over before it was begun: it never will be
+	Unknown   State = "unknown"   // sent, and not answered in time: it may have been carried out
+	Cancelled State = "cancelled" // taken back, or superseded, before it was sent
 )
 
-// CommandStates returns all states, in the order in which a command may go through them.
-func CommandStates() []CommandState {
-	return []CommandState{
-		CommandQueued, CommandSent, CommandSucceeded, CommandFailed, CommandRejected, CommandExpired, CommandUnknown, CommandCancelled,
+// States returns all states, in the order in which a command may go through them.
+func States() []State {
+	return []State{
+		Queued, Sent, Succeeded, Failed, Rejected, Expired, Unknown, Cancelled,
 	}
 }
 
 // Open says whether the command waits for its device: it is queued or sent.
-func (s CommandState) Open() bool { return s == CommandQueued || s == CommandSent }
+func (s State) Open() bool { return s == Queued || s == Sent }
 
-// commandEvent is what can happen to a command.
-type commandEvent string
+// event is what can happen to a command.
+type event string
 
 const (
-	eventSend    commandEvent = "send"    // the hub gives it to a connection
-	eventTimeout commandEvent = "timeout" // nothing has come in time
-	eventCancel  commandEvent = "cancel"  // a person takes it back, a newer one supersedes it, or its device is removed
-	eventSucceed commandEvent = "succeed" // RESULT 0
-	eventFail    commandEvent = "fail"    // RESULT 1
-	eventReject  commandEvent = "reject"  // RESULT 2
-	eventExpire  commandEvent = "expire"  // RESULT 3
+	eventSend    event = "send"    // the hub gives it to a connection
+	eventTimeout event = "timeout" // nothing has come in time
+	eventCancel  event = "cancel"  // a person takes it back, a newer one supersedes it, or its device is removed
+	eventSucceed event = "succeed" // RESULT 0
+	eventFail    event = "fail"    // RESULT 1
+	eventReject  event = "reject"  // RESULT 2
+	eventExpire  event = "expire"  // RESULT 3
 )
 
-// commandTransition is one line of the state machine.
-type commandTransition struct {
-	from  CommandState
-	event commandEvent
-	to    CommandState
+// transition is one line of the state machine.
+type transition struct {
+	from  State
+	event event
+	to    State
 }
 
-// commandTransitions is the whole state machine. What is not here does not happen: an answer to a command that is settled is a
+// transitions is the whole state machine. What is not here does not happen: an answer to a command that is settled is a
 // repeated one, and what was sent cannot be cancelled.
-var commandTransitions = [...]commandTransition{
-	{CommandQueued, eventSend, CommandSent},
-	{CommandQueued, eventTimeout, CommandExpired},
-	{CommandQueued, eventCancel, CommandCancelled},
+var transitions = [...]transition{
+	{Queued, eventSend, Sent},
+	{Queued, eventTimeout, Expired},
+	{Queued, eventCancel, Cancelled},
 
-	{CommandSent, eventSucceed, CommandSucceeded},
-	{CommandSent, eventFail, CommandFailed},
-	{CommandSent, eventReject, CommandRejected},
-	{CommandSent, eventExpire, CommandExpired},
-	{CommandSent, eventTimeout, CommandUnknown},
+	{Sent, eventSucceed, Succeeded},
+	{Sent, eventFail, Failed},
+	{Sent, eventReject, Rejected},
+	{Sent, eventExpire, Expired},
+	{Sent, eventTimeout, Unknown},
 
-	{CommandUnknown, eventSucceed, CommandSucceeded},
-	{CommandUnknown, eventFail, CommandFailed},
-	{CommandUnknown, eventReject, CommandRejected},
-	{CommandUnknown, eventExpire, CommandExpired},
+	{Unknown, eventSucceed, Succeeded},
+	{Unknown, eventFail, Failed},
+	{Unknown, eventReject, Rejected},
+	{Unknown, eventExpire, Expired},
 }
 
 // after returns the state that an event leads to, and false if it changes nothing.
-func (s CommandState) after(event commandEvent) (to CommandState, ok bool) {
-	for _, t := range commandTransitions {
+func (s State) after(event event) (to State, ok bool) {
+	for _, t := range transitions {
 		if t.from == s && t.event == event {
 			return t.to, true
 		}

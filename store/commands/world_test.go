@@ -15,7 +15,7 @@ const deviceMemory = 16
 
 // world is a hub, a device and a connection between them, all of which fail.
 type world struct {
-	*commandRig
+	*rig
 	rt *rapid.T
 
 	// the hub
@@ -34,7 +34,7 @@ type world struct {
 }
 
 func (w *world) accept(rt *rapid.T) {
-	n := NewCommand{
+	n := New{
 		Device: "a", Name: rapid.SampledFrom([]string{"blink", "reboot", "reboot", "set_setpoint"}).Draw(rt, "name"),
 		TTL: time.Duration(rapid.IntRange(1, 40).Draw(rt, "ttl")) * time.Second,
 	}
@@ -47,7 +47,7 @@ func (w *world) accept(rt *rapid.T) {
 
 func (w *world) again(rt *rapid.T) {
 	if c, ok := w.any(rt); ok {
-		if got := w.send(NewCommand{ID: c.ID, Device: c.Device, Name: c.Name, Args: c.Args}); got.Number != c.Number {
+		if got := w.send(New{ID: c.ID, Device: c.Device, Name: c.Name, Args: c.Args}); got.Number != c.Number {
 			rt.Fatalf("the same id became number %d", got.Number)
 		}
 	}
@@ -55,7 +55,7 @@ func (w *world) again(rt *rapid.T) {
 
 func (w *world) cancel(rt *rapid.T) {
 	if c, ok := w.any(rt); ok {
-		_, _ = w.CancelCommand(c.ID, "ada", "") // too late mostly
+		_, _ = w.Cancel(c.ID, "ada", "") // too late mostly
 	}
 }
 
@@ -141,7 +141,7 @@ func (w *world) flow(rt *rapid.T) {
 		w.connect(rt)
 	}
 	for range 2 * deviceMemory {
-		c := w.send(NewCommand{Device: "a", Name: "reboot"})
+		c := w.send(New{Device: "a", Name: "reboot"})
 		w.sent[c.ID] = c
 		for _, c := range w.exchange(w.delivery, w.up...) {
 			w.down = append(w.down, c.Message(w.now()))
@@ -175,7 +175,7 @@ func (w *world) timePasses(rt *rapid.T) {
 func (w *world) check(rt *rapid.T) {
 	for id, c := range w.sent {
 		times := w.begun[id]
-		now, err := w.Command(id)
+		now, err := w.Get(id)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -184,9 +184,9 @@ func (w *world) check(rt *rapid.T) {
 			rt.Fatalf("%s %v was begun %d times", c.Name, id, len(times))
 		case slices.Contains(times, false):
 			rt.Fatalf("%s %v was begun after its deadline", c.Name, id)
-		case len(times) > 0 && (now.State == CommandQueued || now.State == CommandCancelled || now.State == CommandExpired && !c.Idempotent):
+		case len(times) > 0 && (now.State == Queued || now.State == Cancelled || now.State == Expired && !c.Idempotent):
 			rt.Fatalf("%s %v was begun and is %s", c.Name, id, now.State)
-		case len(times) == 0 && (now.State == CommandSucceeded || now.State == CommandFailed):
+		case len(times) == 0 && (now.State == Succeeded || now.State == Failed):
 			rt.Fatalf("%s %v was never begun and is %s", c.Name, id, now.State)
 		}
 	}
@@ -195,9 +195,9 @@ func (w *world) check(rt *rapid.T) {
 // TestNothingHappensTwiceOrTooLate lets hub, device and connection fail in any order.
 func TestNothingHappensTwiceOrTooLate(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		r := newCommandRig(t, "a")
+		r := newRig(t, "a")
 		w := &world{
-			commandRig: r, rt: rt, sent: map[device.CommandID]Command{}, begun: map[device.CommandID][]bool{},
+			rig: r, rt: rt, sent: map[device.CommandID]Command{}, begun: map[device.CommandID][]bool{},
 			flash: rapid.Bool().Draw(rt, "flash"), stream: 1,
 		}
 		rt.Repeat(map[string]func(*rapid.T){
@@ -207,7 +207,7 @@ func TestNothingHappensTwiceOrTooLate(t *testing.T) {
 		})
 		// In the end everything is settled.
 		w.connect(rt)
-		for len(w.down)+len(w.up) > 0 || w.commands.devices["a"] != nil && len(w.commands.devices["a"].queued) > 0 {
+		for len(w.down)+len(w.up) > 0 || w.devices["a"] != nil && len(w.devices["a"].queued) > 0 {
 			results := w.up
 			w.up = nil
 			for _, c := range w.exchange(w.delivery, results...) {
@@ -225,8 +225,8 @@ func TestNothingHappensTwiceOrTooLate(t *testing.T) {
 		w.pass(mostAnswerTime)
 		w.expire()
 		w.check(rt)
-		if w.commands.open != 0 {
-			rt.Fatalf("%d commands are still open", w.commands.open)
+		if w.open != 0 {
+			rt.Fatalf("%d commands are still open", w.open)
 		}
 	})
 }

@@ -4,23 +4,20 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/fxamacker/cbor/v2"
-	"go.etcd.io/bbolt"
-
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/commands"
 )
 
 // writable returns a channel that can be set.
-func (s *Store) writable(deviceID, channel string) (*device.Channel, error) {
-	schema, err := s.commandable(deviceID)
+func (s *Settings) writable(deviceID, channel string) (*device.Channel, error) {
+	schema, err := s.book.Schema(deviceID)
 	if err != nil {
 		return nil, err
 	}
 	if ch, ok := schema.Setting(channel); ok {
 		return ch, nil
 	}
-	e := &CommandError{ErrBadCommand, fmt.Sprintf("%s has no writable channel %q", deviceID, channel), "it has none at all"}
+	e := bad("it has none at all", "%s has no writable channel %q", deviceID, channel)
 	hint := ""
 	for i := range schema.Channels {
 		if schema.Channels[i].Writable {
@@ -33,21 +30,21 @@ func (s *Store) writable(deviceID, channel string) (*device.Channel, error) {
 	return nil, e
 }
 
-// settingValue puts a desired value into the form in which it is kept and sent: the one in which a reading of it comes back.
-func settingValue(ch *device.Channel, value any) (any, error) {
+// check puts a desired value into the form in which it is kept and sent: the one in which a reading of it comes back.
+func check(ch *device.Channel, value any) (any, error) {
 	arg := ch.SettingArg()
 	if arg.Type == device.Int {
-		value = wholeNumber(value)
+		value = commands.WholeNumber(value)
 	}
 	value, err := arg.Check(value)
 	if err != nil {
-		return nil, &CommandError{ErrBadCommand, fmt.Sprintf("%s %v", ch.Name, err), ""}
+		return nil, bad("", "%s %v", ch.Name, err)
 	}
 	if f, ok := value.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
-		return nil, &CommandError{ErrBadCommand, fmt.Sprintf("%s must be a finite number", ch.Name), ""}
+		return nil, bad("", "%s must be a finite number", ch.Name)
 	}
 	if text, ok := value.(string); ok && len(text) > device.MaxString {
-		return nil, &CommandError{ErrBadCommand, fmt.Sprintf("%s has %d bytes, at most %d fit", ch.Name, len(text), device.MaxString), ""}
+		return nil, bad("", "%s has %d bytes, at most %d fit", ch.Name, len(text), device.MaxString)
 	}
 	switch f, _ := value.(float64); {
 	case ch.Scale != 0:
@@ -55,7 +52,7 @@ func settingValue(ch *device.Channel, value any) (any, error) {
 		raw := math.Round(f / step)
 		nearest, _ := device.Value{Type: device.Int, Scale: ch.Scale, Bits: uint64(int64(raw))}.Float()
 		if math.Abs(raw) > 1<<53 || math.Abs(nearest-f) > 1e-9*math.Max(1, math.Abs(f)) {
-			return nil, &CommandError{ErrBadCommand, fmt.Sprintf("%s cannot be %v", ch.Name, f), fmt.Sprintf("it has steps of %v", step)}
+			return nil, bad(fmt.Sprintf("it has steps of %v", step), "%s cannot be %v", ch.Name, f)
 		}
 		return nearest, nil
 	case ch.Type == device.Float32:
@@ -64,18 +61,18 @@ func settingValue(ch *device.Channel, value any) (any, error) {
 	return value, nil
 }
 
-// ParseSetting reads a desired value from text, as people type it. What cannot be read stays a text, and SetDesired says what it
-// should have been.
-func (s *Store) ParseSetting(deviceID, channel, text string) any {
+// Parse reads a desired value from text, as people type it. What cannot be read stays a text, and Set says what it should have
+// been.
+func (s *Settings) Parse(deviceID, channel, text string) any {
 	ch, err := s.writable(deviceID, channel)
 	if err != nil {
 		return text
 	}
-	return parseValue(ch.SettingArg().Type, text)
+	return commands.ParseValue(ch.SettingArg().Type, text)
 }
 
-// plainOf is a value as a command carries it.
-func plainOf(v device.Value) any {
+// plain is a value as a command carries it.
+func plain(v device.Value) any {
 	switch {
 	case v.Type == device.Bool:
 		return v.Bits != 0
@@ -85,7 +82,7 @@ func plainOf(v device.Value) any {
 		return int64(v.Bits)
 	}
 	f, _ := v.Float()
-	return finiteValue(f)
+	return commands.Finite(f)
 }
 
 // met says whether the device reports the desired value. Floats are compared as 32-bit ones: a device may calculate in those.
@@ -98,78 +95,6 @@ func (s *Setting) met() bool {
 	return s.Reported != nil && s.Desired == s.Reported
 }
 
-// settingRecord is a setting in hub.db.
-type settingRecord struct {
-	Channel    string        `cbor:"1,keyasint"`
-	Desired    any           `cbor:"2,keyasint"`
-	By         string        `cbor:"3,keyasint,omitempty"`
-	From       string        `cbor:"4,keyasint,omitempty"`
-	Set        int64         `cbor:"5,keyasint"` // ns since 1970
-	Status     SettingStatus `cbor:"6,keyasint"`
-	Since      int64         `cbor:"7,keyasint"`
-	Reason     string        `cbor:"8,keyasint,omitempty"`
-	Reported   any           `cbor:"9,keyasint,omitempty"`
-	ReportedAt int64         `cbor:"10,keyasint,omitempty"`
-}
-
-// saveSettings writes the settings of one device.
-func saveSettings(tx *bbolt.Tx, id string, d *deviceCommands) error {
-	b := tx.Bucket(hubdb.BucketDesired)
-	if d == nil || len(d.settings) == 0 {
-		return b.Delete([]byte(id))
-	}
-	records := make([]settingRecord, 0, len(d.settings))
-	for _, s := range d.settings {
-		r := settingRecord{
-			Channel: s.Channel, Desired: s.Desired, By: s.By, From: s.From, Set: s.Set.UnixNano(), Status: s.Status,
-			Since: s.Since.UnixNano(), Reason: s.Reason, Reported: s.Reported,
-		}
-		if !s.ReportedAt.IsZero() {
-			r.ReportedAt = nanos(s.ReportedAt)
-		}
-		records = append(records, r)
-	}
-	return hubdb.Put(b, []byte(id), hubdb.Encode(records))
-}
-
-func (b *commandBook) loadSettings(s *Store, tx *bbolt.Tx) error {
-	return s.db.Each(tx, hubdb.BucketDesired, func(k, v []byte) error {
-		var records []settingRecord
-		if err := cbor.Unmarshal(v, &records); err != nil {
-			return err
-		}
-		for i := range records {
-			if r := &records[i]; !settable(r.Desired) || r.Reported != nil && !settable(r.Reported) {
-				return hubdb.ErrRecord
-			}
-		}
-		d := b.of(string(k))
-		for i := range records {
-			r := &records[i]
-			d.settings[r.Channel] = &Setting{
-				Device: string(k), Channel: r.Channel, Desired: signed(r.Desired), By: r.By, From: r.From, Set: moment(r.Set), Status: r.Status,
-				Since: moment(r.Since), Reason: r.Reason, Reported: signed(r.Reported), ReportedAt: moment(r.ReportedAt),
-			}
-		}
-		return nil
-	})
-}
-
-// settable says whether a value read from hub.db is one that a channel can have, and so one that every answer has a form for.
-func settable(v any) bool {
-	switch v := signed(v).(type) {
-	case bool, int64, string:
-		return true
-	case float64:
-		return !math.IsNaN(v) && !math.IsInf(v, 0)
-	}
-	return false
-}
-
-// signed makes the integers that CBOR gives back those that were written.
-func signed(v any) any {
-	if n, ok := v.(uint64); ok {
-		return int64(n)
-	}
-	return v
+func bad(hint, format string, values ...any) *commands.Error {
+	return &commands.Error{Kind: commands.ErrBad, Text: fmt.Sprintf(format, values...), Hint: hint}
 }

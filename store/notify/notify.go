@@ -1,0 +1,37 @@
+// Package notify tells functions of what happens.
+package notify
+
+import "sync"
+
+// List is functions that are told of every event of a kind. The zero value is an empty list.
+type List[T any] struct {
+	mu   sync.Mutex
+	next int
+	list map[int]func(T)
+}
+
+// Add has f told from now on. stop ends it, and may be called more than once.
+func (l *List[T]) Add(f func(T)) (stop func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.list == nil {
+		l.list = map[int]func(T){}
+	}
+	key := l.next
+	l.next++
+	l.list[key] = f
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.list, key)
+	}
+}
+
+// Tell calls all functions.
+func (l *List[T]) Tell(event T) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.list {
+		f(event)
+	}
+}
