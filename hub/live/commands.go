@@ -68,7 +68,7 @@ func (f *Feed) watchCommands() (stop func()) {
 			if t := f.commands[key]; t != nil {
 				t.command(&c, f.open())
 				if !c.State.Open() {
-					f.hurryUp()
+					f.endTickEarly()
 				}
 			}
 		}
@@ -84,8 +84,8 @@ func (f *Feed) watchCommands() (stop func()) {
 	return func() { stopCommands(); stopSettings() }
 }
 
-// hurryUp lets the tick under way end early: somebody may be waiting for what has just happened.
-func (f *Feed) hurryUp() {
+// endTickEarly ends the tick under way: somebody may be waiting for what has just happened.
+func (f *Feed) endTickEarly() {
 	select {
 	case f.hurry <- struct{}{}:
 	default:

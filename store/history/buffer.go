@@ -32,9 +32,9 @@ type buffer struct {
 	pending []entry // in order of number
 
 	// How frames become blocks; owned by the writer.
-	newest [piles]int64
+	newest [openBlocks]int64
 	target int // about as many bytes of DATA messages fill a block
-	ripe   bool
+	full   bool
 	taken  *taking
 }
 

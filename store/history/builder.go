@@ -8,16 +8,16 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
-// piles is how many blocks of a device grow side by side. A device that sends its backlog behind its live data would
+// openBlocks is how many blocks of a device grow side by side. A device that sends its backlog behind its live data would
 // otherwise fill blocks that reach from the backlog to now, and whoever reads would have to open them all at once.
-const piles = 2
+const openBlocks = 2
 
 // builder makes blocks of frames.
 type builder struct {
 	device string
-	newest [piles]int64 // newest time on each pile, of the blocks before too
-	got    [piles]bool  // frames since begin
-	piles  [piles]pile
+	newest [openBlocks]int64 // newest time in each open block, and in those before it
+	got    [openBlocks]bool  // frames since begin
+	open   [openBlocks]openBlock
 	blocks []built
 
 	scratch device.Data
@@ -31,14 +31,14 @@ type built struct {
 }
 
 // begin prepares for frames of another device.
-func (w *builder) begin(deviceID string, newest [piles]int64) {
-	w.device, w.newest, w.got, w.blocks = deviceID, newest, [piles]bool{}, nil
-	for i := range w.piles {
-		w.piles[i].reset()
+func (w *builder) begin(deviceID string, newest [openBlocks]int64) {
+	w.device, w.newest, w.got, w.blocks = deviceID, newest, [openBlocks]bool{}, nil
+	for i := range w.open {
+		w.open[i].reset()
 	}
 }
 
-// add puts a frame on one of the piles.
+// add puts a frame into one of the open blocks.
 func (w *builder) add(m mark, f *format, data []byte) error {
 	d := &w.scratch
 	if err := device.ParseData(data, f.schema, d); err != nil {
@@ -48,7 +48,7 @@ func (w *builder) add(m mark, f *format, data []byte) error {
 		d.Times[i] = shift(t, m.offset)
 	}
 	i := w.choose(slices.Min(d.Times))
-	p := &w.piles[i]
+	p := &w.open[i]
 	if len(p.parts) > 0 && !p.takes(f, d) {
 		if err := w.finish(p); err != nil {
 			return err
@@ -61,10 +61,10 @@ func (w *builder) add(m mark, f *format, data []byte) error {
 	return nil
 }
 
-// choose returns the pile a frame that begins at time first goes to: the one that reaches closest to it from below.
+// choose returns the open block that a frame which begins at time first goes to: the one that reaches closest to it from below.
 func (w *builder) choose(first int64) int {
 	best := 0
-	for i := 1; i < piles; i++ {
+	for i := 1; i < openBlocks; i++ {
 		fits, bestFits := w.newest[i] <= first, w.newest[best] <= first
 		switch {
 		case fits && bestFits:
@@ -78,21 +78,21 @@ func (w *builder) choose(first int64) int {
 	return best
 }
 
-// end finishes the piles and returns the blocks. A pile that got nothing is free for frames of any time.
+// end finishes the open blocks and returns all blocks. One that got nothing is free for frames of any time.
 func (w *builder) end() ([]built, error) {
-	for i := range w.piles {
+	for i := range w.open {
 		if !w.got[i] {
 			w.newest[i] = math.MinInt64
 		}
-		if err := w.finish(&w.piles[i]); err != nil {
+		if err := w.finish(&w.open[i]); err != nil {
 			return nil, err
 		}
 	}
 	return w.blocks, nil
 }
 
-// finish makes a block of a pile, or more than one if the codec can't put all of it into one message.
-func (w *builder) finish(p *pile) error {
+// finish ends an open block: it becomes one block, or more than one if the codec can't put all of it into one message.
+func (w *builder) finish(p *openBlock) error {
 	if len(p.parts) == 0 {
 		return nil
 	}

@@ -104,7 +104,7 @@ func TestPartlyWritten(t *testing.T) {
 }
 
 // TestBothPiles crashes after writing a device that sends backlog behind its live data: whatever is claimed to be in the
-// file is in the file, from both piles.
+// file is in the file, of both open blocks.
 func TestBothPiles(t *testing.T) {
 	f := newFleet(1)
 	w := f.world(400)
@@ -127,7 +127,7 @@ func TestBothPiles(t *testing.T) {
 			spans++
 		}
 	}
-	if spans > 1 { // the very first backlog frame finds both piles empty
+	if spans > 1 { // the very first backlog frame finds both open blocks empty
 		t.Errorf("%d blocks reach from the backlog to the live data", spans)
 	}
 	w.feed(t, h, h.Cursor(), w.end())
@@ -230,10 +230,10 @@ func TestFoldInterrupted(t *testing.T) {
 					err = h.putPending()
 				}
 				if step > 1 {
-					schemas, sweepErr := h.sweepIndex()
+					schemas, sweepErr := h.cleanIndex()
 					err = errors.Join(err, sweepErr)
 					if step > 2 {
-						err = errors.Join(err, h.finishFold(schemas))
+						err = errors.Join(err, h.finishIndex(schemas))
 					}
 				}
 				return err
@@ -246,7 +246,7 @@ func TestFoldInterrupted(t *testing.T) {
 			w.compareAll(t, h, devices, 501)
 			w.feed(t, h, h.Cursor(), w.end())
 			w.compareAll(t, h, devices, w.end())
-			if err := fold(h); err != nil {
+			if err := updateIndex(h); err != nil {
 				t.Fatal(err)
 			}
 			if h.pending != 0 {
@@ -273,7 +273,7 @@ func TestFoldWhileRepeating(t *testing.T) {
 	}
 	h = crash(t, h, &o)
 	w.feed(t, h, h.Cursor(), 50)
-	if err := fold(h); err != nil {
+	if err := updateIndex(h); err != nil {
 		t.Fatal(err)
 	}
 	h = crash(t, h, &o)
@@ -355,8 +355,8 @@ func TestDiskFull(t *testing.T) {
 	// nothing by that.
 	at := w.end() - 1
 	w.feed(t, h, 6001, at)
-	if h.ripeSize < batchSize || h.Failing() == nil {
-		t.Errorf("%d bytes are worth a block, failing: %v", h.ripeSize, h.Failing())
+	if h.fullSize < batchSize || h.Failing() == nil {
+		t.Errorf("%d bytes are worth a block, failing: %v", h.fullSize, h.Failing())
 	}
 	h.buffered += maxBuffered
 	if err := h.Add(w.journal[at-1].frame); err == nil {

@@ -34,7 +34,7 @@ func makeDamagedWorld(t *testing.T) (w *world, file []byte) {
 			}
 		}
 		if i == 399 {
-			if err := fold(h); err != nil {
+			if err := updateIndex(h); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -50,10 +50,10 @@ func makeDamagedWorld(t *testing.T) (w *world, file []byte) {
 	return w, file[:size]
 }
 
-func fold(h *History) error {
+func updateIndex(h *History) error {
 	h.writing.Lock()
 	defer h.writing.Unlock()
-	return h.fold()
+	return h.updateIndex()
 }
 
 // TestDamagedFile damages a real file at every kind of place. Nothing may crash or hang, nothing wrong may come back, and

@@ -134,7 +134,7 @@ func TestDecimateModel(t *testing.T) {
 				w.feed(t, h, next, w.end())
 				next = w.end()
 				if round == 2 {
-					if err := fold(h); err != nil {
+					if err := updateIndex(h); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -52,7 +52,7 @@ func (h *History) Flush(all bool) error {
 		return err
 	}
 	all = all || h.Failing() != nil || h.buffered >= maxBuffered || h.opts.Now().Sub(h.written).Abs() >= maxUnwritten
-	if !all && h.ripeSize < batchSize {
+	if !all && h.fullSize < batchSize {
 		return nil
 	}
 	return h.flush(all)
@@ -61,7 +61,7 @@ func (h *History) Flush(all bool) error {
 // retryFlush is how long Add waits after a failed write before it tries again.
 const retryFlush = 2 * time.Second
 
-// flush writes the ripe buffers, or all, and notes how that went.
+// flush writes the full buffers, or all, and notes how that went.
 func (h *History) flush(all bool) error {
 	err := h.tryFlush(all)
 	if err != nil {
@@ -85,24 +85,24 @@ func (h *History) tryFlush(all bool) error {
 			return err
 		}
 	}
-	if h.pending >= h.foldAt() {
-		return h.fold()
+	if h.pending >= h.indexAt() {
+		return h.updateIndex()
 	}
 	if !all {
-		return h.write(h.ripe, false)
+		return h.write(h.full, false)
 	}
 	return h.writeAll()
 }
 
 // writeAll writes everything in memory and the cursor.
 func (h *History) writeAll() error {
-	var full []*buffer
+	var filled []*buffer
 	for _, b := range h.buffers {
 		if b.first != 0 {
-			full = append(full, b)
+			filled = append(full, b)
 		}
 	}
-	if err := h.write(full, true); err != nil {
+	if err := h.write(filled, true); err != nil {
 		return err
 	}
 	if h.state.cursor != h.next || h.overAge() {
@@ -118,7 +118,7 @@ func (h *History) writeAll() error {
 
 // write writes the frames of these buffers, in transactions of bounded size: whole blocks only, or all.
 func (h *History) write(buffers []*buffer, all bool) error {
-	buffers = append([]*buffer(nil), buffers...) // h.ripe changes meanwhile
+	buffers = append([]*buffer(nil), buffers...) // h.full changes meanwhile
 	for len(buffers) > 0 {
 		n, size := 0, 0
 		var err error
@@ -223,17 +223,17 @@ func (h *History) commit(batch []*buffer) error {
 		h.pending += len(b.taken.blocks)
 		h.buffered -= b.drop(b.taken.rest)
 	}
-	h.ripenAgain()
+	h.listFull()
 	return h.measure()
 }
 
-// ripenAgain lists the ripe buffers anew.
-func (h *History) ripenAgain() {
-	clear(h.ripe)
-	h.ripe, h.ripeSize = h.ripe[:0], 0
+// listFull lists the full buffers again.
+func (h *History) listFull() {
+	clear(h.full)
+	h.full, h.fullSize = h.full[:0], 0
 	for _, b := range h.buffers {
-		b.ripe = false
-		h.ripen(b, 0)
+		b.full = false
+		h.noteSize(b, 0)
 	}
 }
 

@@ -95,8 +95,8 @@ type History struct {
 	writing  sync.Mutex
 	file     *boltfile.File
 	builder  builder
-	ripe     []*buffer // those with enough frames for a block
-	ripeSize int
+	full     []*buffer // those with enough frames for a block
+	fullSize int
 	unsure   bool      // a commit failed: the file may hold it, or not
 	failedAt time.Time // when writing failed last
 
@@ -136,7 +136,7 @@ func (h *History) Add(f *Frame) error {
 		return fmt.Errorf("history: frame of %q at position %d: %w", f.Device, f.Position, err)
 	}
 	full := h.buffered >= maxBuffered
-	if full || h.ripeSize >= batchSize && (h.Failing() == nil || time.Since(h.failedAt) >= retryFlush) {
+	if full || h.fullSize >= batchSize && (h.Failing() == nil || time.Since(h.failedAt) >= retryFlush) {
 		if err := h.flush(full); err != nil && (full || errors.Is(err, ErrDamaged)) {
 			return err
 		}
@@ -151,7 +151,7 @@ func (h *History) Add(f *Frame) error {
 		mark{position: f.Position, received: f.Received.UnixMilli(), offset: f.Offset},
 		format{hash: f.SchemaHash, schema: f.Schema, message: f.SchemaBytes, quality: f.Quality}, f.Data)
 	h.next = max(h.next, f.Position+1)
-	h.ripen(b, len(f.Data))
+	h.noteSize(b, len(f.Data))
 	return nil
 }
 
@@ -177,15 +177,15 @@ func (h *History) buffer(deviceID string) *buffer {
 	return b
 }
 
-// ripen counts n bytes more in b, and notes it when that makes it worth a block.
-func (h *History) ripen(b *buffer, n int) {
+// noteSize counts n bytes more in b, and notes it when that makes it worth a block.
+func (h *History) noteSize(b *buffer, n int) {
 	switch {
-	case b.ripe:
-		h.ripeSize += n
+	case b.full:
+		h.fullSize += n
 	case b.size >= b.target:
-		b.ripe = true
-		h.ripe = append(h.ripe, b)
-		h.ripeSize += b.size
+		b.full = true
+		h.full = append(h.full, b)
+		h.fullSize += b.size
 	}
 }
 

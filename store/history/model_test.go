@@ -66,7 +66,7 @@ func TestModel(t *testing.T) {
 				case 3:
 					w.repeat(t, h, next)
 				case 4:
-					if err := write(h, h.ripeNow(), false); err != nil {
+					if err := write(h, h.fullNow(), false); err != nil {
 						t.Fatal(err)
 					}
 				case 5:
@@ -97,10 +97,10 @@ func TestModel(t *testing.T) {
 	}
 }
 
-func (h *History) ripeNow() []*buffer {
+func (h *History) fullNow() []*buffer {
 	h.writing.Lock()
 	defer h.writing.Unlock()
-	return slices.Clone(h.ripe)
+	return slices.Clone(h.full)
 }
 
 // write writes buffers that are not due, so that tests need not wait for megabytes.

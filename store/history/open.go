@@ -188,7 +188,7 @@ func (h *History) load() error {
 			b.last = watermark
 		}
 	}
-	h.ripenAgain()
+	h.listFull()
 	return h.measure()
 }
 

@@ -186,7 +186,7 @@ func TestScanSeesOneMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 		if end == inIndex {
-			if err := fold(h); err != nil {
+			if err := updateIndex(h); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -201,7 +201,7 @@ func TestScanSeesOneMoment(t *testing.T) {
 			continue
 		}
 		w.feed(t, h, inMemory, w.end())
-		if err := errors.Join(h.Flush(true), fold(h)); err != nil {
+		if err := errors.Join(h.Flush(true), updateIndex(h)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -310,7 +310,7 @@ func TestReadWhileWriting(t *testing.T) {
 				}
 			}
 			if i%20_000 == 0 {
-				if err := fold(h); err != nil {
+				if err := updateIndex(h); err != nil {
 					return err
 				}
 			}

@@ -67,7 +67,7 @@ func (h *History) forget(deviceID string) error {
 	h.state = s
 	h.buffered -= b.drop(records{})
 	b.last = r.watermark
-	h.ripenAgain()
+	h.listFull()
 	return h.measure()
 }
 

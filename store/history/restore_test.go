@@ -74,7 +74,7 @@ func TestRestore(t *testing.T) {
 			}
 		}
 		if i == 179 {
-			if err := fold(h); err != nil {
+			if err := updateIndex(h); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -70,7 +70,7 @@ func TestMaxBytes(t *testing.T) {
 	err := h.file.View(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketIndex).ForEach(func(k, v []byte) error { entries++; return nil })
 	})
-	if err != nil || entries+h.pending > 2*int(s.Blocks)+h.foldAt() {
+	if err != nil || entries+h.pending > 2*int(s.Blocks)+h.indexAt() {
 		t.Errorf("%d entries in the index and %d pending for %d blocks: %v", entries, h.pending, s.Blocks, err)
 	}
 	if err := h.Close(); err != nil {
@@ -220,7 +220,7 @@ func TestUnusedSchemasGo(t *testing.T) {
 	if err := h.Remove("d"); err != nil {
 		t.Fatal(err)
 	}
-	if err := fold(h); err != nil {
+	if err := updateIndex(h); err != nil {
 		t.Fatal(err)
 	}
 	schemas := 0
@@ -251,7 +251,7 @@ func TestRemove(t *testing.T) {
 			t.Fatal(err)
 		}
 		if p == 401 {
-			if err := fold(h); err != nil {
+			if err := updateIndex(h); err != nil {
 				t.Fatal(err)
 			}
 		}

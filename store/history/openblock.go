@@ -6,14 +6,14 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
-// pile is a block that is being filled.
-type pile struct {
+// openBlock is a block that is being filled.
+type openBlock struct {
 	format *format
 	parts  []part
 	data   device.Data // every column has Present
 }
 
-func (p *pile) reset() {
+func (p *openBlock) reset() {
 	p.parts = p.parts[:0]
 	p.data.Seq = 1
 	p.data.Times = p.data.Times[:0]
@@ -23,15 +23,15 @@ func (p *pile) reset() {
 	p.data.Columns = p.data.Columns[:0]
 }
 
-// takes tells whether the samples of d fit the pile.
-func (p *pile) takes(f *format, d *device.Data) bool {
+// takes tells whether the samples of d fit the block.
+func (p *openBlock) takes(f *format, d *device.Data) bool {
 	samples := len(p.data.Times) + len(d.Times)
 	return p.format.hash == f.hash && p.format.quality == f.quality &&
 		samples <= device.MaxSamples && samples*p.columnsWith(d) <= device.MaxReadings
 }
 
-// columnsWith is how many columns the pile has once it has those of d too.
-func (p *pile) columnsWith(d *device.Data) int {
+// columnsWith is how many columns the block has once it has those of d too.
+func (p *openBlock) columnsWith(d *device.Data) int {
 	n, at := len(p.data.Columns), 0
 	for i := range d.Columns {
 		var ok bool
@@ -46,7 +46,7 @@ func (p *pile) columnsWith(d *device.Data) int {
 
 // column returns where the column of a channel is, or would be. It is most likely at the index likely: the columns of a frame and
 // those of a block are mostly the same ones.
-func (p *pile) column(id uint16, likely int) (at int, ok bool) {
+func (p *openBlock) column(id uint16, likely int) (at int, ok bool) {
 	if likely < len(p.data.Columns) && p.data.Columns[likely].ID == id {
 		return likely, true
 	}
@@ -54,7 +54,7 @@ func (p *pile) column(id uint16, likely int) (at int, ok bool) {
 }
 
 // merge appends the samples of d.
-func (p *pile) merge(d *device.Data) {
+func (p *openBlock) merge(d *device.Data) {
 	before, n := len(p.data.Times), len(d.Times)
 	p.data.Times = append(p.data.Times, d.Times...)
 	next := 0
@@ -83,7 +83,7 @@ func (p *pile) merge(d *device.Data) {
 }
 
 // insert makes a column like c with n absent values. It takes over the memory of a column of an earlier block.
-func (p *pile) insert(at int, like *device.Column, n int) {
+func (p *openBlock) insert(at int, like *device.Column, n int) {
 	columns := slices.Grow(p.data.Columns, 1)
 	c := columns[:len(columns)+1][len(columns)]
 	p.data.Columns = slices.Insert(columns, at, device.Column{

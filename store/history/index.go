@@ -10,30 +10,30 @@ import (
 )
 
 const (
-	// foldBatch is how many entries of the index a transaction puts or deletes.
-	foldBatch = 2048
+	// indexBatch is how many entries of the index a transaction puts or deletes.
+	indexBatch = 2048
 	// maxPending bounds the memory for entries that are not in the index yet.
 	maxPending = 16 << 10
 )
 
-// foldAt is how many pending entries are enough to bring the index up to date: the more, the fewer pages each one costs.
+// indexAt is how many pending entries are enough to bring the index up to date: the more, the fewer pages each one costs.
 // A small history has fewer, so that the entries of blocks long deleted do not outweigh those that are there.
-func (h *History) foldAt() int { return int(min(max(h.limit.Load()>>14, 256), maxPending)) }
+func (h *History) indexAt() int { return int(min(max(h.limit.Load()>>14, 256), maxPending)) }
 
-// fold brings the index up to date and empties recent. It writes all that is in memory first: then the cursor makes the
+// updateIndex brings the index up to date and empties recent. It writes all that is in memory first: then the cursor makes the
 // watermarks unnecessary, but for frames that the journal is about to bring once more.
-func (h *History) fold() error {
+func (h *History) updateIndex() error {
 	if err := h.writeAll(); err != nil {
 		return err
 	}
 	if err := h.putPending(); err != nil {
 		return err
 	}
-	schemas, err := h.sweepIndex()
+	schemas, err := h.cleanIndex()
 	if err != nil {
 		return err
 	}
-	if err := h.finishFold(schemas); err != nil {
+	if err := h.finishIndex(schemas); err != nil {
 		return err
 	}
 	h.mu.Lock()
@@ -75,7 +75,7 @@ func (h *History) putPending() error {
 			if e.number < h.edge.number {
 				continue
 			}
-			if batch = append(batch, keyed{id, e}); len(batch) == foldBatch {
+			if batch = append(batch, keyed{id, e}); len(batch) == indexBatch {
 				if err := put(); err != nil {
 					return err
 				}
@@ -88,8 +88,8 @@ func (h *History) putPending() error {
 	return put()
 }
 
-// sweepIndex deletes the entries of blocks that retention has deleted, and returns the schemas of the others.
-func (h *History) sweepIndex() (map[device.Hash]bool, error) {
+// cleanIndex deletes the entries of blocks that retention has deleted, and returns the schemas of the others.
+func (h *History) cleanIndex() (map[device.Hash]bool, error) {
 	schemas := map[device.Hash]bool{}
 	var from []byte
 	for {
@@ -123,7 +123,7 @@ func (h *History) deadEntries(from []byte, schemas map[device.Hash]bool) (dead [
 		c := tx.Bucket(bucketIndex).Cursor()
 		seen := 0
 		for k, v := c.Seek(from); k != nil; k, v = c.Next() {
-			if seen == 4*foldBatch || len(dead) == foldBatch {
+			if seen == 4*indexBatch || len(dead) == indexBatch {
 				next = slices.Clone(k)
 				return nil
 			}
@@ -140,8 +140,8 @@ func (h *History) deadEntries(from []byte, schemas map[device.Hash]bool) (dead [
 	return dead, next, err
 }
 
-// finishFold empties recent, but for the watermarks still needed, and deletes the schemas no block has.
-func (h *History) finishFold(schemas map[device.Hash]bool) error {
+// finishIndex empties recent, but for the watermarks still needed, and deletes the schemas no block has.
+func (h *History) finishIndex(schemas map[device.Hash]bool) error {
 	s := h.state
 	err := h.update(func(tx *bolt.Tx) error {
 		if err := tx.DeleteBucket(bucketRecent); err != nil {
