@@ -75,6 +75,7 @@ func TestEveryOperation(t *testing.T) {
 	a.call("viewer", "GET", "/dead-letters/4711", nil).wants(404, nil)
 	a.call("admin", "POST", "/devices", map[string]any{"id": "b", "kind": "meter", "labels": map[string]string{"site": "north"}}).wants(201, nil)
 	a.call("admin", "POST", "/devices/batch", map[string]any{"devices": []any{map[string]any{"id": "c"}, map[string]any{"id": "d"}}}).wants(201, nil)
+	a.call("admin", "PATCH", "/devices/b", map[string]any{"kind": "pump"}).wants(200, nil)
 	a.call("admin", "POST", "/devices/b/rotate", nil).wants(200, nil)
 	a.call("admin", "POST", "/devices/b/revoke", nil).wants(204, nil)
 	a.get("/devices/b", nil)
@@ -395,6 +396,36 @@ func TestOverTheSocket(t *testing.T) {
 	entries, err := a.store.Audit.Entries(audit.Filter{Device: "y"})
 	if err != nil || len(entries) != 4 || entries[0].By != "root" || entries[0].From != "command line" {
 		t.Errorf("%+v %v", entries, err)
+	}
+}
+
+func TestChangeDevice(t *testing.T) {
+	a := newAPI(t, rigOptions{}, "a")
+	var d api.Device
+	for _, step := range []struct{ body, want string }{
+		{`{}`, "telemetry map[]"},
+		{`{"kind":"meter","labels":{"site":"north","floor":"2"}}`, "meter map[floor:2 site:north]"},
+		{`{"labels":{"floor":null,"none":null}}`, "meter map[site:north]"},
+		{`{"kind":"pump"}`, "pump map[site:north]"},
+	} {
+		d = api.Device{}
+		a.call("admin", "PATCH", "/devices/a", step.body).wants(200, &d)
+		if got := fmt.Sprint(d.Kind, " ", d.Labels); got != step.want || d.Device.Kind != d.Kind {
+			t.Errorf("%s: %s, want %s", step.body, got, step.want)
+		}
+	}
+	for _, body := range []string{`{"kind":""}`, `{"kind":"a b"}`, `{"labels":{"a b":"c"}}`, `{"labels":{"a":""}}`, `{"id":"b"}`, `{"labels":1}`} {
+		a.call("admin", "PATCH", "/devices/a", body).wants(400, nil)
+	}
+	a.call("admin", "PATCH", "/devices/none", `{}`).wants(404, nil)
+	eventually(t, "the feed has it", func() bool {
+		got, _ := a.feed.Device("a")
+		return got.Device.Kind == "pump" && got.Device.Labels["site"] == "north"
+	})
+	var page api.Devices
+	a.get("/devices?label=site%3Dnorth", &page)
+	if len(page.Devices) != 1 {
+		t.Errorf("%+v", page)
 	}
 }
 

@@ -300,6 +300,25 @@ func (s *Store) AddDevices(devices []NewDevice) ([]Credential, error) {
 	return credentials, nil
 }
 
+// ChangeDevice lets change change the kind and the labels of a device. Errors wrap ErrNoDevice or ErrBadName.
+func (s *Store) ChangeDevice(id string, change func(*NewDevice)) error {
+	s.registry.lock()
+	defer s.registry.unlock()
+	old := s.registry.devices[id]
+	if old == nil {
+		return fmt.Errorf("%w: %s", ErrNoDevice, id)
+	}
+	n := NewDevice{ID: id, Kind: old.Kind, Labels: maps.Clone(old.Labels)}
+	change(&n)
+	n.ID = id
+	if err := n.check(); err != nil {
+		return err
+	}
+	d := old.clone()
+	d.Kind, d.Labels = n.Kind, n.Labels
+	return s.registry.change(map[string]*Device{id: d})
+}
+
 // RemoveDevice forgets the device with its tokens, books and local readings. Run must be running.
 func (s *Store) RemoveDevice(id string) error {
 	s.registry.lock()

@@ -166,6 +166,32 @@ func TestRemoveDevice(t *testing.T) {
 	wantFrames(t, h.Store, "a", []uint64{1})
 }
 
+func TestChangeDevice(t *testing.T) {
+	h := start(t, store.Options{})
+	if _, err := h.AddDevices([]store.NewDevice{{ID: "a", Labels: map[string]string{"site": "north"}}}); err != nil {
+		t.Fatal(err)
+	}
+	version := h.RegistryVersion()
+	if err := h.ChangeDevice("a", func(d *store.NewDevice) { d.Kind, d.Labels["floor"] = "meter", "2" }); err != nil {
+		t.Fatal(err)
+	}
+	if h.RegistryVersion() == version {
+		t.Error("nobody learns of it")
+	}
+	if err := h.ChangeDevice("a", func(d *store.NewDevice) { d.Labels["bad name"] = "x" }); !errors.Is(err, names.ErrBad) {
+		t.Errorf("a bad label: %v", err)
+	}
+	if err := h.ChangeDevice("b", func(*store.NewDevice) {}); !errors.Is(err, store.ErrNoDevice) {
+		t.Errorf("no such device: %v", err)
+	}
+	h.stop()
+	h = start(t, store.Options{Dir: h.Dir()})
+	d, err := h.Device("a")
+	if err != nil || d.Kind != "meter" || len(d.Labels) != 2 || d.Labels["site"] != "north" || d.Labels["floor"] != "2" || len(d.Tokens) != 1 {
+		t.Errorf("%+v: %v", d, err)
+	}
+}
+
 func TestLocked(t *testing.T) {
 	h := start(t, store.Options{})
 	if _, err := store.Open(store.Options{Dir: h.Dir()}); !errors.Is(err, store.ErrLocked) {

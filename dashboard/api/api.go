@@ -96,6 +96,7 @@ func (a *API) routes() []route {
 		{"POST /api/v1/devices", admin, a.addDevice},
 		{"POST /api/v1/devices/batch", admin, a.addDevices},
 		{"GET /api/v1/devices/{id}", viewer, a.serveDevice},
+		{"PATCH /api/v1/devices/{id}", admin, a.changeDevice},
 		{"DELETE /api/v1/devices/{id}", admin, a.removeDevice},
 		{"POST /api/v1/devices/{id}/rotate", admin, a.rotateToken},
 		{"POST /api/v1/devices/{id}/revoke", admin, a.revokeDevice},

@@ -72,6 +72,7 @@ func (a *API) serveDevices(w http.ResponseWriter, r *http.Request, _ Caller) {
 	for _, row := range window.Rows {
 		if dev, err := a.store.Device(row.ID); err == nil { // else it was removed a moment ago
 			row.Firmware, row.Model = dev.Firmware, dev.Model // which the feed learns of a little later
+			row.Kind, row.Labels = dev.Kind, dev.Labels       // which the feed learns of within a second
 			out.Devices = append(out.Devices, DeviceItem{row, a.record(&dev)})
 		}
 	}
@@ -144,6 +145,7 @@ func (a *API) answerDevice(w http.ResponseWriter, id string) {
 		return
 	}
 	detail.Device.Firmware, detail.Device.Model = dev.Firmware, dev.Model // which the feed learns of a little later
+	detail.Device.Kind, detail.Device.Labels = dev.Kind, dev.Labels       // which the feed learns of within a second
 	Answer(w, http.StatusOK, Device{
 		Now: Millis(a.now()), Device: detail.Device, Kind: dev.Kind, Labels: dev.Labels, DeviceRecord: a.record(&dev),
 		Schema: detail.Schema, Events: detail.Events,

@@ -68,6 +68,42 @@ func (a *API) addDevice(w http.ResponseWriter, r *http.Request, by Caller) {
 	a.answerCredentials(w, r, by, http.StatusCreated, made[0].Device, made[0].Token)
 }
 
+// DeviceChange is what is to be different with a device (RFC 7396).
+type DeviceChange struct {
+	Kind   *string            `json:"kind"`
+	Labels map[string]*string `json:"labels"` // null takes a label away; those that are not named stay
+}
+
+func (a *API) changeDevice(w http.ResponseWriter, r *http.Request, by Caller) {
+	var in DeviceChange
+	if !a.noQuery(w, r) || !ReadJSON(w, r, &in) {
+		return
+	}
+	id := r.PathValue("id")
+	err := a.store.ChangeDevice(id, func(d *store.NewDevice) {
+		if in.Kind != nil {
+			d.Kind = *in.Kind
+		}
+		for name, value := range in.Labels {
+			if value == nil {
+				delete(d.Labels, name)
+				continue
+			}
+			if d.Labels == nil {
+				d.Labels = map[string]string{}
+			}
+			d.Labels[name] = *value
+		}
+	})
+	if err != nil {
+		a.Failed(w, err)
+		return
+	}
+	a.log.Info("device changed", "device", id, "by", by.Name)
+	a.audit(by, "device changed", id, "")
+	a.answerDevice(w, id)
+}
+
 // maxFleet is how many bytes a request may have that registers many devices: some 500,000 of them.
 const maxFleet = 64 << 20
 

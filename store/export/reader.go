@@ -3,6 +3,7 @@ package export
 import (
 	"errors"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
@@ -20,6 +21,8 @@ type reader struct {
 // deviceSeries is the series of a source, as its device was registered then.
 type deviceSeries struct {
 	created time.Time
+	kind    string
+	labels  map[string]string
 	series  *influx.Series
 }
 
@@ -98,11 +101,11 @@ func (r *reader) seriesOf(src *tail.Source) *influx.Series {
 		return nil
 	}
 	known, ok := r.series[src]
-	if !ok || !known.created.Equal(d.Created) {
+	if !ok || known.kind != d.Kind || !known.created.Equal(d.Created) || !maps.Equal(known.labels, d.Labels) {
 		if r.series == nil || len(r.series) >= maxSeries {
 			r.series = map[*tail.Source]deviceSeries{}
 		}
-		known = deviceSeries{d.Created, influx.NewSeries(d.Kind, src.Device, d.Labels, src.Schema)}
+		known = deviceSeries{d.Created, d.Kind, d.Labels, influx.NewSeries(d.Kind, src.Device, d.Labels, src.Schema)}
 		r.series[src] = known
 	}
 	return known.series
