@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 var testsMayImport = map[string][]string{
 	"store/settings": {"store/alarms"},
 	"store/export":   {"store"},
+	"store/tail":     {"store"},
 	"hub":            {"device/client"},
 	"dashboard":      {"device/client"},
 }

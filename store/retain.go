@@ -79,7 +79,7 @@ func (s *Store) trimAtOnce() {
 func (s *Store) passed() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return min(s.cursor, s.history.Load().Cursor(), s.Export.Floor())
+	return min(s.cursor, s.history.Load().Cursor(), s.Export.Floor(), s.Tails.Held())
 }
 
 // noteExported has hub.db know how far the export is, when that lets a segment go at the next turn. It does not wait: on a

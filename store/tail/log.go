@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -76,6 +77,17 @@ func (l *Log) Buffer() []byte {
 		return b
 	}
 	return nil
+}
+
+// Held is the position before which no reader holds the journal.
+func (l *Log) Held() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := uint64(math.MaxUint64)
+	for r := range l.readers {
+		held = min(held, r.hold)
+	}
+	return held
 }
 
 // shrink drops from the window what all who are close behind have read, and what is too much; mu is held.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
@@ -40,11 +41,12 @@ type Reader struct {
 	// guarded by Log.mu
 	shared *block // in memory, that block is of; nil: it is from the disk
 	at     uint64 // where it was when it came for a block
+	hold   uint64 // what Hold said
 }
 
 // Reader returns a reader that begins at a position. It has to be closed.
 func (l *Log) Reader(from uint64) *Reader {
-	r := &Reader{log: l, news: make(chan struct{}, 1), position: from, at: from, sources: map[uint64]*Source{}}
+	r := &Reader{log: l, news: make(chan struct{}, 1), position: from, at: from, hold: math.MaxUint64, sources: map[uint64]*Source{}}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.readers[r] = struct{}{}
@@ -85,6 +87,14 @@ func (r *Reader) Position() uint64 { return r.position }
 func (r *Reader) Seek(position uint64) {
 	r.closeDisk()
 	r.block, r.position = journal.Block{}, position
+}
+
+// Hold says that the journal should keep what stands at a position and behind it until the reader says another one or is closed. It does
+// so within its limits: what has to go is an overleap.
+func (r *Reader) Hold(position uint64) {
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	r.hold = position
 }
 
 // Close ends the reader's use of the log.
