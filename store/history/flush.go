@@ -99,7 +99,7 @@ func (h *History) writeAll() error {
 	var filled []*buffer
 	for _, b := range h.buffers {
 		if b.first != 0 {
-			filled = append(full, b)
+			filled = append(filled, b)
 		}
 	}
 	if err := h.write(filled, true); err != nil {
