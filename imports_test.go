@@ -21,7 +21,6 @@ var mayImport = map[string][]string{
 	"device/client":        {"device"},
 	"store":                {"device", "store/..."},
 	"hub":                  {"device", "store/..."},
-	"hub/control":          {"device", "store/...", "hub/...", "dashboard/render", "dashboard/api/socket"},
 	"dashboard":            {"device", "store/...", "hub/...", "dashboard/..."},
 	"dashboard/api":        {"device", "store/...", "hub/...", "dashboard/limit", "dashboard/render"},
 	"dashboard/api/socket": {},

@@ -36,13 +36,17 @@ func (h *hubFlags) completeFlag(cmd *cobra.Command, flag string, list names) {
 
 func (h *hubFlags) ask(list names, args []string) ([]string, cobra.ShellCompDirective) {
 	const none = cobra.ShellCompDirectiveNoFileComp
-	dir, err := h.dir()
-	if err != nil {
-		return nil, none
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	c, err := client.Dial(ctx, dir)
+	var c *client.Client
+	var err error
+	if h.url != "" {
+		c, err = h.remote()
+	} else if dir, dirErr := h.dir(); dirErr != nil {
+		err = dirErr
+	} else {
+		c, err = client.Dial(ctx, dir)
+	}
 	if err != nil {
 		return nil, none
 	}

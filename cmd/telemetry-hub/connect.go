@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,8 +92,29 @@ func hintCannotWrite(err error) error {
 	return err
 }
 
+// hintTrust adds to an error of a hub elsewhere what helps when its certificate is not trusted.
+func hintTrust(err error) error {
+	if _, unknown := errors.AsType[x509.UnknownAuthorityError](err); unknown {
+		return withHint(err, "the CA of a hub without --tls-cert is tls/ca.pem in its data directory: give a copy of it with --ca")
+	}
+	if _, other := errors.AsType[x509.HostnameError](err); other {
+		return withHint(err, "use a name or an address that is in the hub's certificate, or add this one with names in its configuration")
+	}
+	return err
+}
+
 // withHub runs use with a client of the hub that the flags mean. Root acts as the owner of its directory meanwhile.
 func withHub(cmd *cobra.Command, h *hubFlags, m mode, use func(context.Context, *client.Client) error) (err error) {
+	if err := h.check(cmd); err != nil {
+		return err
+	}
+	if h.url != "" {
+		c, err := h.remote()
+		if err != nil {
+			return err
+		}
+		return errors.Join(hintTrust(use(cmd.Context(), c)), c.Close())
+	}
 	dir, err := h.dir()
 	if err != nil {
 		return err

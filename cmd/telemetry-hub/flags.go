@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -9,20 +11,30 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
+	"github.com/telemetry-hub/telemetry-hub/device/text"
 )
 
 // serviceDataDir is where the systemd unit keeps its data.
 const serviceDataDir = "/var/lib/telemetry-hub"
 
 // hubFlags say which hub a command is about.
-type hubFlags struct{ dataDir, config string }
+type hubFlags struct {
+	dataDir, config  string
+	url, keyFile, ca string // of a hub elsewhere
+}
 
 func (h *hubFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&h.dataDir, "data-dir", os.Getenv(envPrefix+"DATA_DIR"),
 		"the hub's data `directory` (env "+envPrefix+"DATA_DIR, or that of --config, or "+serviceDataDir+")")
 	_ = cmd.MarkFlagDirname("data-dir")
 	configFlag(cmd, &h.config)
+	cmd.Flags().StringVar(&h.url, "url", "", "a hub elsewhere, `https://HOST:PORT`, instead of one on this machine")
+	cmd.Flags().StringVar(&h.keyFile, "key-file", "", "`file` with an API key of the hub at --url")
+	cmd.Flags().StringVar(&h.ca, "ca", "", "`file` (PEM) with the CA of the hub at --url, if the system does not know it")
+	_ = cmd.MarkFlagFilename("key-file")
+	_ = cmd.MarkFlagFilename("ca", "pem")
 }
 
 func configFlag(cmd *cobra.Command, path *string) {
@@ -43,6 +55,55 @@ func (h *hubFlags) dir() (string, error) {
 		return serviceDataDir, err
 	}
 	return c.DataDir, nil
+}
+
+// check returns an error for flags that do not go together.
+func (h *hubFlags) check(cmd *cobra.Command) error {
+	switch {
+	case h.url != "" && cmd.Flags().Changed("data-dir"):
+		return misused(cmd, errors.New("--url goes without --data-dir"))
+	case h.url != "" && h.keyFile == "":
+		return misused(cmd, errors.New("--url needs --key-file"))
+	case h.url == "" && (h.keyFile != "" || h.ca != ""):
+		return misused(cmd, errors.New("--key-file and --ca go with --url"))
+	}
+	return nil
+}
+
+// remote returns a client of the hub at --url.
+func (h *hubFlags) remote() (*client.Client, error) {
+	key, err := readFile(h.keyFile)
+	if err != nil {
+		return nil, err
+	}
+	var roots *x509.CertPool
+	if h.ca != "" {
+		pem, err := readFile(h.ca)
+		if err != nil {
+			return nil, err
+		}
+		roots = x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s has no certificate in PEM", h.ca)
+		}
+	}
+	c, err := client.Remote(h.url, strings.TrimSpace(string(key)), roots)
+	if err != nil {
+		return nil, &codedError{fmt.Errorf("--url: %w", err), exitUsage}
+	}
+	return c, nil
+}
+
+// readFile reads a small file that may begin with a byte order mark.
+func readFile(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = text.UTF8(b); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return b, nil
 }
 
 // choice is a flag with one of some values, of which the first is the default unless it has one already.

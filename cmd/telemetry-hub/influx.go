@@ -12,7 +12,6 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/device/text"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 )
@@ -69,14 +68,8 @@ func (c *influxConfig) token(getenv func(string) string) (string, error) {
 	if path == "" {
 		return getenv(tokenVariable), nil
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	if b, err = text.UTF8(b); err != nil {
-		return "", fmt.Errorf("%s: %w", path, err)
-	}
-	return strings.TrimSpace(string(b)), nil
+	b, err := readFile(path)
+	return strings.TrimSpace(string(b)), err
 }
 
 func fileExists(path string) bool {

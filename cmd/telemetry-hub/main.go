@@ -176,14 +176,15 @@ func printError(w io.Writer, err error) {
 
 // hints say what to do about a problem with the commands that there are, where the API speaks of requests.
 var hints = map[string]string{
-	"no_device":      "telemetry-hub device list shows the devices there are",
-	"device_exists":  "telemetry-hub device rotate gives an existing device a new token",
-	"no_user":        "telemetry-hub user list shows the users there are",
-	"user_exists":    "telemetry-hub user passwd gives an existing user a new password",
-	"no_api_key":     "telemetry-hub apikey list shows the keys there are",
-	"no_dead_letter": "telemetry-hub dead-letters list shows the positions there are",
-	"bad_parameter":  "the hub may be of another version than this command",
-	"no_route":       "the hub may be of another version than this command",
+	"no_device":       "telemetry-hub device list shows the devices there are",
+	"device_exists":   "telemetry-hub device rotate gives an existing device a new token",
+	"no_user":         "telemetry-hub user list shows the users there are",
+	"user_exists":     "telemetry-hub user passwd gives an existing user a new password",
+	"no_api_key":      "telemetry-hub apikey list shows the keys there are",
+	"no_dead_letter":  "telemetry-hub dead-letters list shows the positions there are",
+	"unauthenticated": "the key in --key-file is none of the hub's keys: telemetry-hub apikey add makes one there",
+	"bad_parameter":   "the hub may be of another version than this command",
+	"no_route":        "the hub may be of another version than this command",
 }
 
 // buildVersion is the linker's version, or what the go command recorded of the source.

@@ -271,9 +271,14 @@ var firstReading = time.Date(2026, 2, 4, 17, 51, 0, 0, time.UTC)
 // send lets a device send samples from firstReading on, one a second, and waits until they are acknowledged.
 func send(t *testing.T, c *client.Client, samples int) {
 	t.Helper()
+	sendAt(t, c, firstReading, samples)
+}
+
+func sendAt(t *testing.T, c *client.Client, first time.Time, samples int) {
+	t.Helper()
 	for i := range samples {
 		d := &device.Data{
-			Times: []int64{firstReading.Add(time.Duration(i) * time.Second).UnixMicro()},
+			Times: []int64{first.Add(time.Duration(i) * time.Second).UnixMicro()},
 			Columns: []device.Column{
 				{ID: 1, Type: device.Int, Bits: []uint64{uint64(2000 + i)}},
 				{ID: 2, Type: device.Bool, Bits: []uint64{uint64(i % 2)}},

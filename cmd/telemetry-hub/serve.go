@@ -21,7 +21,6 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
@@ -238,7 +237,6 @@ func (s *server) run(ctx context.Context) error {
 func (s *server) socketHandler() http.Handler {
 	mux := http.NewServeMux()
 	s.dashboard.API().Register(mux, api.OnSocket)
-	mux.Handle("/", control.Handler(s.store, s.hub, s.cert))
 	return mux
 }
 

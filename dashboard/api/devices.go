@@ -71,8 +71,6 @@ func (a *API) serveDevices(w http.ResponseWriter, r *http.Request, _ Caller) {
 	out := Devices{Now: window.Now, Total: window.Total, Matched: window.Matched, Devices: make([]DeviceItem, 0, len(window.Rows))}
 	for _, row := range window.Rows {
 		if dev, err := a.store.Device(row.ID); err == nil { // else it was removed a moment ago
-			row.Firmware, row.Model = dev.Firmware, dev.Model // which the feed learns of a little later
-			row.Kind, row.Labels = dev.Kind, dev.Labels       // which the feed learns of within a second
 			out.Devices = append(out.Devices, DeviceItem{row, a.record(&dev)})
 		}
 	}
@@ -144,8 +142,6 @@ func (a *API) answerDevice(w http.ResponseWriter, id string) {
 		a.Failed(w, store.ErrNoDevice)
 		return
 	}
-	detail.Device.Firmware, detail.Device.Model = dev.Firmware, dev.Model // which the feed learns of a little later
-	detail.Device.Kind, detail.Device.Labels = dev.Kind, dev.Labels       // which the feed learns of within a second
 	Answer(w, http.StatusOK, Device{
 		Now: Millis(a.now()), Device: detail.Device, Kind: dev.Kind, Labels: dev.Labels, DeviceRecord: a.record(&dev),
 		Schema: detail.Schema, Events: detail.Events,

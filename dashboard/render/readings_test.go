@@ -111,19 +111,29 @@ func TestNDJSON(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	doubtful := number(temperature, 1, 2400)
-	doubtful.Quality = tail.QualityDoubtful
-	diff(t, rendered(NewReadingsTable("office", schemaOf(temperature, occupied)),
-		number(temperature, 0, 2318), number(occupied, 0, 1), doubtful, words(2, "\x1b[2J")),
+	table := NewReadingsTable([]Row{{Device: "office"}, {Channel: "temperature", Unit: "Cel"}, {Channel: "\u202eerut"}})
+	out := table.Begin(nil)
+	for _, line := range []string{
+		`{"time":"2015-02-04T17:51:00.000000Z","device":"office","channel":"temperature","value":23.18,"unit":"Cel"}`,
+		`{"time":"2015-02-04T17:51:00.000000Z","device":"office","channel":"occupied","value":true}`,
+		`{"time":"2015-02-04T17:51:00.000001Z","device":"office","channel":"temperature","value":24,"unit":"Cel","time_quality":"doubtful"}`,
+		`{"time":"2015-02-04T17:51:00.000002Z","device":"office","channel":"message","value":"\u001b[2J"}`,
+		`{"time":"2015-02-04T17:51:00.000003Z","device":"office","channel":"energy","value":"-Infinity"}`,
+		`{"time":"2015-02-04T17:51:00.000003Z","device":"office","channel":"\u202eerut","value":1,"unit":"m\u2066"}`,
+	} {
+		var r Row
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		out = table.Row(out, &r)
+	}
+	diff(t, string(out),
 		"TIME                         DEVICE  CHANNEL               VALUE  UNIT",
 		"2015-02-04T17:51:00.000000Z  office  temperature           23.18  Cel",
 		"2015-02-04T17:51:00.000000Z  office  occupied               true",
 		"2015-02-04T17:51:00.000001Z  office  temperature              24  Cel   (clock doubtful)",
 		`2015-02-04T17:51:00.000002Z  office  message           "\x1b[2J"`,
-	)
-	turned := &device.Channel{ID: 6, Name: "\u202eerut", Type: device.Int, Unit: "m\u2066"}
-	diff(t, rendered(NewReadingsTable("office", schemaOf(turned)), number(turned, 0, 1)),
-		"TIME                         DEVICE  CHANNEL              VALUE  UNIT",
-		`2015-02-04T17:51:00.000000Z  office  \u202eerut               1  m\u2066`,
+		"2015-02-04T17:51:00.000003Z  office  energy            -Infinity",
+		`2015-02-04T17:51:00.000003Z  office  \u202eerut                1  m\u2066`,
 	)
 }

@@ -185,6 +185,7 @@ type Detail struct {
 
 // Device returns what is known of a device; ok is false if it is not registered.
 func (f *Feed) Device(id string) (d Detail, ok bool) {
+	f.sync()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e := f.entry(id)

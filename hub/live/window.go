@@ -103,6 +103,7 @@ func (w *window) body(since, _ uint64, snapshot bool) []byte {
 
 // Devices returns the devices that l selects, as a snapshot.
 func (f *Feed) Devices(l List) Window {
+	f.sync()
 	order, total, matched := f.pick(&l)
 	w := Window{
 		Now: millis(f.micros()), Kind: KindSnapshot, Total: total, Matched: matched, First: l.First,

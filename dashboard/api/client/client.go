@@ -151,19 +151,15 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if err != nil {
 		return nil, &UnreachableError{err}
 	}
-	return nil, parseProblem(resp.StatusCode, text)
+	return nil, parseProblem(text, resp)
 }
 
 // parseProblem reads a problem as the hub wrote it. Whatever else answers is no hub.
-func parseProblem(status int, text []byte) error {
-	if p := oldProblem(status, text); p != nil {
-		return p
-	}
+func parseProblem(text []byte, resp *http.Response) error {
 	p := &api.Problem{}
 	if err := json.Unmarshal(text, p); err != nil || p.Detail == "" {
-		return &UnreachableError{fmt.Errorf("it answers %d %s: %.200q", status, http.StatusText(status), text)}
+		return &UnreachableError{fmt.Errorf("it answers %s: %.200q", resp.Status, text)}
 	}
-	p.Status = status
 	return p
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
-	"github.com/telemetry-hub/telemetry-hub/hub/control"
 	"github.com/telemetry-hub/telemetry-hub/store"
 )
 
@@ -25,7 +24,6 @@ func Open(o store.Options, version string) (*Client, error) {
 	a := api.New(api.Config{Store: st, Logger: o.Logger, Version: version})
 	mux := http.NewServeMux()
 	a.Register(mux, api.OnSocket)
-	mux.Handle("/", control.Handler(st, nil, nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	ln := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	g, ctx := errgroup.WithContext(ctx)

@@ -1,9 +1,8 @@
-package control
+package client
 
 import (
 	"encoding/json"
 	"math"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -43,12 +42,12 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 	if list, err := c.Devices(ctx); err != nil || len(list) != 2 || list[0].Books.Frames != 4 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if d, err := c.Device(ctx, "a"); err != nil || !d.LastData.Equal(device.Moment(device.MinTime)) {
+	if d, err := c.Device(ctx, "a"); err != nil || !d.Books.LastData.Time().Equal(device.Moment(device.MinTime)) {
 		t.Errorf("%+v, %v", d, err)
 	}
 	read := func(format string) []string {
 		var out strings.Builder
-		if err := c.Readings(ctx, ReadingsQuery{Device: "a", Format: format}, &out); err != nil {
+		if err := c.Readings(ctx, ReadingsQuery{Devices: []string{"a"}, Format: format}, &out); err != nil {
 			t.Error(format, err)
 		}
 		return slices.Collect(strings.Lines(out.String()))
@@ -79,11 +78,4 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 	if lines := read("lineprotocol"); len(lines) != 0 { // which has no form for them
 		t.Errorf("%q", lines)
 	}
-}
-
-func TestAnswerWithoutJSONForm(t *testing.T) {
-	dir := t.TempDir()
-	serveTest(t, dir, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, math.NaN()) }))
-	_, err := dialTest(t, dir).Devices(t.Context())
-	wantError(t, err, 500, "no JSON form", "")
 }

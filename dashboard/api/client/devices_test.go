@@ -1,51 +1,22 @@
-package control
+package client
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"slices"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
-
-// openTest opens a store, runs it, and returns it with a client that reaches it through the socket.
-func openTest(t *testing.T) (*store.Store, *Client) {
-	t.Helper()
-	dir := t.TempDir()
-	st, err := store.Open(store.Options{Dir: dir, CommitWindow: 5 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ran := make(chan error, 1)
-	go func() { ran <- st.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-ran, st.Close()); err != nil {
-			t.Errorf("store: %v", err)
-		}
-	})
-	serveTest(t, dir, Handler(st, nil, nil))
-	return st, dialTest(t, dir)
-}
-
-// wantError checks that err is what the handler answered with this status, text and hint.
-func wantError(t *testing.T, err error, status int, text, hint string) {
-	t.Helper()
-	e, ok := errors.AsType[*Error](err)
-	if !ok || e.Status != status || !strings.Contains(e.Text, text) || !strings.Contains(e.Hint, hint) {
-		t.Errorf("got %#v, want status %d, text %q, hint %q", err, status, text, hint)
-	}
-}
 
 func TestDevices(t *testing.T) {
 	st, c := openTest(t)
@@ -60,7 +31,7 @@ func TestDevices(t *testing.T) {
 		}
 	}
 	_, err = c.AddDevices(ctx, []store.NewDevice{{ID: "c"}, {ID: "a"}})
-	wantError(t, err, http.StatusConflict, "a", "device rotate")
+	wantError(t, err, http.StatusConflict, "a", "new token")
 	_, err = c.AddDevices(ctx, []store.NewDevice{{ID: "c"}, {ID: "not a name"}})
 	wantError(t, err, http.StatusBadRequest, "not a name", "")
 
@@ -91,57 +62,10 @@ func TestDevices(t *testing.T) {
 	}
 	_, err = c.Device(ctx, "a")
 	for _, err := range []error{err, c.Revoke(ctx, "a"), c.Remove(ctx, "a")} {
-		wantError(t, err, http.StatusNotFound, "a", "device list")
+		wantError(t, err, http.StatusNotFound, "a", "/devices lists")
 	}
 	_, err = c.Rotate(ctx, "a")
-	wantError(t, err, http.StatusNotFound, "a", "device list")
-}
-
-// climate is what the devices of these tests measure.
-var climate = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "temperature", Type: device.Int, Scale: -2, Unit: "Cel"}, {ID: 3, Name: "occupied", Type: device.Bool}}}
-
-func at(µs int64) time.Time { return time.UnixMicro(1423072260_000000 + µs) }
-
-// stream sends rows readings of temperature to the store as the device, a row a second from at(0) on, and waits until
-// they are committed.
-func stream(t *testing.T, st *store.Store, id string, rows int) {
-	t.Helper()
-	schema := climate
-	announced := device.AppendControl(nil, schema)
-	hash := device.HashSchema(announced)
-	st.NoteDevice(id, &device.Hello{Stream: 1, SchemaHash: hash})
-	in := st.Ingest(id, 1, func() {})
-	defer in.Close()
-	in.Schema(announced, schema)
-	const perFrame = 1000
-	seq := uint64(0)
-	for first := 0; first < rows; first += perFrame {
-		seq++
-		n := min(perFrame, rows-first)
-		d := &device.Data{Seq: seq, Columns: []device.Column{{ID: 1, Type: device.Int}}}
-		for i := first; i < first+n; i++ {
-			d.Times = append(d.Times, at(int64(i)*1_000_000).UnixMicro())
-			d.Columns[0].Bits = append(d.Columns[0].Bits, uint64(i))
-		}
-		message, err := device.AppendData(nil, d, schema)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := in.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	waitFor(t, "the commit", func() bool { return in.Received(device.MaxRanges).Count() == seq })
-}
-
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	wantError(t, err, http.StatusNotFound, "a", "/devices lists")
 }
 
 func TestReadings(t *testing.T) {
@@ -151,9 +75,9 @@ func TestReadings(t *testing.T) {
 		t.Fatal(err)
 	}
 	const rows = 20_000 // several of the handler's buffers
-	stream(t, st, "pump", rows)
+	stream(t, st, "pump", 0, rows)
 	get := func(q ReadingsQuery) (string, error) {
-		q.Device = "pump"
+		q.Devices = []string{"pump"}
 		var out bytes.Buffer
 		err := c.Readings(ctx, q, &out)
 		return out.String(), err
@@ -176,7 +100,7 @@ func TestReadings(t *testing.T) {
 	if want := strings.Join([]string{lines[0], lines[11], lines[12], ""}, "\n"); bounded != want || err != nil {
 		t.Errorf("bounded: %v\n%s", err, bounded)
 	}
-	for _, format := range Formats() {
+	for format := range extensions {
 		if out, err := get(ReadingsQuery{Format: format, To: at(2_000_000)}); err != nil || !strings.Contains(out, "0.01") {
 			t.Errorf("%s: %v\n%s", format, err, out)
 		}
@@ -186,30 +110,84 @@ func TestReadings(t *testing.T) {
 		t.Errorf("none in these bounds: %v", err)
 	}
 	out, err := get(ReadingsQuery{Format: "csv", Channels: []string{"temperature", "temprature"}, To: at(2_000_000)})
-	wantError(t, err, http.StatusOK, `no channel "temprature"`, "temperature")
+	wantError(t, err, http.StatusNotFound, `no channel "temprature"`, "temperature")
 	if strings.Count(out, ",temperature,") != 2 {
 		t.Errorf("the channel that is there: %s", out)
 	}
 	_, err = get(ReadingsQuery{Format: "csv", Channels: []string{"temprature"}})
-	wantError(t, err, http.StatusOK, `no channel "temprature"`, "temperature")
-	_, err = get(ReadingsQuery{Format: "xml"})
-	wantError(t, err, http.StatusBadRequest, `"xml"`, "csv")
-	wantError(t, c.Readings(ctx, ReadingsQuery{Device: "nobody"}, new(bytes.Buffer)), http.StatusNotFound, "no such device", "device list")
+	wantError(t, err, http.StatusNotFound, `no channel "temprature"`, "temperature")
+	for format := range extensions {
+		err := c.Readings(ctx, ReadingsQuery{Devices: []string{"nobody"}, Format: format}, new(bytes.Buffer))
+		wantError(t, err, http.StatusNotFound, "no such device", "/devices lists")
+	}
 }
 
 // What ends a stream before its end must reach who reads it, though the status 200 has long been sent.
 func TestReadingsThatBreakOff(t *testing.T) {
 	dir := t.TempDir()
 	serveTest(t, dir, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Trailer", errorTrailer)
+		w.Header().Set("Trailer", api.ErrorField)
 		_, _ = w.Write(bytes.Repeat([]byte("x"), 100_000))
-		sayError(w, fmt.Errorf("block 7 of\nthe history: %w", store.ErrClosed))
+		if r.URL.Query().Get("device") == "cut" {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set(api.ErrorField, `{"status":500,"code":"internal","detail":"block 7 of\nthe history: store: closed"}`)
 	}))
+	c := dialTest(t, dir)
 	var out bytes.Buffer
-	err := dialTest(t, dir).Readings(t.Context(), ReadingsQuery{Device: "pump"}, &out)
-	wantError(t, err, http.StatusOK, "block 7 of\nthe history: store: closed", "")
+	err := c.Readings(t.Context(), ReadingsQuery{Devices: []string{"pump"}, Format: "csv"}, &out)
+	wantError(t, err, http.StatusInternalServerError, "block 7 of\nthe history: store: closed", "")
 	if out.Len() != 100_000 {
 		t.Errorf("%d bytes came", out.Len())
+	}
+	err = c.Readings(t.Context(), ReadingsQuery{Devices: []string{"cut"}, Format: "csv"}, &out)
+	if _, ok := errors.AsType[*UnreachableError](err); !ok || !strings.Contains(err.Error(), "broke off") {
+		t.Errorf("a connection that is cut: %v", err)
+	}
+}
+
+// What comes while a client follows is written once, in every format, and a heading only at the beginning.
+func TestFollow(t *testing.T) {
+	st, c := openTest(t)
+	if _, err := c.AddDevices(t.Context(), []store.NewDevice{{ID: "a"}}); err != nil {
+		t.Fatal(err)
+	}
+	rows := 10_001 // more than a page
+	stream(t, st, "a", 0, rows)
+	for format, heading := range map[string]string{"table": "TIME", "csv": "time,", "json": "", "lineprotocol": ""} {
+		ctx, stop := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		ended := make(chan error, 1)
+		go func() {
+			ended <- errors.Join(c.Follow(ctx, ReadingsQuery{Devices: []string{"a"}, Format: format}, w), w.Close())
+		}()
+		lines := bufio.NewScanner(r)
+		next := func() string {
+			t.Helper()
+			if !lines.Scan() {
+				t.Fatalf("%s: there are no more lines: %v", format, lines.Err())
+			}
+			return lines.Text()
+		}
+		if heading != "" && !strings.HasPrefix(next(), heading) {
+			t.Errorf("%s begins with %q", format, lines.Text())
+		}
+		for i := range rows + 1 {
+			if i == rows {
+				stream(t, st, "a", rows, 1)
+			}
+			if line := next(); !strings.Contains(line, strconv.FormatFloat(float64(i)/100, 'f', -1, 64)) {
+				t.Fatalf("%s: line %d is %q", format, i, line)
+			}
+		}
+		rows++
+		stop()
+		if lines.Scan() {
+			t.Errorf("%s: one more line: %s", format, lines.Text())
+		}
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", format, err)
+		}
 	}
 }
 
@@ -219,7 +197,7 @@ func TestStatus(t *testing.T) {
 	if _, err := c.AddDevices(ctx, []store.NewDevice{{ID: "pump"}}); err != nil {
 		t.Fatal(err)
 	}
-	stream(t, st, "pump", 2500)
+	stream(t, st, "pump", 0, 2500)
 	s, err := c.Status(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -242,49 +220,53 @@ func TestDeadLetters(t *testing.T) {
 	if _, err := c.AddDevices(ctx, []store.NewDevice{{ID: "pump"}}); err != nil {
 		t.Fatal(err)
 	}
-	if letters, err := c.DeadLetters(ctx, 0, 10); err != nil || letters == nil || len(letters) != 0 {
-		t.Fatalf("an empty shelf: %#v, %v", letters, err)
+	if letters := allLetters(t, c); len(letters) != 0 {
+		t.Fatalf("there are %+v", letters)
 	}
 	in := st.Ingest("pump", 1, func() {})
 	defer in.Close()
-	for seq := uint64(1); seq <= 5; seq++ {
+	const many = lettersInPage + 5
+	for seq := uint64(1); seq <= many; seq++ {
 		if err := in.Reject(ctx, seq, device.RejectBadValue, "no", []byte{3, byte(seq)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var letters []store.DeadLetter
+	var letters []api.DeadLetter
 	waitFor(t, "the dead letters", func() bool {
-		var err error
-		if letters, err = c.DeadLetters(ctx, 0, 10); err != nil {
-			t.Fatal(err)
-		}
-		return len(letters) == 5
+		letters = allLetters(t, c)
+		return len(letters) == many
 	})
 	for i, l := range letters {
 		if l.Seq != uint64(i+1) || l.Device != "pump" || device.RejectCode(l.Code) != device.RejectBadValue || !bytes.Equal(l.Message, []byte{3, byte(i + 1)}) {
 			t.Errorf("letter %d: %+v", i, l)
 		}
 	}
-	if page, err := c.DeadLetters(ctx, letters[1].Position, 2); err != nil || len(page) != 2 || page[0].Position != letters[2].Position {
-		t.Errorf("a page: %+v, %v", page, err)
+	if l, err := c.DeadLetter(ctx, letters[3].Position); err != nil || l.Seq != 4 {
+		t.Errorf("one: %+v, %v", l, err)
 	}
+	_, err := c.DeadLetter(ctx, 1<<40)
+	wantError(t, err, http.StatusNotFound, "no dead letter at position", "")
 	if n, err := c.DropDeadLetters(ctx, []uint64{letters[0].Position, letters[4].Position, 1 << 40}); n != 2 || err != nil {
 		t.Errorf("drop two: %d, %v", n, err)
 	}
-	rest, err := c.DeadLetters(ctx, 0, 10)
-	if seqs := sequences(rest); err != nil || !slices.Equal(seqs, []uint64{2, 3, 4}) {
-		t.Errorf("left: %v, %v", seqs, err)
+	if rest := allLetters(t, c); len(rest) != many-2 || rest[0].Seq != 2 || rest[3].Seq != 6 {
+		t.Errorf("left: %d, %+v", len(rest), rest[:4])
 	}
-	if n, err := c.DropDeadLetters(ctx, nil); n != 3 || err != nil {
+	if n, err := c.DropDeadLetters(ctx, nil); n != many-2 || err != nil {
 		t.Errorf("drop all: %d, %v", n, err)
 	}
 	_, err = c.DropDeadLetters(ctx, []uint64{})
 	wantError(t, err, http.StatusBadRequest, "all=true", "")
 }
 
-func sequences(letters []store.DeadLetter) (seqs []uint64) {
-	for _, l := range letters {
-		seqs = append(seqs, l.Seq)
+func allLetters(t *testing.T, c *Client) (all []api.DeadLetter) {
+	t.Helper()
+	err := c.DeadLetters(t.Context(), func(some []api.DeadLetter) error {
+		all = append(all, some...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return seqs
+	return all
 }

@@ -1,4 +1,4 @@
-package control
+package client
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
@@ -17,19 +18,15 @@ func TestUsers(t *testing.T) {
 	if list, err := c.Users(ctx); err != nil || list == nil || len(list) != 0 {
 		t.Errorf("Users: %v, %v", list, err)
 	}
-	kim := NewUser{Name: "Kim@example.com", Password: "correct horse", Role: accounts.RoleAdmin}
-	if err := c.AddUser(ctx, kim); err != nil {
+	add := func(name, password string, role accounts.Role) error { return c.AddUser(ctx, name, password, role) }
+	if err := add("Kim@example.com", "correct horse", accounts.RoleAdmin); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, c.AddUser(ctx, kim), http.StatusConflict, "kim@example.com", "user passwd")
-	for _, u := range []NewUser{
-		{Name: "a b", Password: "correct horse", Role: accounts.RoleViewer},
-		{Name: "lee", Password: "correct horse", Role: "root"},
-		{Name: "lee", Password: "short", Role: accounts.RoleViewer},
-	} {
-		wantError(t, c.AddUser(ctx, u), http.StatusBadRequest, "", "")
-	}
-	wantError(t, c.AddUser(ctx, NewUser{Name: strings.Repeat("a", maxAccount)}), http.StatusBadRequest, "too large", "")
+	wantError(t, add("Kim@example.com", "correct horse", accounts.RoleAdmin), http.StatusConflict, "kim@example.com", "another name")
+	wantError(t, add("a b", "correct horse", accounts.RoleViewer), http.StatusBadRequest, "", "")
+	wantError(t, add("lee", "correct horse", "root"), http.StatusBadRequest, "", "")
+	wantError(t, add("lee", "short", accounts.RoleViewer), http.StatusBadRequest, "", "")
+	wantError(t, add(strings.Repeat("a", 1<<20), "correct horse", accounts.RoleViewer), http.StatusRequestEntityTooLarge, "too large", "")
 	if list, err := c.Users(ctx); err != nil || len(list) != 1 || list[0].Name != "kim@example.com" || list[0].Role != accounts.RoleAdmin {
 		t.Errorf("Users: %v, %v", list, err)
 	}
@@ -47,11 +44,11 @@ func TestUsers(t *testing.T) {
 		t.Error(err)
 	}
 	wantError(t, c.SetPassword(ctx, "kim@example.com", "short"), http.StatusBadRequest, "too short", "")
-	wantError(t, c.SetPassword(ctx, "no one/../users", "another horse"), http.StatusNotFound, "no such user", "user list")
+	wantError(t, c.SetPassword(ctx, "no one/../users", "another horse"), http.StatusNotFound, "no such user", "")
 	if err := c.RemoveUser(ctx, "kim@example.com"); err != nil { // the last admin, too
 		t.Fatal(err)
 	}
-	wantError(t, c.RemoveUser(ctx, "kim@example.com"), http.StatusNotFound, "no such user", "user list")
+	wantError(t, c.RemoveUser(ctx, "kim@example.com"), http.StatusNotFound, "no such user", "")
 	wantTrail(t, st, "user added kim@example.com, admin", "user password set kim@example.com", "user removed kim@example.com")
 }
 
@@ -77,23 +74,23 @@ func wantTrail(t *testing.T, st *store.Store, want ...string) {
 func TestAPIKeys(t *testing.T) {
 	st, c := openTest(t)
 	ctx := t.Context()
-	made, err := c.AddAPIKey(ctx, NewAPIKey{Name: "script", Role: accounts.RoleOperator})
+	made, err := c.AddAPIKey(ctx, "script", accounts.RoleOperator)
 	if err != nil || made.Name != "script" {
 		t.Fatalf("AddAPIKey: %v, %v", made, err)
 	}
 	if id, err := st.Accounts.Identify(made.Key); err != nil || id.Name != "script" || id.Role != accounts.RoleOperator {
 		t.Errorf("the key is %+v's, %v", id, err)
 	}
-	_, err = c.AddAPIKey(ctx, NewAPIKey{Name: "script", Role: accounts.RoleViewer})
+	_, err = c.AddAPIKey(ctx, "script", accounts.RoleViewer)
 	wantError(t, err, http.StatusConflict, "script", "remove the key")
-	_, err = c.AddAPIKey(ctx, NewAPIKey{Name: "other"})
+	_, err = c.AddAPIKey(ctx, "other", "")
 	wantError(t, err, http.StatusBadRequest, "bad role", "")
 	list, err := c.APIKeys(ctx)
-	if err != nil || !slices.EqualFunc(list, []string{"script"}, func(k accounts.APIKey, name string) bool { return k.Name == name && !k.LastUsed.IsZero() }) {
+	if err != nil || !slices.EqualFunc(list, []string{"script"}, func(k api.APIKey, name string) bool { return k.Name == name && k.LastUsed != 0 }) {
 		t.Errorf("APIKeys: %v, %v", list, err)
 	}
 	if err := c.RemoveAPIKey(ctx, "script"); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, c.RemoveAPIKey(ctx, "script"), http.StatusNotFound, "no such API key", "apikey list")
+	wantError(t, c.RemoveAPIKey(ctx, "script"), http.StatusNotFound, "no such API key", "")
 }

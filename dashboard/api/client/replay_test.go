@@ -1,4 +1,4 @@
-package control
+package client
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
@@ -43,8 +44,7 @@ func TestReplay(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	serveTest(t, dir, Handler(st, nil, nil))
-	c := dialTest(t, dir)
+	c := clientOf(t, st)
 
 	schema := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", Type: device.Int}}}
 	if _, err := st.AddDevices([]store.NewDevice{{ID: "a"}}); err != nil {
@@ -60,29 +60,29 @@ func TestReplay(t *testing.T) {
 	if err := in.Frame(ctx, message, d, tail.Timing{}); err != nil {
 		t.Fatal(err)
 	}
-	var letters []store.DeadLetter
+	var letters []api.DeadLetter
 	waitFor(t, "the dead letter", func() bool {
-		letters, err = c.DeadLetters(ctx, 0, 10)
-		return err != nil || len(letters) > 0
+		letters = allLetters(t, c)
+		return len(letters) > 0
 	})
-	if err != nil || len(letters) != 1 || letters[0].Lines != 1 || letters[0].Seq != 7 || string(letters[0].Message) != "telemetry,device=a v=1 1000\n" {
-		t.Fatalf("letters %+v, %v", letters, err)
+	if len(letters) != 1 || letters[0].Lines != 1 || letters[0].Seq != 7 || string(letters[0].Message) != "telemetry,device=a v=1 1000\n" {
+		t.Fatalf("letters %+v", letters)
 	}
 	if s, err := c.Status(ctx); err != nil || s.Export == nil || s.Export.State != "dropping lines" || s.Export.Refused != 1 {
 		t.Errorf("status %+v, %v", s.Export, err)
 	}
-	if r, err := c.ReplayDeadLetters(ctx, nil); err != nil || r != (store.Replayed{Refused: 1}) {
+	if r, err := c.ReplayDeadLetters(ctx, nil); err != nil || r != (api.Replayed{Refused: 1}) {
 		t.Errorf("replayed %+v, %v", r, err)
 	}
 	mended.Store(true)
-	if r, err := c.ReplayDeadLetters(ctx, []uint64{letters[0].Position}); err != nil || r != (store.Replayed{Accepted: 1}) {
+	if r, err := c.ReplayDeadLetters(ctx, []uint64{letters[0].Position}); err != nil || r != (api.Replayed{Replayed: 1}) {
 		t.Errorf("replayed %+v, %v", r, err)
 	}
-	if letters, err := c.DeadLetters(ctx, 0, 10); err != nil || len(letters) != 0 {
-		t.Errorf("left: %+v, %v", letters, err)
+	if letters := allLetters(t, c); len(letters) != 0 {
+		t.Errorf("left: %+v", letters)
 	}
 	_, err = c.ReplayDeadLetters(ctx, []uint64{})
-	wantError(t, err, http.StatusBadRequest, "name the positions", "")
+	wantError(t, err, http.StatusBadRequest, "which letters", "")
 }
 
 func TestReplayWithoutExport(t *testing.T) {

@@ -1,4 +1,4 @@
-package control
+package client
 
 import (
 	"net/http"
@@ -7,9 +7,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
-	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
-	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
 // commanded registers a device that has announced what it can be told.
@@ -34,44 +32,40 @@ func TestCommands(t *testing.T) {
 	ctx := t.Context()
 	commanded(t, st, "a")
 	id := device.NewCommandID()
-	n := NewCommand{ID: id, Name: "open", Args: map[string]string{"percent": "9007199254740993", "note": "12"}, TTL: time.Minute}
+	n := NewCommand{ID: id, Name: "open", Args: map[string]string{"percent": "9007199254740993", "note": "12"}, TTL: 60_000}
 	command, err := c.SendCommand(ctx, "a", n)
-	if err != nil || command.ID != id || command.State != commands.Queued || command.From != "command line" || command.By == "" || command.By == "unknown" {
+	if err != nil || command.ID != id.String() || command.State != string(commands.Queued) || command.From != "command line" || command.By == "" || command.By == "unknown" {
 		t.Fatalf("%+v, %v", command, err)
 	}
 	if kept, err := st.Commands.Get(id); err != nil || kept.Args["percent"] != int64(9007199254740993) || kept.Args["note"] != "12" {
 		t.Errorf("%+v, %v", kept, err)
 	}
-	list, err := c.Commands(ctx, commands.Filter{Device: "a", States: []commands.State{commands.Queued}, Since: time.Now().Add(-time.Hour), Limit: 5})
-	if err != nil || len(list) != 1 || list[0].ID != id {
+	list, err := c.Commands(ctx, Filter{Device: "a", States: []string{string(commands.Queued)}, Since: time.Now().Add(-time.Hour), Limit: 5})
+	if err != nil || len(list) != 1 || list[0].ID != id.String() {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if list, err := c.Commands(ctx, commands.Filter{Before: command.Number}); err != nil || len(list) != 0 {
-		t.Errorf("%+v, %v", list, err)
-	}
-	if now, err := c.Command(ctx, id, 10*time.Millisecond); err != nil || now.State != commands.Queued {
+	if now, err := c.Command(ctx, id.String(), 10*time.Millisecond); err != nil || now.State != string(commands.Queued) {
 		t.Errorf("%+v, %v", now, err)
 	}
-	if now, err := c.CancelCommand(ctx, id); err != nil || now.State != commands.Cancelled {
+	if now, err := c.CancelCommand(ctx, id.String()); err != nil || now.State != string(commands.Cancelled) {
 		t.Errorf("%+v, %v", now, err)
 	}
-	if now, err := c.Command(ctx, id, time.Minute); err != nil || now.State != commands.Cancelled {
+	if now, err := c.Command(ctx, id.String(), time.Minute); err != nil || now.State != string(commands.Cancelled) {
 		t.Errorf("%+v, %v", now, err)
 	}
 
-	_, err = c.CancelCommand(ctx, id)
+	_, err = c.CancelCommand(ctx, id.String())
 	wantError(t, err, http.StatusConflict, "only a queued one", "")
 	_, err = c.SendCommand(ctx, "a", NewCommand{ID: id, Name: "open", Args: map[string]string{"percent": "1"}})
 	wantError(t, err, http.StatusConflict, "another command", "id of its own")
 	_, err = c.SendCommand(ctx, "a", NewCommand{Name: "open", Args: map[string]string{"percent": "wide"}})
 	wantError(t, err, http.StatusBadRequest, "must be a whole number", "percent (a whole number)")
 	_, err = c.SendCommand(ctx, "b", NewCommand{Name: "open"})
-	wantError(t, err, http.StatusNotFound, "no such device", "device list")
-	_, err = c.Command(ctx, device.NewCommandID(), 0)
+	wantError(t, err, http.StatusNotFound, "no such device", "/devices lists")
+	_, err = c.Command(ctx, device.NewCommandID().String(), 0)
 	wantError(t, err, http.StatusNotFound, "no command", "")
-	for _, path := range []string{"/commands/nonsense", "/commands?before=x", "/commands?since=x", "/audit?after=-1", "/commands/" + id.String() + "?wait=long"} {
-		wantError(t, c.call(ctx, http.MethodGet, path, nil, nil), http.StatusBadRequest, "", "")
-	}
+	_, err = c.Command(ctx, "nonsense", 0)
+	wantError(t, err, http.StatusBadRequest, "", "")
 }
 
 func TestSettings(t *testing.T) {
@@ -79,7 +73,7 @@ func TestSettings(t *testing.T) {
 	ctx := t.Context()
 	commanded(t, st, "a")
 	set, err := c.SetDesired(ctx, "a", "limit", "80")
-	if err != nil || set.Status != settings.Pending || set.By == "" {
+	if err != nil || set.Status != "pending" || set.By == "" {
 		t.Fatalf("%+v, %v", set, err)
 	}
 	if list, err := c.Settings(ctx, "a"); err != nil || len(list) != 1 || list[0].Channel != "limit" {
@@ -113,16 +107,13 @@ func TestWhatIsDoneToDevicesIsAudited(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, c.Remove(ctx, "a"), http.StatusNotFound, "", "") // which is not
-	trail, err := c.AuditTrail(ctx, audit.Filter{Device: "a"})
+	trail, err := c.AuditTrail(ctx, Filter{Device: "a", Limit: 10})
 	if err != nil || len(trail) != 4 {
 		t.Fatalf("%+v, %v", trail, err)
 	}
 	for i, action := range []string{"device removed", "device revoked", "device token rotated", "device added"} {
-		if e := trail[i]; e.Action != action || e.By != caller() || e.From != "command line" || e.At.IsZero() {
+		if e := trail[i]; e.Action != action || e.By != caller() || e.From != "command line" || e.At == 0 {
 			t.Errorf("%+v, want %s", e, action)
 		}
-	}
-	if page, err := c.AuditTrail(ctx, audit.Filter{Before: trail[0].Number, After: trail[3].Number, Limit: 2}); err != nil || len(page) != 2 || page[0].Number != trail[1].Number {
-		t.Errorf("%+v, %v", page, err)
 	}
 }
