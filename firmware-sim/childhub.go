@@ -17,7 +17,7 @@ import (
 
 const (
 	readyTime = 60 * time.Second // for a hub to start, recovery of a large journal included
-	stopTime  = 30 * time.Second // for a hub to end in good order
+	stopTime  = 30 * time.Second // for a hub to end cleanly
 )
 
 // hubConfig is the configuration of a hub of our own: there may be more devices than a hub takes unless it is told to, and on
@@ -152,7 +152,7 @@ func (h *childHub) kill() {
 	}
 }
 
-// stop ends the hub in good order; anything but exit code 0 is an error.
+// stop ends the hub cleanly; anything but exit code 0 is an error.
 func (h *childHub) stop() error {
 	if !h.running() {
 		return h.failed("the hub had ended by itself: %w", h.err)
@@ -165,7 +165,7 @@ func (h *childHub) stop() error {
 	select {
 	case <-h.exited:
 		if h.err != nil {
-			return h.failed("the hub did not end in good order: %w", h.err)
+			return h.failed("the hub did not end cleanly: %w", h.err)
 		}
 		return nil
 	case <-late.C:

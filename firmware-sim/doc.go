@@ -6,7 +6,7 @@
 //
 //	Run     a fleet of one profile, for people and load
 //	Replay  a CSV file as a device
-//	Verify  a hub killed again and again, then its books closed and every value compared
+//	Verify  a hub killed again and again, then every frame accounted for and every value compared
 //	Bench   what a frame costs a hub: CPU, latency, memory, disk
 //	Demo    the devices of `telemetry-hub demo`
 package firmwaresim

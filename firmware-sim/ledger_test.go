@@ -211,13 +211,13 @@ func TestReport(t *testing.T) {
 		l.row(row)
 	}
 	r.add("sim-0001", l, h.hub)
-	r.checkShelf(h.hub.Rejected)
-	if !r.Agrees() || r.Created != ledgerFrames || !strings.Contains(r.String(), "the books close") {
+	r.checkDeadLetters(h.hub.Rejected)
+	if !r.Agrees() || r.Created != ledgerFrames || !strings.Contains(r.String(), "every frame is accounted for") {
 		t.Fatalf("%v", r)
 	}
 	before := *r
-	r.checkShelf(h.hub.Rejected - 1)
-	if r.Agrees() || !strings.Contains(r.String(), "dead-letter") {
+	r.checkDeadLetters(h.hub.Rejected - 1)
+	if r.Agrees() || !strings.Contains(r.String(), "dead letters") {
 		t.Errorf("a dead letter is missing: %v", r)
 	}
 	*r = before

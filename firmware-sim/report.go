@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// shelfLimit is how many dead letters a hub keeps at least.
-const shelfLimit = 10_000
+// deadLetterLimit is how many dead letters a hub keeps at least.
+const deadLetterLimit = 10_000
 
 // Report is the outcome of a verification.
 type Report struct {
@@ -19,12 +19,12 @@ type Report struct {
 	Points      uint64 // readings found in InfluxDB
 	Dir         string // where the hub's files are kept; empty if they are gone
 
-	Devices  int
-	Books    hubBooks // of all devices together
-	Created  uint64   // frames
-	Sent     uint64   // transmissions
-	Compared uint64   // readings
-	Shelf    uint64   // dead letters
+	Devices     int
+	Books       hubBooks // of all devices together
+	Created     uint64   // frames
+	Sent        uint64   // transmissions
+	Compared    uint64   // readings
+	DeadLetters uint64
 
 	Found     uint64 // disagreements
 	Disagree  int    // devices that disagree
@@ -70,19 +70,19 @@ func (r *Report) complain(format string, args ...any) {
 	r.Sentences = append(r.Sentences, fmt.Sprintf(format, args...))
 }
 
-// checkShelf compares the dead letters with the rejections: each rejected frame has to be on the shelf.
-func (r *Report) checkShelf(letters uint64) {
-	r.Shelf = letters
-	if want := min(r.Books.Rejected, shelfLimit); letters < want || letters > r.Books.Rejected {
-		r.complain("%d frames were rejected, %d are on the dead-letter shelf", r.Books.Rejected, letters)
+// checkDeadLetters compares the dead letters with the rejections: each rejected frame has to be among them.
+func (r *Report) checkDeadLetters(letters uint64) {
+	r.DeadLetters = letters
+	if want := min(r.Books.Rejected, deadLetterLimit); letters < want || letters > r.Books.Rejected {
+		r.complain("%d frames were rejected, %d are kept as dead letters", r.Books.Rejected, letters)
 	}
 }
 
-// compareTotals compares with the report before a restart in good order, which must change nothing.
+// compareTotals compares with the report before a clean restart, which must change nothing.
 func (r *Report) compareTotals(before *Report) {
-	if r.Books != before.Books || r.Compared != before.Compared || r.Shelf != before.Shelf {
-		r.complain("a restart in good order changed the books: %+v with %d readings and %d dead letters before, %+v with %d and %d after",
-			before.Books, before.Compared, before.Shelf, r.Books, r.Compared, r.Shelf)
+	if r.Books != before.Books || r.Compared != before.Compared || r.DeadLetters != before.DeadLetters {
+		r.complain("a clean restart changed the counters: %+v with %d readings and %d dead letters before, %+v with %d and %d after",
+			before.Books, before.Compared, before.DeadLetters, r.Books, r.Compared, r.DeadLetters)
 	}
 }
 
@@ -97,7 +97,7 @@ func (r *Report) String() string {
 		r.Devices, r.Kills, r.Cuts, r.Restarts, r.Seed)
 	row("frames created", r.Created, "")
 	row("  stored", r.Books.Frames, "")
-	row("  rejected", r.Books.Rejected, fmt.Sprintf("sent broken on purpose; %d on the dead-letter shelf", r.Shelf))
+	row("  rejected", r.Books.Rejected, fmt.Sprintf("sent broken on purpose; %d kept as dead letters", r.DeadLetters))
 	row("  lost", r.Books.Lost, "overwritten in a full buffer, and declared")
 	row("transmissions", r.Sent, "")
 	row("  stored or rejected", r.Books.Frames+r.Books.Rejected, "")
@@ -111,7 +111,7 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, "  %s\n", s)
 	}
 	if r.Agrees() {
-		b.WriteString("the books close: nothing is missing, nothing is there twice, every value is the one that was sent\n")
+		b.WriteString("every frame is accounted for: nothing is missing, nothing is there twice, every value is the one that was sent\n")
 	} else {
 		fmt.Fprintf(&b, "DISAGREEMENT: %d findings, %d of %d devices\n", r.Found, r.Disagree, r.Devices)
 	}

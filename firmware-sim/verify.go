@@ -125,7 +125,7 @@ func (v *verification) run(ctx context.Context) error {
 		return nil
 	}
 	before := *v.report
-	v.Progress.say("and once more after a restart in good order")
+	v.Progress.say("and once more after a clean restart")
 	if err := v.hub.stop(); err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (v *verification) compare(ctx context.Context, books []*deviceBooks) error 
 		}
 		v.report.add(s.id, l, entered[s.id])
 	}
-	v.report.checkShelf(status.DeadLetters)
+	v.report.checkDeadLetters(status.DeadLetters)
 	if v.influx == nil {
 		return nil
 	}

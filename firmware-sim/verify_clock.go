@@ -84,7 +84,7 @@ func (v *clockVerification) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.Progress.say("reading everything back, after a restart in good order")
+	v.Progress.say("reading everything back, after a clean restart")
 	if err := v.hub.stop(); err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func (v *clockVerification) line() string {
 type ClockReport struct {
 	Seed      uint64
 	Kills     int // of the hub
-	Stops     int // of the hub, in good order
+	Stops     int // of the hub, cleanly
 	Settings  int // of its clock
 	Devices   int
 	Frames    uint64

@@ -212,10 +212,10 @@ func (r *CommandsReport) complain(format string, args ...any) {
 	}
 }
 
-// compareRestart compares what the hub says before and after a restart in good order.
+// compareRestart compares what the hub says before and after a clean restart.
 func (r *CommandsReport) compareRestart(before, after []hubCommand) {
 	if !reflect.DeepEqual(before, after) {
-		r.complain("a restart in good order changed the commands")
+		r.complain("a clean restart changed the commands")
 	}
 }
 

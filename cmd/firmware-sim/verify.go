@@ -25,7 +25,7 @@ devices restart with the buffer they have on disk.
 Then account for every frame of every device: created = stored + rejected +
 lost. Everything the hub stored is read back and every value compared with the
 one that was sent; a frame that was acknowledged must be there, nothing else may
-be, and nothing twice. A restart in good order must not change the answer.
+be, and nothing twice. A clean restart must not change the answer.
 
 With --influx, the hub exports to an InfluxDB of its own, which is killed as well.
 In the end a Flux count and sum of every channel of every device have to agree
@@ -66,7 +66,7 @@ the same and kills at the same times.`,
 			}
 			fmt.Fprint(cmd.OutOrStdout(), report)
 			if !report.Agrees() {
-				return errors.New("the hub's books and the devices' do not agree")
+				return errors.New("the counts of the hub and of the devices do not agree")
 			}
 			return nil
 		},

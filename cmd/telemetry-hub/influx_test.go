@@ -192,7 +192,7 @@ func simulate(t *testing.T, args ...string) string {
 func TestVerifyWithInflux(t *testing.T) {
 	out := simulate(t, "verify", "--hub-binary", program("telemetry-hub"), "--influx", influxtest.Program(t),
 		"--devices", "10", "--duration", "8s", "--kill-every", "2s")
-	if !strings.Contains(out, "readings in InfluxDB") || !strings.Contains(out, "the books close") {
+	if !strings.Contains(out, "readings in InfluxDB") || !strings.Contains(out, "every frame is accounted for") {
 		t.Errorf("it says\n%s", out)
 	}
 }
