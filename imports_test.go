@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"store/secrets":   {},
 	"store/names":     {"device"},
 	"store/accounts":  {"store/alarms", "store/hubdb", "store/names", "store/secrets", "store/wallclock"},
+	"store/devices":   {"device", "store/alarms", "store/hubdb", "store/names", "store/secrets", "store/wallclock"},
 	"store/audit":     {"device", "store/alarms", "store/hubdb", "store/wallclock"},
 	"store/notify":    {},
 	"store/commands":  {"device", "store/alarms", "store/audit", "store/hubdb", "store/notify", "store/wallclock"},
@@ -54,7 +55,7 @@ var mayImport = map[string][]string{
 // and is what commands from the dashboard reach.
 var testsMayImport = map[string][]string{
 	"store/settings": {"store/alarms"},
-	"store/export":   {"store"},
+	"store/export":   {"store", "store/devices"},
 	"store/tail":     {"store"},
 	"hub":            {"device/client"},
 	"dashboard":      {"device/client"},

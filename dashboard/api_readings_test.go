@@ -15,6 +15,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
@@ -39,13 +40,13 @@ type sensor struct {
 // newSensor registers a device with all types of channels.
 func newSensor(a *apiRig, id string) *sensor {
 	a.t.Helper()
-	if _, err := a.store.AddDevices([]store.NewDevice{{ID: id}}); err != nil {
+	if _, err := a.store.Devices.Add([]devices.NewDevice{{ID: id}}); err != nil {
 		a.t.Fatal(err)
 	}
 	s := &sensor{Ingest: a.store.Ingest(id, 1, func() {}), t: a.t}
 	message := device.AppendControl(nil, sensorSchema)
 	s.Schema(message, sensorSchema)
-	a.store.NoteDevice(id, &device.Hello{SchemaHash: device.HashSchema(message)})
+	a.store.Devices.Note(id, &device.Hello{SchemaHash: device.HashSchema(message)})
 	return s
 }
 
@@ -181,7 +182,7 @@ func TestReadings(t *testing.T) {
 	// A schema that another one replaced.
 	changed := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "temperature", Type: device.Int, Scale: -2, Unit: "[degF]"}}}
 	message := device.AppendControl(nil, changed)
-	a.store.NoteDevice("s", &device.Hello{SchemaHash: device.HashSchema(message)})
+	a.store.Devices.Note("s", &device.Hello{SchemaHash: device.HashSchema(message)})
 	s.Schema(message, changed)
 	s.send(noon.Add(601*time.Second), 6800)
 	a.commit()

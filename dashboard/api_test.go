@@ -15,9 +15,9 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // reject has a device send what can't be read.
@@ -88,7 +88,7 @@ func TestEveryOperation(t *testing.T) {
 	}
 	message := device.AppendControl(nil, obeying)
 	a.store.Ingest("a", 2, func() {}).Schema(message, obeying)
-	a.store.NoteDevice("a", &device.Hello{SchemaHash: device.HashSchema(message)})
+	a.store.Devices.Note("a", &device.Hello{SchemaHash: device.HashSchema(message)})
 	const command = "0b7f1f0e-5a3c-4d6e-9f10-2a3b4c5d6e7f"
 	a.call("operator", "POST", "/devices/a/commands", map[string]any{"id": command, "name": "blink"}).wants(200, nil)
 	a.get("/commands", nil)
@@ -185,7 +185,7 @@ func TestBadRequests(t *testing.T) {
 	}
 	a.call("admin", "POST", "/devices", `{"id":"a"}`).wants(409, nil)
 	a.call("admin", "POST", "/devices", `{"id":"`+strings.Repeat("x", 70<<10)+`"}`).wants(413, nil)
-	if n := len(a.store.Devices()); n != 1 {
+	if n := len(a.store.Devices.All()); n != 1 {
 		t.Errorf("%d devices", n)
 	}
 }
@@ -275,7 +275,7 @@ func TestDeviceLife(t *testing.T) {
 func TestDevicesList(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, rigOptions{}, "a", "b", "c")
-	if _, err := a.store.AddDevices([]store.NewDevice{{ID: "d", Kind: "meter", Labels: map[string]string{"site": "north"}}}); err != nil {
+	if _, err := a.store.Devices.Add([]devices.NewDevice{{ID: "d", Kind: "meter", Labels: map[string]string{"site": "north"}}}); err != nil {
 		t.Fatal(err)
 	}
 	var w struct {

@@ -13,10 +13,10 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/device/client"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 var obedientSchema = &device.Schema{
@@ -47,7 +47,7 @@ type obedient struct {
 // obeys registers a device and connects it.
 func (r *liveRig) obeys(id string) *obedient {
 	r.t.Helper()
-	made, err := r.store.AddDevices([]store.NewDevice{{ID: id}})
+	made, err := r.store.Devices.Add([]devices.NewDevice{{ID: id}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/stomp"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // refusedCommands is the body of a MESSAGE about a command that was not accepted, which only who has sent it is told. It looks like
@@ -56,7 +56,7 @@ func (c *liveConn) takeCommand(by accounts.Identity, deviceID string, f *stomp.F
 	refused.Text = err.Error()
 	if e, ok := errors.AsType[*commands.Error](err); ok {
 		refused.Hint = e.Hint
-	} else if !errors.Is(err, store.ErrNoDevice) {
+	} else if !errors.Is(err, devices.ErrNoDevice) {
 		c.d.log.Error("a command was not accepted", "device", deviceID, "error", err)
 	}
 	return c.refuseCommand(&refused)

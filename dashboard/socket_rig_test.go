@@ -23,6 +23,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -48,7 +49,7 @@ type rigOptions struct {
 	clock   func() time.Time
 }
 
-func newLiveRig(t testing.TB, o rigOptions, devices ...string) *liveRig {
+func newLiveRig(t testing.TB, o rigOptions, ids ...string) *liveRig {
 	t.Helper()
 	r := &liveRig{t: t, logged: &lockedBuffer{}, devices: map[string]*ingestDevice{}}
 	log := slog.New(slog.NewTextHandler(r.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -64,8 +65,8 @@ func newLiveRig(t testing.TB, o rigOptions, devices ...string) *liveRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range devices {
-		if _, err := st.AddDevices([]store.NewDevice{{ID: id}}); err != nil {
+	for _, id := range ids {
+		if _, err := st.Devices.Add([]devices.NewDevice{{ID: id}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -130,7 +131,7 @@ func newLiveRig(t testing.TB, o rigOptions, devices ...string) *liveRig {
 	if r.key, err = st.Accounts.AddAPIKey("reader", accounts.RoleViewer); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range devices {
+	for _, id := range ids {
 		in := st.Ingest(id, 1, func() {})
 		in.Schema(device.AppendControl(nil, rigSchema), rigSchema)
 		r.devices[id] = &ingestDevice{in: in}

@@ -22,6 +22,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
@@ -170,7 +171,7 @@ func clientTLS(t testing.TB, path string) *tls.Config {
 // add registers a device.
 func (r *rig) add(id string) {
 	r.t.Helper()
-	c, err := r.store.AddDevices([]store.NewDevice{{ID: id}})
+	c, err := r.store.Devices.Add([]devices.NewDevice{{ID: id}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func TestRevokedWithinASecond(t *testing.T) {
 	a, b := r.join("a"), r.join("b")
 	a.alive(1)
 	b.alive(1)
-	if err := r.store.RevokeDevice("a"); err != nil {
+	if err := r.store.Devices.Revoke("a"); err != nil {
 		t.Fatal(err)
 	}
 	r.hub.Disconnect("a", device.CloseRevoked, "revoked")
@@ -128,7 +128,7 @@ func TestRevokedDuringTheHandshake(t *testing.T) {
 			defer r.hub.connects.mu.Unlock()
 			return r.hub.connects.byKey["a"] != nil
 		})
-		if err := r.store.RevokeDevice("a"); !authenticated || err != nil {
+		if err := r.store.Devices.Revoke("a"); !authenticated || err != nil {
 			t.Errorf("authenticated: %v, revoke: %v", authenticated, err)
 		}
 	}()

@@ -95,7 +95,7 @@ func TestFeedFollowsADevice(t *testing.T) {
 
 func TestFeedIsToldOfRefusals(t *testing.T) {
 	r := newRig(t, rigOptions{live: true}, "revoked")
-	if err := r.store.RevokeDevice("revoked"); err != nil {
+	if err := r.store.Devices.Revoke("revoked"); err != nil {
 		t.Fatal(err)
 	}
 	r.get(r.upgradeLines("guess")...)

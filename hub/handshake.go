@@ -17,7 +17,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // cookieName is the cookie that carries the token of a device that can't set the Authorization header.
@@ -87,9 +87,9 @@ func (h *Hub) authenticate(w http.ResponseWriter, r *http.Request) (token, id st
 	if fromCookie && !ownOrigin(r) {
 		return "", "", h.refuse(w, r, id, http.StatusForbidden, "Send the token in the Authorization header: cookies are not accepted from pages of another origin.")
 	}
-	err := store.ErrUnknownToken
+	err := devices.ErrUnknownToken
 	if token != "" {
-		if id, err = h.store.Authenticate(token); err == nil {
+		if id, err = h.store.Devices.Authenticate(token); err == nil {
 			return token, id, true
 		}
 	}
@@ -99,7 +99,7 @@ func (h *Hub) authenticate(w http.ResponseWriter, r *http.Request) (token, id st
 	}
 	h.limited.Warn("device refused", "address", r.RemoteAddr, "reason", err)
 	switch {
-	case errors.Is(err, store.ErrRevoked):
+	case errors.Is(err, devices.ErrRevoked):
 		return "", "", h.refuse(w, r, id, http.StatusForbidden, "This device is revoked: give it a new token to let it in again.")
 	case token == "":
 		w.Header().Set("WWW-Authenticate", "Bearer realm="+strconv.Quote(h.name))
@@ -180,7 +180,7 @@ func (h *Hub) upgrade(w http.ResponseWriter, r *http.Request, token, id string, 
 	}
 	h.feed.Connected(id, s.number, s.address)
 	// Revoking closes the connections it finds. It did not find this one if it came after authenticate and before enter.
-	if _, err := h.store.Authenticate(token); err != nil {
+	if _, err := h.store.Devices.Authenticate(token); err != nil {
 		s.close(device.CloseRevoked, "the token is no longer valid")
 	}
 	s.begin()

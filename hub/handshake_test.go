@@ -18,7 +18,7 @@ import (
 
 func TestHandshakeAnswers(t *testing.T) {
 	r := newRig(t, rigOptions{limits: Limits{FailuresPerAddress: 1000, HandshakeTimeout: time.Hour}}, "good", "revoked")
-	if err := r.store.RevokeDevice("revoked"); err != nil {
+	if err := r.store.Devices.Revoke("revoked"); err != nil {
 		t.Fatal(err)
 	}
 	lines := r.upgradeLines(r.tokens["good"])

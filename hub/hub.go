@@ -25,6 +25,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // Config is what a Hub is made of.
@@ -204,7 +205,7 @@ func (h *Hub) Disconnect(deviceID string, code device.CloseCode, text string) {
 	if s := h.sessions.find(deviceID); s != nil {
 		s.close(code, text)
 	}
-	if _, err := h.store.Device(deviceID); errors.Is(err, store.ErrNoDevice) {
+	if _, err := h.store.Devices.Get(deviceID); errors.Is(err, devices.ErrNoDevice) {
 		h.sessions.forget(deviceID)
 	}
 }

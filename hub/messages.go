@@ -143,7 +143,7 @@ func (s *session) greet(m *device.Hello) {
 		in.Schema(message, schema)
 	}
 	s.awaited = !known
-	s.hub.store.NoteDevice(s.device, m)
+	s.hub.store.Devices.Note(s.device, m)
 
 	problem := in.Resume(m.Next)
 	if problem != "" {
@@ -182,7 +182,7 @@ func (s *session) announce(schema *device.Schema, message []byte) {
 	s.schema, s.settings = schema, settingsOf(schema)
 	s.ingest.Load().Schema(message, schema)
 	s.hello.SchemaHash = hash
-	s.hub.store.NoteDevice(s.device, s.hello)
+	s.hub.store.Devices.Note(s.device, s.hello)
 	s.deliver() // it may have other settings
 }
 

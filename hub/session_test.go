@@ -26,7 +26,7 @@ func TestConversation(t *testing.T) {
 	if b := r.store.Books("boiler"); b.Frames != 3 || b.Duplicates != 1 || b.Holes != 0 {
 		t.Errorf("books %+v", b)
 	}
-	if dev, err := r.store.Device("boiler"); err != nil || dev.Firmware != "1.2" || dev.Model != "B" || dev.Schema != hello.SchemaHash {
+	if dev, err := r.store.Devices.Get("boiler"); err != nil || dev.Firmware != "1.2" || dev.Model != "B" || dev.Schema != hello.SchemaHash {
 		t.Errorf("device %+v, %v", dev, err)
 	}
 

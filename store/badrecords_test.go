@@ -20,6 +20,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // wholeHub returns the directory of a stopped store that has something in every bucket of hub.db, and the tokens of a and b.
@@ -36,7 +37,7 @@ func wholeHub(t *testing.T) (dir string, tokens []string) {
 	}
 	h.Outages.HubStarted()
 	for _, id := range []string{"a", "b"} {
-		h.NoteDevice(id, &device.Hello{SchemaHash: device.HashSchema(settableMessage)})
+		h.Devices.Note(id, &device.Hello{SchemaHash: device.HashSchema(settableMessage)})
 		h.Outages.DeviceConnected(id)
 		c := connect(t, h.Store, id, 1)
 		c.Schema(settableMessage, settable)
@@ -219,13 +220,13 @@ func TestCopyThatCantBeWritten(t *testing.T) {
 		t.Fatal("the token is lost")
 	}
 	wantToken(t, h.Store, added[0], "b", nil)
-	if _, err := h.RotateToken("b"); err != nil {
+	if _, err := h.Devices.Rotate("b"); err != nil {
 		t.Error(err)
 	}
-	if err := h.RevokeDevice("a"); err != nil {
+	if err := h.Devices.Revoke("a"); err != nil {
 		t.Error(err)
 	}
-	wantToken(t, h.Store, first, "", store.ErrRevoked)
+	wantToken(t, h.Store, first, "", devices.ErrRevoked)
 	if err := h.RemoveDevice("b"); err != nil {
 		t.Error(err)
 	}
@@ -236,7 +237,7 @@ func TestCopyThatCantBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	h = start(t, store.Options{Dir: h.Dir()})
-	wantToken(t, h.Store, first, "", store.ErrRevoked)
+	wantToken(t, h.Store, first, "", devices.ErrRevoked)
 	if alarms := h.Alarms.All(); len(alarms) != 1 {
 		t.Errorf("alarms: %v", alarms)
 	}
@@ -272,7 +273,7 @@ func TestLastDeviceStaysRemoved(t *testing.T) {
 	if err := os.WriteFile(name, old, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantToken(t, start(t, store.Options{Dir: h.Dir()}).Store, token, "", store.ErrUnknownToken)
+	wantToken(t, start(t, store.Options{Dir: h.Dir()}).Store, token, "", devices.ErrUnknownToken)
 }
 
 // TestFlippedBitInCopies: with hub.db lost, a flipped bit in a copy costs one record at most, and that is said.
@@ -300,14 +301,14 @@ func TestFlippedBitInCopies(t *testing.T) {
 					t.Fatal(err)
 				}
 				s := start(t, store.Options{Dir: dir}).Store
-				have := len(s.Devices()) + len(s.Accounts.Users()) + len(s.Accounts.APIKeys())
+				have := len(s.Devices.All()) + len(s.Accounts.Users()) + len(s.Accounts.APIKeys())
 				told := slices.ContainsFunc(s.Alarms.All(), func(a alarms.Alarm) bool {
 					return strings.Contains(a.Text, "in "+name+" are damaged")
 				})
 				if have < 3 || have < 4 && !told {
 					t.Errorf("%d of 4 records are back; alarms: %v", have, s.Alarms.All())
 				}
-				for _, d := range s.Devices() {
+				for _, d := range s.Devices.All() {
 					wantToken(t, s, tokens[d.ID[0]-'a'], d.ID, nil)
 				}
 			})

@@ -23,7 +23,7 @@ func TestSchemasArePruned(t *testing.T) {
 		message := device.AppendControl(nil, schema)
 		last = device.HashSchema(message)
 		w.Schema(message, schema)
-		s.NoteDevice("a", &device.Hello{SchemaHash: last})
+		s.Devices.Note("a", &device.Hello{SchemaHash: last})
 		w.send(30)
 		settle(t, s)
 		if err := s.history.Load().Flush(true); err != nil {
@@ -76,7 +76,7 @@ func TestRemovedDeviceLeavesNothing(t *testing.T) {
 	register(t, s, "a")
 	s.Outages.HubStarted()
 	w := newWriter(t, s, 1)
-	s.NoteDevice("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, textSchema))})
+	s.Devices.Note("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, textSchema))})
 	s.Outages.DeviceConnected("a")
 	w.send(1)
 	settle(t, s)

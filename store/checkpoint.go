@@ -113,7 +113,7 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 			s.sources.Saved(&cp.sources)
 			s.Alarms.Clear("hub.db")
 		}
-		s.registry.copyAgain()
+		s.Devices.RetryCopy()
 		s.Accounts.RetryCopy()
 		s.idle <- struct{}{}
 		for _, asker := range cp.askers {
@@ -125,9 +125,7 @@ func (s *Store) keepBooks(end func()) (damaged error) {
 
 // save writes a checkpoint in one transaction.
 func (s *Store) save(cp *checkpoint) error {
-	s.registry.writing.Lock()
-	defer s.registry.writing.Unlock()
-	notes, schemas := s.registry.takeNotes(), s.registry.schemasInUse()
+	notes, schemas := s.Devices.TakeNotes(), s.Devices.Schemas()
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		books := tx.Bucket(hubdb.BucketBooks)
 		for _, id := range cp.forgotten {
@@ -161,10 +159,8 @@ func (s *Store) save(cp *checkpoint) error {
 		if err := saveLetters(tx, cp.letters); err != nil {
 			return err
 		}
-		for i := range notes {
-			if err := putDevice(tx, &notes[i]); err != nil {
-				return err
-			}
+		if err := notes.Put(tx); err != nil {
+			return err
 		}
 		if cp.export != nil {
 			if err := hubdb.Put(tx.Bucket(hubdb.BucketMeta), hubdb.KeyExport, cp.export); err != nil {
@@ -176,9 +172,7 @@ func (s *Store) save(cp *checkpoint) error {
 		}
 		return hubdb.Put(tx.Bucket(hubdb.BucketMeta), hubdb.KeyCursor, hubdb.Key8(cp.cursor))
 	})
-	if err != nil {
-		s.registry.returnNotes(notes)
-	}
+	notes.Done(err)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // TestDamagedWhileRunning has hub.db damaged under a running store: Run ends and says so, no frame is lost, and the next start
@@ -16,7 +17,7 @@ func TestDamagedWhileRunning(t *testing.T) {
 	for name, notice := range map[string]func(s *Store) error{
 		"by a checkpoint": (*Store).Checkpoint,
 		"by another": func(s *Store) error {
-			_, err := s.AddDevices([]NewDevice{{ID: "b", Kind: "meter"}})
+			_, err := s.Devices.Add([]devices.NewDevice{{ID: "b", Kind: "meter"}})
 			return err
 		},
 	} {
@@ -55,7 +56,7 @@ func TestDamagedWhileRunning(t *testing.T) {
 			if err != nil || len(aside) != 1 {
 				t.Errorf("set aside: %q, %v", aside, err)
 			}
-			if _, err := s.Device("a"); err != nil {
+			if _, err := s.Devices.Get("a"); err != nil {
 				t.Errorf("the registry: %v", err)
 			}
 			if len(s.Status().Alarms) == 0 {

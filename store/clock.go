@@ -184,7 +184,7 @@ func (s *Store) WatchClock(f func()) (stop func()) {
 // moveTimes moves the times that something expires by.
 func (s *Store) moveTimes() {
 	for what, follow := range map[string]func() error{
-		"commands": s.Commands.FollowClock, "sessions": s.Accounts.FollowClock, "tokens": s.registry.followClock,
+		"commands": s.Commands.FollowClock, "sessions": s.Accounts.FollowClock, "tokens": s.Devices.FollowClock,
 	} {
 		if err := follow(); err != nil {
 			s.log.Warn("times can't be moved to the clock that was set; it is tried again", "of", what, "error", err)

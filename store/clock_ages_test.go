@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
@@ -251,7 +252,7 @@ func TestAgeSurvivesABadRecord(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAged(t, time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC))
-			if _, err := a.AddDevices([]NewDevice{{ID: "a"}}); err != nil {
+			if _, err := a.Devices.Add([]devices.NewDevice{{ID: "a"}}); err != nil {
 				t.Fatal(err)
 			}
 			a.send()

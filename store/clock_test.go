@@ -9,6 +9,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // setStore is a store whose machine's clock is set, with one device that takes commands.
@@ -130,11 +131,11 @@ func TestSecretsSurviveTheClock(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		creds, err := s.AddDevices([]NewDevice{{ID: "b", Kind: "x"}})
+		creds, err := s.Devices.Add([]devices.NewDevice{{ID: "b", Kind: "x"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		fresh, err := s.RotateToken("b")
+		fresh, err := s.Devices.Rotate("b")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,10 +144,10 @@ func TestSecretsSurviveTheClock(t *testing.T) {
 			if _, err := s.Accounts.Identify(session); (err == nil) != want {
 				t.Errorf("%s: session: %v", when, err)
 			}
-			if _, err := s.Authenticate(creds[0].Token); (err == nil) != want {
+			if _, err := s.Devices.Authenticate(creds[0].Token); (err == nil) != want {
 				t.Errorf("%s: old token: %v", when, err)
 			}
-			if _, err := s.Authenticate(fresh); err != nil {
+			if _, err := s.Devices.Authenticate(fresh); err != nil {
 				t.Errorf("%s: new token: %v", when, err)
 			}
 		}
@@ -156,7 +157,7 @@ func TestSecretsSurviveTheClock(t *testing.T) {
 		set(s)
 		works("after 23 hours", true)
 		s.machine.pass(2 * time.Hour)
-		if _, err := s.Authenticate(creds[0].Token); err == nil {
+		if _, err := s.Devices.Authenticate(creds[0].Token); err == nil {
 			t.Error("the old token lasts longer than a day")
 		}
 		s.machine.pass(7 * day)

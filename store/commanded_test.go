@@ -7,6 +7,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // commandSchema is what the tests' devices can be told.
@@ -18,7 +19,7 @@ func commandSchema() *device.Schema {
 }
 
 // openCommanded opens a store with devices that have announced commandSchema. It does not run.
-func openCommanded(t testing.TB, o Options, devices ...string) *Store {
+func openCommanded(t testing.TB, o Options, ids ...string) *Store {
 	t.Helper()
 	o.Logger = slog.New(slog.DiscardHandler)
 	s, err := Open(o)
@@ -26,15 +27,15 @@ func openCommanded(t testing.TB, o Options, devices ...string) *Store {
 		t.Fatal(err)
 	}
 	message := device.AppendControl(nil, commandSchema())
-	for _, id := range devices {
-		if _, err := s.Device(id); err != nil {
-			if _, err := s.AddDevices([]NewDevice{{ID: id}}); err != nil {
+	for _, id := range ids {
+		if _, err := s.Devices.Get(id); err != nil {
+			if _, err := s.Devices.Add([]devices.NewDevice{{ID: id}}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		s.NoteDevice(id, &device.Hello{SchemaHash: device.HashSchema(message)})
+		s.Devices.Note(id, &device.Hello{SchemaHash: device.HashSchema(message)})
 	}
-	if len(devices) > 0 {
+	if len(ids) > 0 {
 		s.schemas.Put(device.HashSchema(message), commandSchema(), message)
 	}
 	return s

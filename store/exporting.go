@@ -36,10 +36,8 @@ func (s *Store) exportDeps() export.Deps {
 }
 
 func (s *Store) exportedDevice(id string) (export.Device, bool) {
-	s.registry.mu.RLock()
-	defer s.registry.mu.RUnlock()
-	d := s.registry.devices[id]
-	if d == nil {
+	d, err := s.Devices.Get(id)
+	if err != nil {
 		return export.Device{}, false
 	}
 	return export.Device{Created: d.Created, Kind: d.Kind, Labels: d.Labels}, true

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
@@ -24,7 +25,7 @@ func exporting(t testing.TB, o Options, c influx.Config) *Store {
 func register(t testing.TB, s *Store, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
-		if _, err := s.AddDevices([]NewDevice{{ID: id, Kind: "meter"}}); err != nil {
+		if _, err := s.Devices.Add([]devices.NewDevice{{ID: id, Kind: "meter"}}); err != nil {
 			t.Fatal(err)
 		}
 	}

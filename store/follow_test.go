@@ -10,6 +10,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -74,7 +75,7 @@ func next(t *testing.T, told <-chan string) string {
 
 func TestFollow(t *testing.T) {
 	h := start(t, store.Options{})
-	if _, err := h.AddDevices([]store.NewDevice{{ID: "a"}}); err != nil {
+	if _, err := h.Devices.Add([]devices.NewDevice{{ID: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	c := connect(t, h.Store, "a", 7)
@@ -148,24 +149,24 @@ func TestFollowerThatHangs(t *testing.T) {
 
 func TestRegistryVersion(t *testing.T) {
 	h := start(t, store.Options{})
-	version := h.RegistryVersion()
+	version := h.Devices.Version()
 	changes := func(what string, f func() error) {
 		t.Helper()
 		if err := f(); err != nil {
 			t.Fatal(err)
 		}
-		if now := h.RegistryVersion(); now == version {
+		if now := h.Devices.Version(); now == version {
 			t.Errorf("%s does not change it", what)
 		} else {
 			version = now
 		}
 	}
-	changes("registering", func() error { _, err := h.AddDevices([]store.NewDevice{{ID: "a"}}); return err })
-	changes("HELLO", func() error { h.NoteDevice("a", &device.Hello{Firmware: "2"}); return nil })
-	changes("revoking", func() error { return h.RevokeDevice("a") })
+	changes("registering", func() error { _, err := h.Devices.Add([]devices.NewDevice{{ID: "a"}}); return err })
+	changes("HELLO", func() error { h.Devices.Note("a", &device.Hello{Firmware: "2"}); return nil })
+	changes("revoking", func() error { return h.Devices.Revoke("a") })
 	changes("removing", func() error { return h.RemoveDevice("a") })
-	h.NoteDevice("a", &device.Hello{Firmware: "3"})
-	if h.RegistryVersion() != version {
+	h.Devices.Note("a", &device.Hello{Firmware: "3"})
+	if h.Devices.Version() != version {
 		t.Error("a stranger changes it")
 	}
 }

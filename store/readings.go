@@ -33,7 +33,7 @@ func shortestInterval(channels []*device.Channel) (shortest time.Duration) {
 // Silences says for the gaps in a device's readings what caused them.
 func (s *Store) Silences(deviceID string, d *history.Decimated) []outages.Silence {
 	var registered time.Time
-	if dev, err := s.Device(deviceID); err == nil {
+	if dev, err := s.Devices.Get(deviceID); err == nil {
 		registered = dev.Created
 	}
 	return s.Outages.Silences(deviceID, registered, d)

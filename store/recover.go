@@ -264,7 +264,7 @@ func (s *Store) replayFrame(e *tail.Entry) error {
 		set.stored(d, e.Timing.Offset, highest, a.lastData)
 		a.newest(d, e.Timing.Offset, e.Received.UnixMicro())
 	}
-	s.registry.noteSchema(e.Device, e.Source.Hash)
+	s.Devices.NoteSchema(e.Device, e.Source.Hash)
 	return nil
 }
 

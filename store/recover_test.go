@@ -19,6 +19,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -306,11 +307,11 @@ func TestLostHistory(t *testing.T) {
 // What a device measures is known after a crash, even if it announced it after the last checkpoint and has not returned.
 func TestSchemaSurvivesKill(t *testing.T) {
 	h := start(t, store.Options{})
-	if _, err := h.AddDevices([]store.NewDevice{{ID: "a"}}); err != nil {
+	if _, err := h.Devices.Add([]devices.NewDevice{{ID: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	c := connect(t, h.Store, "a", 1)
-	h.NoteDevice("a", &device.Hello{SchemaHash: device.HashSchema(schemaMessage)})
+	h.Devices.Note("a", &device.Hello{SchemaHash: device.HashSchema(schemaMessage)})
 	c.send(1)
 	c.await(1)
 	again := start(t, store.Options{Dir: copyDir(t, h.Dir())})

@@ -80,17 +80,6 @@ func pruneSchemas(tx *bbolt.Tx, used map[device.Hash]bool) error {
 	return nil
 }
 
-// schemasInUse returns the schemas of the devices.
-func (r *registry) schemasInUse() map[device.Hash]bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	used := make(map[device.Hash]bool, len(r.devices))
-	for _, d := range r.devices {
-		used[d.Schema] = true
-	}
-	return used
-}
-
 // SchemaByHash returns a schema announced at any time by any device, with its SCHEMA message.
 func (s *Store) SchemaByHash(hash device.Hash) (schema *device.Schema, message []byte, ok bool) {
 	if schema, message, ok = s.schemas.Get(hash); ok {
@@ -113,7 +102,7 @@ func (s *Store) SchemaByHash(hash device.Hash) (schema *device.Schema, message [
 
 // DeviceSchema returns the schema the device announced last.
 func (s *Store) DeviceSchema(id string) (*device.Schema, bool) {
-	d, err := s.Device(id)
+	d, err := s.Devices.Get(id)
 	if err != nil || d.Schema == (device.Hash{}) {
 		return nil, false
 	}
@@ -123,7 +112,7 @@ func (s *Store) DeviceSchema(id string) (*device.Schema, bool) {
 
 // commanded is what has to be known of a device that commands are sent to.
 func (s *Store) commanded(id string) (commands.Device, error) {
-	d, err := s.Device(id)
+	d, err := s.Devices.Get(id)
 	if err != nil {
 		return commands.Device{}, err
 	}

@@ -103,9 +103,7 @@ func (s *Store) Condition() Status {
 		historyStatus.Error = s.tail.err.Error()
 	}
 	s.tail.mu.Unlock()
-	s.registry.mu.RLock()
-	status.Devices = len(s.registry.devices)
-	s.registry.mu.RUnlock()
+	status.Devices = s.Devices.Len()
 
 	s.mu.Lock()
 	defer s.mu.Unlock()

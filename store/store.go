@@ -25,6 +25,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
@@ -38,14 +39,10 @@ import (
 
 // Errors a caller decides on.
 var (
-	ErrLocked       = hubdb.ErrLocked
-	ErrClosed       = errors.New("store: closed")
-	ErrTooSparse    = errors.New("store: too many separate ranges of sequence numbers")
-	ErrFarAhead     = errors.New("store: a sequence number far above those in use")
-	ErrNoDevice     = errors.New("no such device")
-	ErrExists       = errors.New("the device exists already")
-	ErrUnknownToken = errors.New("unknown token")
-	ErrRevoked      = errors.New("the device is revoked")
+	ErrLocked    = hubdb.ErrLocked
+	ErrClosed    = errors.New("store: closed")
+	ErrTooSparse = errors.New("store: too many separate ranges of sequence numbers")
+	ErrFarAhead  = errors.New("store: a sequence number far above those in use")
 )
 
 // Options says where a store lives and how much it may keep. Zero values stand for the defaults named here.
@@ -77,6 +74,7 @@ type Store struct {
 	Alarms   *alarms.List
 	Audit    *audit.Trail
 	Commands *commands.Book
+	Devices  *devices.Registry
 	Outages  *outages.Log
 	Settings *settings.Settings
 
@@ -99,9 +97,8 @@ type Store struct {
 
 	clockWatchers notify.List[struct{}]
 
-	registry registry
-	tail     historyTail
-	Export   *export.Export
+	tail   historyTail
+	Export *export.Export
 
 	trimming sync.Mutex
 	dropped  time.Time // when entries were dropped that not everything had read; guarded by trimming
@@ -197,6 +194,7 @@ func (s *Store) open() error {
 		s.Alarms.Set("hub.db damaged", fmt.Sprintf("hub.db was damaged; it is kept as %s and a new one was begun", setAside))
 	}
 	s.Accounts = accounts.New(s.opts.Dir, db, s.clock, s.Alarms, s.log)
+	s.Devices = devices.New(s.opts.Dir, db, s.clock, s.Alarms)
 	s.Audit = audit.New(db, s.clock, s.Alarms)
 	if err := s.loadDatabase(); err != nil {
 		return fmt.Errorf("read hub.db: %w", err)
@@ -226,7 +224,7 @@ func (s *Store) open() error {
 
 // loadDatabase reads hub.db. What it can't read there is taken out, and restored as far as there are copies.
 func (s *Store) loadDatabase() error {
-	if err := s.registry.load(s); err != nil {
+	if err := s.Devices.Load(); err != nil {
 		return err
 	}
 	if err := s.Accounts.Load(); err != nil {
@@ -240,7 +238,6 @@ func (s *Store) loadDatabase() error {
 	if s.Settings, err = settings.Open(s.db, s.clock, s.Commands); err != nil {
 		return err
 	}
-	s.registry.correctSchemas(s.Commands.Announced())
 	if err := s.Audit.Load(); err != nil {
 		return err
 	}
@@ -260,7 +257,7 @@ func (s *Store) loadDatabase() error {
 		s.Alarms.Set("hub.db reverted", "hub.db was damaged where it says what is valid, and may lack its last change: devices, users and "+
 			"API keys are taken from their copies, the counters from the journal; a command, a setting or an entry of the audit trail may be gone")
 	}
-	s.registry.restoreAll(s.Commands.Announced())
+	s.Devices.Restore(s.Commands.Announced())
 	s.Accounts.Restore()
 	return nil
 }

@@ -129,7 +129,7 @@ func (t *historyTail) history() *history.History { return t.store.history.Load()
 
 // firstCreated is when the oldest device was registered, zero if there is none.
 func (s *Store) firstCreated() (first time.Time) {
-	for _, d := range s.Devices() {
+	for _, d := range s.Devices.All() {
 		if first.IsZero() || d.Created.Before(first) {
 			first = d.Created
 		}

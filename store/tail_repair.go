@@ -181,7 +181,7 @@ func (s *Store) schemaMessage(hash device.Hash) []byte {
 
 // gapIn returns an error if the books know of a gap that readings may be missing by which q selects.
 func (s *Store) gapIn(q history.Query) error {
-	d, err := s.Device(q.Device)
+	d, err := s.Devices.Get(q.Device)
 	if err != nil {
 		return nil // of what was removed nothing is missing
 	}

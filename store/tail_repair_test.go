@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
@@ -56,7 +57,7 @@ func flipBlocks(t *testing.T, dir string) {
 func TestDamagedHistoryAndJournal(t *testing.T) {
 	s := open(t, Options{})
 	stop := run(t, s)
-	if _, err := s.AddDevices([]NewDevice{{ID: "a"}}); err != nil {
+	if _, err := s.Devices.Add([]devices.NewDevice{{ID: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	const sent = 300

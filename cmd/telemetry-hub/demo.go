@@ -22,6 +22,7 @@ import (
 	firmwaresim "github.com/telemetry-hub/telemetry-hub/firmware-sim"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
@@ -95,11 +96,11 @@ func demo(ctx context.Context, stdout io.Writer, log *slog.Logger) (err error) {
 }
 
 func registerDemo(st *store.Store) ([]firmwaresim.Credential, error) {
-	var devices []store.NewDevice
+	var list []devices.NewDevice
 	for _, d := range firmwaresim.DemoDevices() {
-		devices = append(devices, store.NewDevice{ID: d.ID, Kind: d.Kind, Labels: map[string]string{"site": "demo"}})
+		list = append(list, devices.NewDevice{ID: d.ID, Kind: d.Kind, Labels: map[string]string{"site": "demo"}})
 	}
-	made, err := st.AddDevices(devices)
+	made, err := st.Devices.Add(list)
 	var credentials []firmwaresim.Credential
 	for _, c := range made {
 		credentials = append(credentials, firmwaresim.Credential{Device: c.Device, Token: c.Token})

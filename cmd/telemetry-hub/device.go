@@ -17,7 +17,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 const maxFleet = 100_000 // devices added at once
@@ -34,7 +34,7 @@ SHA-256, so a token is shown once, when it is made; a lost one is replaced with
 
 func newDeviceAdd() *cobra.Command {
 	var (
-		add           store.NewDevice
+		add           devices.NewDevice
 		labels        []string
 		count         int
 		prefix, path  string
@@ -75,13 +75,13 @@ them.`,
 			if add.Labels, err = parseLabels(labels); err != nil {
 				return misused(cmd, err)
 			}
-			devices := fleet(add, prefix, count)
+			list := fleet(add, prefix, count)
 			if len(args) == 1 {
 				add.ID = args[0]
-				devices = []store.NewDevice{add}
+				list = []devices.NewDevice{add}
 			}
-			return makeTokens(cmd, &hub, orCreate, path, func(ctx context.Context, c *client.Client) ([]store.Credential, error) {
-				return c.AddDevices(ctx, devices)
+			return makeTokens(cmd, &hub, orCreate, path, func(ctx context.Context, c *client.Client) ([]devices.Credential, error) {
+				return c.AddDevices(ctx, list)
 			})
 		},
 	}
@@ -111,14 +111,14 @@ func parseLabels(args []string) (map[string]string, error) {
 }
 
 // fleet returns count devices like the model, named prefix-0001 and so on.
-func fleet(model store.NewDevice, prefix string, count int) []store.NewDevice {
+func fleet(model devices.NewDevice, prefix string, count int) []devices.NewDevice {
 	digits := max(4, len(strconv.Itoa(count)))
-	devices := make([]store.NewDevice, count)
-	for i := range devices {
-		devices[i] = model
-		devices[i].ID = fmt.Sprintf("%s-%0*d", prefix, digits, i+1)
+	list := make([]devices.NewDevice, count)
+	for i := range list {
+		list[i] = model
+		list[i].ID = fmt.Sprintf("%s-%0*d", prefix, digits, i+1)
 	}
-	return devices
+	return list
 }
 
 func newDeviceRotate() *cobra.Command {
@@ -135,9 +135,9 @@ revoked device is admitted again, with the new token only.`,
   telemetry-hub device rotate pump-7 --output pump-7.csv`,
 		Args: exactArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return makeTokens(cmd, &hub, existing, path, func(ctx context.Context, c *client.Client) ([]store.Credential, error) {
+			return makeTokens(cmd, &hub, existing, path, func(ctx context.Context, c *client.Client) ([]devices.Credential, error) {
 				made, err := c.Rotate(ctx, args[0])
-				return []store.Credential{{Device: made.ID, Token: made.Token}}, err
+				return []devices.Credential{{Device: made.ID, Token: made.Token}}, err
 			})
 		},
 	}
@@ -154,7 +154,7 @@ func outputFlag(cmd *cobra.Command, path *string) {
 
 // makeTokens calls create and hands its tokens over: to the file at path or, without one, to the standard output. The
 // file is made first, as the user who called, and goes again if there is nothing to put into it.
-func makeTokens(cmd *cobra.Command, hub *hubFlags, m mode, path string, create func(context.Context, *client.Client) ([]store.Credential, error)) (err error) {
+func makeTokens(cmd *cobra.Command, hub *hubFlags, m mode, path string, create func(context.Context, *client.Client) ([]devices.Credential, error)) (err error) {
 	var file *os.File
 	if path != "" {
 		file, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -166,7 +166,7 @@ func makeTokens(cmd *cobra.Command, hub *hubFlags, m mode, path string, create f
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
 	}
-	var creds []store.Credential
+	var creds []devices.Credential
 	err = withHub(cmd, hub, m, func(ctx context.Context, c *client.Client) (err error) {
 		creds, err = create(ctx, c)
 		return err
@@ -188,7 +188,7 @@ func makeTokens(cmd *cobra.Command, hub *hubFlags, m mode, path string, create f
 }
 
 // printTokens prints one token so that a script can take it, and several as CSV.
-func printTokens(cmd *cobra.Command, creds []store.Credential) error {
+func printTokens(cmd *cobra.Command, creds []devices.Credential) error {
 	if len(creds) > 1 {
 		return writeTokens(cmd.OutOrStdout(), creds)
 	}
@@ -197,7 +197,7 @@ func printTokens(cmd *cobra.Command, creds []store.Credential) error {
 	return err
 }
 
-func writeTokens(w io.Writer, creds []store.Credential) error {
+func writeTokens(w io.Writer, creds []devices.Credential) error {
 	out := csv.NewWriter(w)
 	_ = out.Write([]string{"device", "token"}) // an error stays until Flush
 	for _, c := range creds {

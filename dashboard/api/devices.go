@@ -10,7 +10,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // Devices is a page of the list of devices.
@@ -70,7 +70,7 @@ func (a *API) serveDevices(w http.ResponseWriter, r *http.Request, _ Caller) {
 	window := a.feed.Devices(list)
 	out := Devices{Now: window.Now, Total: window.Total, Matched: window.Matched, Devices: make([]DeviceItem, 0, len(window.Rows))}
 	for _, row := range window.Rows {
-		if dev, err := a.store.Device(row.ID); err == nil { // else it was removed a moment ago
+		if dev, err := a.store.Devices.Get(row.ID); err == nil { // else it was removed a moment ago
 			out.Devices = append(out.Devices, DeviceItem{row, a.record(&dev)})
 		}
 	}
@@ -132,14 +132,14 @@ func (a *API) serveDevice(w http.ResponseWriter, r *http.Request, _ Caller) {
 }
 
 func (a *API) answerDevice(w http.ResponseWriter, id string) {
-	dev, err := a.store.Device(id)
+	dev, err := a.store.Devices.Get(id)
 	if err != nil {
 		a.Failed(w, err)
 		return
 	}
 	detail, ok := a.feed.Device(dev.ID)
 	if !ok { // removed meanwhile
-		a.Failed(w, store.ErrNoDevice)
+		a.Failed(w, devices.ErrNoDevice)
 		return
 	}
 	Answer(w, http.StatusOK, Device{
@@ -148,7 +148,7 @@ func (a *API) answerDevice(w http.ResponseWriter, id string) {
 	})
 }
 
-func (a *API) record(dev *store.Device) DeviceRecord {
+func (a *API) record(dev *devices.Device) DeviceRecord {
 	books, p := a.store.Books(dev.ID), hub.Presence{}
 	if a.hub != nil {
 		p = a.hub.Presence(dev.ID)

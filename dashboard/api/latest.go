@@ -38,7 +38,7 @@ func (a *API) serveLatest(w http.ResponseWriter, r *http.Request, _ Caller) {
 		err = errNoHub
 	default:
 		for _, id := range ids { // all of them are there, or there is no answer
-			if _, err = a.store.Device(id); err != nil {
+			if _, err = a.store.Devices.Get(id); err != nil {
 				break
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/names"
 )
@@ -140,8 +141,8 @@ var problems = []struct {
 	{accounts.ErrBusy, http.StatusServiceUnavailable, "busy", "try again in a moment"},
 	{limit.ErrBusy, http.StatusServiceUnavailable, "busy", "try again in a moment"},
 	{store.ErrClosed, http.StatusServiceUnavailable, "stopping", "the hub is stopping; try again in a moment"},
-	{store.ErrNoDevice, http.StatusNotFound, "no_device", "GET /api/v1/devices lists the devices there are"},
-	{store.ErrExists, http.StatusConflict, "device_exists", "choose another id, or give the device that has it a new token"},
+	{devices.ErrNoDevice, http.StatusNotFound, "no_device", "GET /api/v1/devices lists the devices there are"},
+	{devices.ErrExists, http.StatusConflict, "device_exists", "choose another id, or give the device that has it a new token"},
 	{store.ErrNoExport, http.StatusConflict, "no_export", "run the hub with --influx-url"},
 	{certificate.ErrNone, http.StatusNotFound, "no_certificate", "a hub without --tls-cert makes it at its first start"},
 	{certificate.ErrGiven, http.StatusConflict, "certificate_given", "put a new one into the files of --tls-cert and --tls-key, then reload the hub: systemctl reload telemetry-hub"},

@@ -15,7 +15,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
@@ -44,24 +44,24 @@ const (
 type form struct {
 	mediaType string
 	extension string
-	render    func(*store.Device) render.Readings
+	render    func(*devices.Device) render.Readings
 	remark    func(text string) string // a line that is no reading; what it says ends without a dot
 }
 
 var (
-	formNDJSON = form{"application/x-ndjson", "ndjson", func(*store.Device) render.Readings { return render.NDJSON{} }, func(text string) string {
+	formNDJSON = form{"application/x-ndjson", "ndjson", func(*devices.Device) render.Readings { return render.NDJSON{} }, func(text string) string {
 		line, _ := json.Marshal(map[string]string{"incomplete": text}) // which texts always can
 		return string(line)
 	}}
-	formCSV = form{"text/csv; charset=utf-8; header=present", "csv", func(*store.Device) render.Readings { return render.CSV{} },
+	formCSV = form{"text/csv; charset=utf-8; header=present", "csv", func(*devices.Device) render.Readings { return render.CSV{} },
 		func(text string) string { return "# " + text }}
-	formLineProtocol = form{"text/plain; charset=utf-8", "lp", func(d *store.Device) render.Readings { return render.NewLineProtocol(d.Kind, d.Labels) },
+	formLineProtocol = form{"text/plain; charset=utf-8", "lp", func(d *devices.Device) render.Readings { return render.NewLineProtocol(d.Kind, d.Labels) },
 		func(text string) string { return "# " + text }}
 )
 
 // rawQuery is a request for raw readings.
 type rawQuery struct {
-	devices  []store.Device
+	devices  []devices.Device
 	channels []string
 	from, to time.Time
 	limit    int       // 0: all
@@ -97,7 +97,7 @@ func (a *API) readRawQuery(r *http.Request) (rawQuery, error) {
 		return out, err
 	}
 	for _, id := range ids {
-		dev, err := a.store.Device(id)
+		dev, err := a.store.Devices.Get(id)
 		if err != nil {
 			return out, err
 		}

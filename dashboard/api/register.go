@@ -7,8 +7,8 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // Credentials is all that a device has to be given. The token is shown once.
@@ -53,11 +53,11 @@ func (a *API) disconnect(id string, code device.CloseCode, text string) {
 }
 
 func (a *API) addDevice(w http.ResponseWriter, r *http.Request, by Caller) {
-	var in store.NewDevice
+	var in devices.NewDevice
 	if !a.noQuery(w, r) || !ReadJSON(w, r, &in) {
 		return
 	}
-	made, err := a.store.AddDevices([]store.NewDevice{in})
+	made, err := a.store.Devices.Add([]devices.NewDevice{in})
 	if err != nil {
 		a.Failed(w, err)
 		return
@@ -80,7 +80,7 @@ func (a *API) changeDevice(w http.ResponseWriter, r *http.Request, by Caller) {
 		return
 	}
 	id := r.PathValue("id")
-	err := a.store.ChangeDevice(id, func(d *store.NewDevice) {
+	err := a.store.Devices.Change(id, func(d *devices.NewDevice) {
 		if in.Kind != nil {
 			d.Kind = *in.Kind
 		}
@@ -109,15 +109,15 @@ const maxFleet = 64 << 20
 
 // NewDevices is devices to be registered, all of them or none.
 type NewDevices struct {
-	Devices []store.NewDevice `json:"devices"`
+	Devices []devices.NewDevice `json:"devices"`
 }
 
 // Fleet is all that the devices have to be given. The tokens are shown once.
 type Fleet struct {
-	URL         string             `json:"url,omitempty"`         // absent over the Unix socket
-	Certificate string             `json:"certificate,omitempty"` // as in Credentials
-	PublicKey   string             `json:"public_key,omitempty"`
-	Devices     []store.Credential `json:"devices"` // in the same order
+	URL         string               `json:"url,omitempty"`         // absent over the Unix socket
+	Certificate string               `json:"certificate,omitempty"` // as in Credentials
+	PublicKey   string               `json:"public_key,omitempty"`
+	Devices     []devices.Credential `json:"devices"` // in the same order
 }
 
 func (a *API) addDevices(w http.ResponseWriter, r *http.Request, by Caller) {
@@ -125,7 +125,7 @@ func (a *API) addDevices(w http.ResponseWriter, r *http.Request, by Caller) {
 	if !a.noQuery(w, r) || !readJSON(w, r, maxFleet, &in) {
 		return
 	}
-	made, err := a.store.AddDevices(in.Devices)
+	made, err := a.store.Devices.Add(in.Devices)
 	if err != nil {
 		a.Failed(w, err)
 		return
@@ -150,12 +150,12 @@ func (a *API) rotateToken(w http.ResponseWriter, r *http.Request, by Caller) {
 		return
 	}
 	id := r.PathValue("id")
-	before, err := a.store.Device(id)
+	before, err := a.store.Devices.Get(id)
 	if err != nil {
 		a.Failed(w, err)
 		return
 	}
-	token, err := a.store.RotateToken(id)
+	token, err := a.store.Devices.Rotate(id)
 	if err != nil {
 		a.Failed(w, err)
 		return
@@ -174,7 +174,7 @@ func (a *API) revokeDevice(w http.ResponseWriter, r *http.Request, by Caller) {
 		return
 	}
 	id := r.PathValue("id")
-	if err := a.store.RevokeDevice(id); err != nil {
+	if err := a.store.Devices.Revoke(id); err != nil {
 		a.Failed(w, err)
 		return
 	}
@@ -190,7 +190,7 @@ func (a *API) removeDevice(w http.ResponseWriter, r *http.Request, by Caller) {
 	}
 	id := r.PathValue("id")
 	err := a.store.RemoveDevice(id)
-	if _, gone := a.store.Device(id); gone != nil { // also when something behind that has failed
+	if _, gone := a.store.Devices.Get(id); gone != nil { // also when something behind that has failed
 		a.disconnect(id, device.CloseRevoked, "the device was removed")
 	}
 	if err != nil {

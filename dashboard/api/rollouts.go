@@ -11,8 +11,8 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 const (
@@ -105,7 +105,7 @@ func (a *API) targets(in *NewRollout) (ids []string, err error) {
 	}
 	if len(in.Devices) > 0 {
 		for _, id := range in.Devices {
-			d, err := a.store.Device(id)
+			d, err := a.store.Devices.Get(id)
 			if err != nil {
 				return nil, err
 			}
@@ -116,7 +116,7 @@ func (a *API) targets(in *NewRollout) (ids []string, err error) {
 		slices.Sort(ids)
 		ids = slices.Compact(ids)
 	} else {
-		for _, d := range a.store.Devices() {
+		for _, d := range a.store.Devices.All() {
 			if hasLabels(&d, in.Labels) {
 				ids = append(ids, d.ID)
 			}
@@ -128,7 +128,7 @@ func (a *API) targets(in *NewRollout) (ids []string, err error) {
 	return ids, nil
 }
 
-func hasLabels(d *store.Device, labels map[string]string) bool {
+func hasLabels(d *devices.Device, labels map[string]string) bool {
 	for name, value := range labels {
 		if d.Labels[name] != value {
 			return false

@@ -16,7 +16,7 @@ type Settings struct {
 func (a *API) serveSettings(w http.ResponseWriter, r *http.Request, _ Caller) {
 	q := readQuery(r)
 	p := q.place(defaultPage, maxPage)
-	dev, err := a.store.Device(r.PathValue("id"))
+	dev, err := a.store.Devices.Get(r.PathValue("id"))
 	if bad := q.end(); bad != nil {
 		err = bad
 	}

@@ -69,7 +69,7 @@ type Gap struct {
 
 // serveReadings answers GET /api/v1/devices/{id}/readings.
 func (a *API) serveReadings(w http.ResponseWriter, r *http.Request, by Caller) {
-	dev, err := a.store.Device(r.PathValue("id"))
+	dev, err := a.store.Devices.Get(r.PathValue("id"))
 	if err != nil {
 		a.Failed(w, err)
 		return

@@ -17,6 +17,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
@@ -87,7 +88,7 @@ func TestLineProtocolIsWhatIsExported(t *testing.T) {
 		}
 	}()
 	labels := map[string]string{"device": `a\`, "b": "c d"}
-	if _, err := st.AddDevices([]store.NewDevice{{ID: "office", Kind: "climate", Labels: labels}}); err != nil {
+	if _, err := st.Devices.Add([]devices.NewDevice{{ID: "office", Kind: "climate", Labels: labels}}); err != nil {
 		t.Fatal(err)
 	}
 	in := st.Ingest("office", 1, func() {})

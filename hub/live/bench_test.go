@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -171,12 +171,12 @@ func BenchmarkMemory(b *testing.B) {
 	}
 	const n = 10_000
 	r := newRig(b)
-	var list []store.NewDevice
+	var list []devices.NewDevice
 	for i := range n {
-		list = append(list, store.NewDevice{ID: fmt.Sprintf("device-%05d", i), Labels: map[string]string{"site": "north", "floor": "3"}})
+		list = append(list, devices.NewDevice{ID: fmt.Sprintf("device-%05d", i), Labels: map[string]string{"site": "north", "floor": "3"}})
 	}
 	s := r.store
-	if _, err := s.AddDevices(list); err != nil {
+	if _, err := s.Devices.Add(list); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {

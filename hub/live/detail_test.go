@@ -70,7 +70,7 @@ func TestDetailOfADevice(t *testing.T) {
 	}
 	// A backlog of the old schema does not bring it back.
 	d.announce(testSchema)
-	d.store.NoteDevice("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, next))})
+	d.store.Devices.Note("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, next))})
 	d.frame(tail.Timing{}, reading{r.clock.ago(-time.Second), map[uint16]any{1: 900, 2: true}})
 	r.ticks(1)
 	if u = w.device(); u.Kind != "update" || len(u.Device.Values) != 1 || u.Device.Values[0].Text != "9" {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -101,7 +101,7 @@ func newEntry(id string) *entry {
 func (e *entry) mark(tick uint64) { e.changed, e.row = tick, nil }
 
 // describe takes over what the registry says and reports whether anything is new.
-func (e *entry) describe(d *store.Device) bool {
+func (e *entry) describe(d *devices.Device) bool {
 	same := e.kind == d.Kind && e.firmware == d.Firmware && e.model == d.Model && e.revoked == d.Revoked && sameLabels(e.labels, d.Labels)
 	if same && e.search != "" {
 		return false

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 )
 
@@ -17,7 +17,7 @@ func (f *Feed) entry(id string) *entry {
 	if e := f.entries[id]; e != nil {
 		return e
 	}
-	d, err := f.store.Device(id) // registered a moment ago
+	d, err := f.store.Devices.Get(id) // registered a moment ago
 	if err != nil {
 		return nil
 	}
@@ -25,7 +25,7 @@ func (f *Feed) entry(id string) *entry {
 }
 
 // enter makes a registered device known or brings it up to date. mu is held.
-func (f *Feed) enter(d *store.Device) *entry {
+func (f *Feed) enter(d *devices.Device) *entry {
 	tick := f.open()
 	e := f.entries[d.ID]
 	if e == nil {
@@ -62,20 +62,20 @@ func (f *Feed) adopt(e *entry, s *device.Schema, hash device.Hash) {
 
 // announced tells whether a device's newest schema is the one with this hash.
 func (f *Feed) announced(id string, hash device.Hash) bool {
-	d, err := f.store.Device(id)
+	d, err := f.store.Devices.Get(id)
 	return err == nil && d.Schema == hash
 }
 
 // sync brings the entries up to the registry, if that has changed.
 func (f *Feed) sync() {
-	version := f.store.RegistryVersion()
+	version := f.store.Devices.Version()
 	f.mu.Lock()
 	known := len(f.entries) > 0 && version == f.registry
 	f.mu.Unlock()
 	if known {
 		return
 	}
-	devices := f.store.Devices()
+	devices := f.store.Devices.All()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.registry = version
@@ -88,7 +88,7 @@ func (f *Feed) sync() {
 		if present[e.id] {
 			return false
 		}
-		if _, err := f.store.Device(e.id); err == nil { // registered meanwhile
+		if _, err := f.store.Devices.Get(e.id); err == nil { // registered meanwhile
 			return false
 		}
 		f.unwatch(e, e.watchers)

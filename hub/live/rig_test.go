@@ -14,6 +14,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -111,11 +112,11 @@ func (r *rig) start() {
 
 func (r *rig) add(ids ...string) {
 	r.t.Helper()
-	list := make([]store.NewDevice, len(ids))
+	list := make([]devices.NewDevice, len(ids))
 	for i, id := range ids {
-		list[i] = store.NewDevice{ID: id, Kind: "sensor", Labels: map[string]string{"site": "here"}}
+		list[i] = devices.NewDevice{ID: id, Kind: "sensor", Labels: map[string]string{"site": "here"}}
 	}
-	if _, err := r.store.AddDevices(list); err != nil {
+	if _, err := r.store.Devices.Add(list); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -195,7 +196,7 @@ func (d *testDevice) announce(s *device.Schema) {
 	message := device.AppendControl(nil, s)
 	d.schema = s
 	d.in.Schema(message, s)
-	d.store.NoteDevice(d.id, &device.Hello{Firmware: "1.2", Model: "M", SchemaHash: device.HashSchema(message)})
+	d.store.Devices.Note(d.id, &device.Hello{Firmware: "1.2", Model: "M", SchemaHash: device.HashSchema(message)})
 }
 
 // reading is a sample for frame: values by channel id, of which an int64, bool, float64 or string is made.

@@ -40,7 +40,7 @@ func TestStatesOfADevice(t *testing.T) {
 	if row := r.row("a"); row.State != StateOffline || row.Since != r.clock.millis(10*time.Second) || row.Connected || row.Values[0].State != StateStale {
 		t.Errorf("%+v", row)
 	}
-	if err := r.store.RevokeDevice("a"); err != nil {
+	if err := r.store.Devices.Revoke("a"); err != nil {
 		t.Fatal(err)
 	}
 	r.pass(time.Second)
@@ -272,7 +272,7 @@ func TestTroubles(t *testing.T) {
 	if got, want := reasons(), []string{"b offline ", "a holes 2"}; !equal(got, want) {
 		t.Errorf("%q, expected %q", got, want)
 	}
-	if err := r.store.RevokeDevice("b"); err != nil {
+	if err := r.store.Devices.Revoke("b"); err != nil {
 		t.Fatal(err)
 	}
 	r.ticks(4)

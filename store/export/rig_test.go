@@ -13,6 +13,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
@@ -65,7 +66,7 @@ func end(s *store.Store) uint64 { return s.Condition().Journal.Next }
 func register(t testing.TB, s *store.Store, ids ...string) {
 	t.Helper()
 	for _, id := range ids {
-		if _, err := s.AddDevices([]store.NewDevice{{ID: id, Kind: "meter", Labels: map[string]string{"site": "north"}}}); err != nil {
+		if _, err := s.Devices.Add([]devices.NewDevice{{ID: id, Kind: "meter", Labels: map[string]string{"site": "north"}}}); err != nil {
 			t.Fatal(err)
 		}
 	}

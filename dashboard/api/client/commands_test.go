@@ -8,6 +8,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 // commanded registers a device that has announced what it can be told.
@@ -18,13 +19,13 @@ func commanded(t *testing.T, st *store.Store, id string) {
 		Commands: []device.CommandSpec{{Name: "open", Args: []device.Arg{{Name: "percent", Type: device.Int}, {Name: "note", Type: device.String, Optional: true}}}},
 	}
 	message := device.AppendControl(nil, schema)
-	if _, err := st.AddDevices([]store.NewDevice{{ID: id}}); err != nil {
+	if _, err := st.Devices.Add([]devices.NewDevice{{ID: id}}); err != nil {
 		t.Fatal(err)
 	}
 	in := st.Ingest(id, 1, func() {})
 	defer in.Close()
 	in.Schema(message, schema)
-	st.NoteDevice(id, &device.Hello{SchemaHash: device.HashSchema(message)})
+	st.Devices.Note(id, &device.Hello{SchemaHash: device.HashSchema(message)})
 }
 
 func TestCommands(t *testing.T) {
@@ -94,7 +95,7 @@ func TestSettings(t *testing.T) {
 func TestWhatIsDoneToDevicesIsAudited(t *testing.T) {
 	_, c := openTest(t)
 	ctx := t.Context()
-	if _, err := c.AddDevices(ctx, []store.NewDevice{{ID: "a"}, {ID: "b"}}); err != nil {
+	if _, err := c.AddDevices(ctx, []devices.NewDevice{{ID: "a"}, {ID: "b"}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Rotate(ctx, "a"); err != nil {

@@ -7,7 +7,7 @@ import (
 	"net/url"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 const devicesInPage = 200
@@ -25,7 +25,7 @@ func (c *Client) Device(ctx context.Context, id string) (d api.Device, err error
 }
 
 // AddDevices registers devices, all of them or none, and returns their tokens in the same order.
-func (c *Client) AddDevices(ctx context.Context, devices []store.NewDevice) ([]store.Credential, error) {
+func (c *Client) AddDevices(ctx context.Context, devices []devices.NewDevice) ([]devices.Credential, error) {
 	var out api.Fleet
 	err := c.call(ctx, http.MethodPost, "/devices/batch", nil, map[string]any{"devices": devices}, &out)
 	return out.Devices, err

@@ -15,24 +15,24 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
 func TestDevices(t *testing.T) {
 	st, c := openTest(t)
 	ctx := t.Context()
-	creds, err := c.AddDevices(ctx, []store.NewDevice{{ID: "b", Kind: "pump", Labels: map[string]string{"site": "north"}}, {ID: "a"}})
+	creds, err := c.AddDevices(ctx, []devices.NewDevice{{ID: "b", Kind: "pump", Labels: map[string]string{"site": "north"}}, {ID: "a"}})
 	if err != nil || len(creds) != 2 || creds[0].Device != "b" || creds[1].Device != "a" {
 		t.Fatalf("AddDevices: %v, %v", creds, err)
 	}
 	for _, cred := range creds {
-		if id, err := st.Authenticate(cred.Token); id != cred.Device || err != nil {
+		if id, err := st.Devices.Authenticate(cred.Token); id != cred.Device || err != nil {
 			t.Errorf("the token of %s authenticates %q, %v", cred.Device, id, err)
 		}
 	}
-	_, err = c.AddDevices(ctx, []store.NewDevice{{ID: "c"}, {ID: "a"}})
+	_, err = c.AddDevices(ctx, []devices.NewDevice{{ID: "c"}, {ID: "a"}})
 	wantError(t, err, http.StatusConflict, "a", "new token")
-	_, err = c.AddDevices(ctx, []store.NewDevice{{ID: "c"}, {ID: "not a name"}})
+	_, err = c.AddDevices(ctx, []devices.NewDevice{{ID: "c"}, {ID: "not a name"}})
 	wantError(t, err, http.StatusBadRequest, "not a name", "")
 
 	list, err := c.Devices(ctx)
@@ -44,14 +44,14 @@ func TestDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, token := range []string{creds[1].Token, rotated.Token} {
-		if id, err := st.Authenticate(token); id != "a" || err != nil {
+		if id, err := st.Devices.Authenticate(token); id != "a" || err != nil {
 			t.Errorf("after rotation: %q, %v", id, err)
 		}
 	}
 	if err := c.Revoke(ctx, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.Authenticate(rotated.Token); !errors.Is(err, store.ErrRevoked) && !errors.Is(err, store.ErrUnknownToken) {
+	if _, err := st.Devices.Authenticate(rotated.Token); !errors.Is(err, devices.ErrRevoked) && !errors.Is(err, devices.ErrUnknownToken) {
 		t.Errorf("after revocation: %v", err)
 	}
 	if d, err := c.Device(ctx, "a"); err != nil || !d.Revoked {
@@ -71,7 +71,7 @@ func TestDevices(t *testing.T) {
 func TestReadings(t *testing.T) {
 	st, c := openTest(t)
 	ctx := t.Context()
-	if _, err := c.AddDevices(ctx, []store.NewDevice{{ID: "pump", Kind: "pump"}}); err != nil {
+	if _, err := c.AddDevices(ctx, []devices.NewDevice{{ID: "pump", Kind: "pump"}}); err != nil {
 		t.Fatal(err)
 	}
 	const rows = 20_000 // several of the handler's buffers
@@ -149,7 +149,7 @@ func TestReadingsThatBreakOff(t *testing.T) {
 // What comes while a client follows is written once, in every format, and a heading only at the beginning.
 func TestFollow(t *testing.T) {
 	st, c := openTest(t)
-	if _, err := c.AddDevices(t.Context(), []store.NewDevice{{ID: "a"}}); err != nil {
+	if _, err := c.AddDevices(t.Context(), []devices.NewDevice{{ID: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	rows := 10_001 // more than a page
@@ -194,7 +194,7 @@ func TestFollow(t *testing.T) {
 func TestStatus(t *testing.T) {
 	st, c := openTest(t)
 	ctx := t.Context()
-	if _, err := c.AddDevices(ctx, []store.NewDevice{{ID: "pump"}}); err != nil {
+	if _, err := c.AddDevices(ctx, []devices.NewDevice{{ID: "pump"}}); err != nil {
 		t.Fatal(err)
 	}
 	stream(t, st, "pump", 0, 2500)
@@ -217,7 +217,7 @@ func TestStatus(t *testing.T) {
 func TestDeadLetters(t *testing.T) {
 	st, c := openTest(t)
 	ctx := t.Context()
-	if _, err := c.AddDevices(ctx, []store.NewDevice{{ID: "pump"}}); err != nil {
+	if _, err := c.AddDevices(ctx, []devices.NewDevice{{ID: "pump"}}); err != nil {
 		t.Fatal(err)
 	}
 	if letters := allLetters(t, c); len(letters) != 0 {

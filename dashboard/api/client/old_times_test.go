@@ -12,7 +12,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -20,7 +20,7 @@ import (
 func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 	st, c := openTest(t)
 	ctx := t.Context()
-	if _, err := c.AddDevices(ctx, []store.NewDevice{{ID: "a"}, {ID: "b"}}); err != nil {
+	if _, err := c.AddDevices(ctx, []devices.NewDevice{{ID: "a"}, {ID: "b"}}); err != nil {
 		t.Fatal(err)
 	}
 	in := st.Ingest("a", 1, func() {})

@@ -12,6 +12,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
@@ -47,7 +48,7 @@ func TestReplay(t *testing.T) {
 	c := clientOf(t, st)
 
 	schema := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", Type: device.Int}}}
-	if _, err := st.AddDevices([]store.NewDevice{{ID: "a"}}); err != nil {
+	if _, err := st.Devices.Add([]devices.NewDevice{{ID: "a"}}); err != nil {
 		t.Fatal(err)
 	}
 	in := st.Ingest("a", 1, func() {})

@@ -104,7 +104,7 @@ func stream(t *testing.T, st *store.Store, id string, from, rows int) {
 	schema := climate
 	announced := device.AppendControl(nil, schema)
 	hash := device.HashSchema(announced)
-	st.NoteDevice(id, &device.Hello{Stream: uint64(from + 1), SchemaHash: hash})
+	st.Devices.Note(id, &device.Hello{Stream: uint64(from + 1), SchemaHash: hash})
 	in := st.Ingest(id, uint64(from+1), func() {})
 	defer in.Close()
 	in.Schema(announced, schema)
