@@ -46,6 +46,11 @@ func (l *List) Set(key, text string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.set(key, text)
+}
+
+// set is Set; mu is held.
+func (l *List) set(key, text string) {
 	old, was := l.active[key]
 	if was && old.text == text {
 		return
@@ -61,10 +66,9 @@ func (l *List) Set(key, text string) {
 // Raise begins the alarm with this key. If it is active already, its text stays: for texts with details of the moment.
 func (l *List) Raise(key, text string) {
 	l.mu.Lock()
-	_, was := l.active[key]
-	l.mu.Unlock()
-	if !was {
-		l.Set(key, text)
+	defer l.mu.Unlock()
+	if _, was := l.active[key]; !was {
+		l.set(key, text)
 	}
 }
 

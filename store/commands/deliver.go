@@ -40,17 +40,17 @@ func (b *Book) Delivery(deviceID string, stream uint64) *Delivery {
 // Exchange records the results that have come and returns the commands that are to be sent now, in this order. They are recorded as
 // sent. again is when to call Exchange though nothing has happened; zero: never. On an error nothing is recorded or to be sent.
 func (d *Delivery) Exchange(results []*device.Result) (send []Command, again time.Time, err error) {
-	dev, err := d.book.Device(d.device)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	schema := dev.Schema
-	if schema == nil {
-		schema = &device.Schema{}
-	}
 	var given map[device.CommandID]bool
 	base := int64(0)
 	err = d.book.Do(func(ch *Change) error {
+		dev, err := d.book.Device(d.device)
+		if err != nil {
+			return err
+		}
+		schema := dev.Schema
+		if schema == nil {
+			schema = &device.Schema{}
+		}
 		for _, r := range results {
 			ch.answered(d.device, r)
 		}

@@ -83,3 +83,36 @@ func TestDeadlinesAreKeptUnderLoad(t *testing.T) {
 	stop()
 	<-ended
 }
+
+// TestRemovedMeanwhile: a device is removed when it has just been looked up for a command, and for what a connection is to be given.
+func TestRemovedMeanwhile(t *testing.T) {
+	for name, use := range map[string]func(r *rig) error{
+		"send":     func(r *rig) error { _, err := r.Send(New{Device: "a", Name: "reboot"}); return err },
+		"exchange": func(r *rig) error { _, _, err := r.Delivery("a", 1).Exchange(nil); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, "a")
+			removed := make(chan error, 1)
+			r.lookedUp = func() {
+				r.lookedUp = nil
+				delete(r.registered, "a")
+				done := make(chan struct{})
+				go func() { defer close(done); removed <- r.Remove("a") }()
+				select {
+				case <-done:
+				case <-time.After(50 * time.Millisecond): // it waits for the change that is being made
+				}
+			}
+			_ = use(r)
+			if err := <-removed; err != nil {
+				t.Fatal(err)
+			}
+			if list, err := r.List(Filter{States: []State{Queued, Sent}}); err != nil || len(list) > 0 {
+				t.Errorf("still open: %+v, %v", list, err)
+			}
+			if n := len(r.Announced()); n > 0 {
+				t.Errorf("%d schemas of devices", n)
+			}
+		})
+	}
+}

@@ -55,6 +55,7 @@ type opened struct {
 	trail      *audit.Trail
 	alarms     *alarms.List
 	registered map[string]Device
+	lookedUp   func() // is called when a device has been looked up; may be nil
 }
 
 // open opens a book with devices that have announced the schema.
@@ -74,6 +75,9 @@ func open(t testing.TB, dir string, now func() time.Time, devices ...string) *op
 	}
 	o.Book, err = Open(Deps{DB: db, Clock: clock, Alarms: o.alarms, Device: func(id string) (Device, error) {
 		d, ok := o.registered[id]
+		if o.lookedUp != nil {
+			o.lookedUp()
+		}
 		if !ok {
 			return d, errNoDevice
 		}

@@ -19,13 +19,12 @@ var byHub = actor{by: "hub"}
 // Send accepts a command: when it returns, the command is on disk, and reaches its device if that connects in time. Sent again with
 // the same ID and content, it is returned as it is by then. Errors are [*Error] and those of Deps.Device.
 func (b *Book) Send(n New) (Command, error) {
-	c, spec, err := b.prepare(&n)
-	if err != nil {
-		return Command{}, err
-	}
 	var accepted *Command
-	err = b.Do(func(ch *Change) (err error) {
-		accepted, err = ch.accept(c, spec.Supersedes)
+	err := b.Do(func(ch *Change) error { // all of it: once a device is removed, nothing is to be sent to it
+		c, spec, err := b.prepare(&n)
+		if err == nil {
+			accepted, err = ch.accept(c, spec.Supersedes)
+		}
 		return err
 	})
 	if err != nil {

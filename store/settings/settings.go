@@ -93,15 +93,16 @@ func Open(db *hubdb.DB, clock *wallclock.Clock, book *commands.Book) (*Settings,
 // Set gives a writable channel a desired value, which is on disk when it returns. The hub sends it to the device now or when that
 // connects, and again whenever the device reports another value. Errors are those of commands.Book.Send.
 func (s *Settings) Set(deviceID, channel string, value any, by, from string) (Setting, error) {
-	ch, err := s.writable(deviceID, channel)
-	if err != nil {
-		return Setting{}, err
-	}
-	if value, err = check(ch, value); err != nil {
-		return Setting{}, err
-	}
 	var result Setting
-	err = s.book.Do(func(c *commands.Change) error {
+	err := s.book.Do(func(c *commands.Change) error { // all of it: once a device is removed, nothing is to be desired of it
+		ch, err := s.writable(deviceID, channel)
+		if err != nil {
+			return err
+		}
+		value, err := check(ch, value)
+		if err != nil {
+			return err
+		}
 		next := &Setting{
 			Device: deviceID, Channel: channel, Desired: value, By: audit.Printable(by), From: audit.Printable(from), Set: c.Now().UTC(),
 			Status: Pending, Since: c.Now().UTC(),
