@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,10 +154,37 @@ func TestCommandLineOfCommands(t *testing.T) {
 	if !strings.Contains(r.stdout, "v-2     not accepted") {
 		t.Errorf("%s", r.stdout)
 	}
+	r = cli(t, in("command", "send", "--devices", "v-1,v-2", "open", "percent=6", "--rate", "100", "--format", "csv")...)
+	r.wants(t, 1, "1 of 2 devices accepted")
+	if !strings.HasPrefix(r.stdout, "device,state,id,text\nv-1,") || !strings.Contains(r.stdout, "\nv-2,not accepted,,") {
+		t.Errorf("%s", r.stdout)
+	}
+	cli(t, in("command", "send", "--label", "site=south", "jam")...).wants(t, exitNotFound, "no device is like that")
+	cli(t, in("command", "send", "--devices", "v-1,v-9", "jam")...).wants(t, exitNotFound, "no such device")
 	_, _ = p.obey(t, tokens[1])
 	waitFor(t, "the second valve to be known", func() bool { s := show(t, dir, "v-2").Schema; return s != nil && len(s.Commands) == 2 })
 	cli(t, in("command", "send", "--label", "site=north", "jam", "--stop-on-failure", "--rate", "1")...).wants(t, 1, "0 of 3 devices succeeded")
 	leave()
+
+	// Ctrl-C takes back what is still queued.
+	waitFor(t, "the valve to be gone", func() bool { return !show(t, dir, "v-1").Presence.Connected })
+	stopped := exec.Command(program("telemetry-hub"), in("command", "send", "--devices", "v-1", "open", "percent=7", "--ttl", "1h", "--wait")...)
+	var stderr lines
+	stopped.Stderr = &stderr
+	if err := stopped.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the command to be queued", func() bool {
+		return strings.Contains(must(t, in("command", "list", "v-1", "--state", "queued")...), "open percent=7")
+	})
+	if err := stopped.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = stopped.Wait() // the code says how it ended
+	result{"", stderr.String(), stopped.ProcessState.ExitCode()}.wants(t, 1, "0 of 1 device succeeded", "it was stopped")
+	if out := must(t, in("command", "list", "v-1", "--state", "cancelled")...); !strings.Contains(out, "open percent=7") {
+		t.Errorf("%s", out)
+	}
 
 	var trail []struct {
 		At           time.Time

@@ -46,7 +46,7 @@ func TestTables(t *testing.T) {
 				commandColumns(now), "")
 		},
 		"command send": func(w io.Writer) error {
-			return render.List(w, render.FormatTable, []outcome{{Device: hostile, Error: hostile}, {Command: &live.CommandStatus{Text: hostile}}}, outcomeColumns, "")
+			return render.List(w, render.FormatTable, []api.Outcome{{Device: hostile, Error: hostile}, {Command: &live.CommandStatus{Text: hostile}}}, outcomeColumns, "")
 		},
 		"command send --wait": func(w io.Writer) error {
 			return printOutcome(w, &live.CommandStatus{Text: hostile, Values: map[string]any{hostile: hostile}})

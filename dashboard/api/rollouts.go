@@ -252,7 +252,6 @@ func (r *rollout) takeBack(a *API) {
 func (r *rollout) sending(i int, id device.CommandID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state.Sent++
 	r.state.Open++
 	r.pending[id] = i
 }
@@ -261,10 +260,13 @@ func (r *rollout) sending(i int, id device.CommandID) {
 func (r *rollout) sent(i int, c *commands.Command, err error) {
 	if err == nil {
 		r.changed(c)
-		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.state.Sent++ // when its outcome is there
+	if err == nil {
+		return
+	}
 	delete(r.pending, r.commandID(r.outcomes[i].Device))
 	r.outcomes[i].Error = err.Error()
 	r.settle(false)

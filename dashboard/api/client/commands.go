@@ -86,3 +86,36 @@ func (c *Client) SetDesired(ctx context.Context, id, channel, value string) (set
 func (c *Client) ClearDesired(ctx context.Context, id, channel string) error {
 	return c.call(ctx, http.MethodDelete, devicePath(id)+"/settings/"+url.PathEscape(channel), nil, nil, nil)
 }
+
+// NewRollout is one command to be sent to many devices: to those that are named, or to those with all of the labels.
+type NewRollout struct {
+	NewCommand
+	Devices       []string          `json:"devices,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	Rate          float64           `json:"rate,omitempty"` // devices a second
+	StopOnFailure bool              `json:"stop_on_failure,omitempty"`
+	DryRun        bool              `json:"dry_run,omitempty"`
+}
+
+// StartRollout has the hub send a command to many devices.
+func (c *Client) StartRollout(ctx context.Context, n NewRollout) (started api.RolloutStarted, err error) {
+	if n.ID == (device.CommandID{}) {
+		n.ID = device.NewCommandID()
+	}
+	return started, c.call(ctx, http.MethodPost, "/rollouts", nil, n, &started)
+}
+
+// Rollout returns a rollout: when it is over, or as it is after the wait, which is a minute at most.
+func (c *Client) Rollout(ctx context.Context, id string, wait time.Duration) (r api.Rollout, err error) {
+	return r, c.call(ctx, http.MethodGet, "/rollouts/"+url.PathEscape(id), url.Values{"wait": {wait.String()}}, nil, &r)
+}
+
+// StopRollout has a rollout send to no more devices, and take back what is queued.
+func (c *Client) StopRollout(ctx context.Context, id string) (r api.Rollout, err error) {
+	return r, c.call(ctx, http.MethodDelete, "/rollouts/"+url.PathEscape(id), nil, nil, &r)
+}
+
+// Outcomes returns what became of a rollout at each of its devices, by device.
+func (c *Client) Outcomes(ctx context.Context, id string) ([]api.Outcome, error) {
+	return list(ctx, c, "/rollouts/"+url.PathEscape(id)+"/outcomes", url.Values{}, math.MaxInt, pageSize, func(p *api.Outcomes) ([]api.Outcome, string) { return p.Outcomes, p.Next })
+}
