@@ -69,7 +69,7 @@ func TestCommandLineOfCommands(t *testing.T) {
 	for _, id := range []string{"v-1", "v-2", "v-3"} {
 		tokens = append(tokens, strings.TrimSpace(must(t, in("device", "add", id, "--label", "site=north")...)))
 	}
-	cli(t, in("command", "send", "v-1", "open", "percent=40")...).wants(t, exitRefused, "not known what v-1 can be told", "hint: it says so when it connects")
+	cli(t, in("command", "send", "v-1", "open", "percent=40")...).wants(t, exitRefused, "the commands of v-1 are not known", "hint: a device announces them when it connects")
 
 	done, leave := p.obey(t, tokens[0])
 	waitFor(t, "the valve to be known", func() bool { s := show(t, dir, "v-1").Schema; return s != nil && len(s.Commands) == 2 })

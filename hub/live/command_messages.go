@@ -47,7 +47,7 @@ type SettingStatus struct {
 	By         string `json:"by"`
 	From       string `json:"from,omitempty"`
 	Set        Millis `json:"set"`                // when it was desired
-	Status     string `json:"status"`             // in_sync, pending, refused; cleared: nothing is desired any more
+	Status     string `json:"status"`             // in_sync, pending, refused; cleared: there is no desired value any more
 	Since      Millis `json:"since"`              // when the status began
 	Reason     string `json:"reason,omitempty"`   // why it is not in sync, as far as is known
 	Reported   any    `json:"reported,omitempty"` // as of the status, or newer; absent: nothing yet

@@ -61,9 +61,9 @@ func (b *Book) Schema(deviceID string) (*device.Schema, error) {
 	case err != nil:
 		return nil, err
 	case d.Revoked:
-		return nil, &Error{ErrBad, deviceID + " is revoked", "telemetry-hub device rotate admits it again"}
+		return nil, &Error{ErrBad, deviceID + " is revoked", "telemetry-hub device rotate gives it a new token"}
 	case d.Schema == nil:
-		return nil, &Error{ErrBad, fmt.Sprintf("it is not known what %s can be told", deviceID), "it says so when it connects for the first time"}
+		return nil, &Error{ErrBad, fmt.Sprintf("the commands of %s are not known yet", deviceID), "a device announces them when it connects for the first time"}
 	}
 	return d.Schema, nil
 }

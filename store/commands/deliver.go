@@ -142,7 +142,7 @@ func (ch *Change) repeats(d *Delivery) (send []Command) {
 		case c.stream == d.stream && q.recent(c), c.Idempotent && c.State == Sent && ch.now.Before(c.Deadline):
 			send = append(send, *c)
 		case c.State == Sent && c.stream != d.stream:
-			ch.apply(c, eventTimeout, byHub, func(c *Command) { c.Text = "the device has restarted since it was sent, and cannot tell" })
+			ch.apply(c, eventTimeout, byHub, func(c *Command) { c.Text = "the device restarted after it was sent, so the outcome is not known" })
 		}
 	}
 	return send

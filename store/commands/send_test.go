@@ -108,7 +108,7 @@ func TestCommandsThatAreRefused(t *testing.T) {
 		{New{Device: "a", Name: "blink", TTL: time.Millisecond}, "time to live of 1ms", "from 1s to 7 days"},
 		{New{Device: "a", Name: "blink", TTL: 8 * 24 * time.Hour}, "time to live", ""},
 		{New{Device: "a", Name: "count", Args: map[string]any{"n": int64(1), "note": strings.Repeat("x", 2000)}}, "1024", ""},
-		{New{Device: "silent", Name: "blink"}, "not known what silent can be told", "when it connects"},
+		{New{Device: "silent", Name: "blink"}, "the commands of silent are not known", "when it connects"},
 		{New{Device: "b", Name: "blink"}, "b is revoked", "device rotate"},
 	} {
 		_, err := r.Send(c.n)

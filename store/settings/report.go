@@ -81,10 +81,10 @@ func (s *Settings) reported(c *commands.Change, old *Setting, r *Reported) {
 	case met && next.Status != InSync:
 		next.Status, next.Since, next.Reason = InSync, c.Now().UTC(), ""
 		next.tries, next.next = 0, time.Time{}
-		text = fmt.Sprintf("reports %v as desired", next.Reported)
+		text = fmt.Sprintf("reports the desired %v", next.Reported)
 	case !met && next.Status == InSync:
 		next.Status, next.Since, next.Reason = Pending, c.Now().UTC(), "the device has changed it"
-		text = fmt.Sprintf("reports %v, desired is %v", next.Reported, next.Desired)
+		text = fmt.Sprintf("reports %v instead of %v", next.Reported, next.Desired)
 	}
 	s.replace(&next)
 	if text != "" { // else it stays in memory: it is reported again

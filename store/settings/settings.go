@@ -25,7 +25,7 @@ const (
 	InSync  Status = "in_sync" // the newest reading is the desired value
 	Pending Status = "pending" // it is not, and the hub sends the desired value whenever it can
 	Refused Status = "refused" // the device has rejected the desired value: it is not sent again
-	Cleared Status = "cleared" // nothing is desired any more: only watchers are told
+	Cleared Status = "cleared" // there is no desired value any more: only watchers see it
 )
 
 // Setting is the desired value of a writable channel beside what the device reports.
@@ -142,7 +142,7 @@ func (s *Settings) Clear(deviceID, channel, by, from string) error {
 		c.Audit(audit.Entry{By: by, From: from, Action: "setting cleared", Device: deviceID, Text: channel})
 		for _, queued := range c.Queued(deviceID) {
 			if sets(queued, channel) && len(queued.Args) == 1 {
-				c.Cancel(queued, by, from, "nothing is desired any more")
+				c.Cancel(queued, by, from, "the desired value was cleared")
 			}
 		}
 		return nil
