@@ -99,7 +99,7 @@ func (a *Accounts) Load() error {
 		return errors.Join(
 			a.db.Each(tx, hubdb.BucketUsers, func(name, v []byte) error {
 				u := new(user)
-				if err := json.Unmarshal(v, u); err != nil || !u.sound() || u.Name != string(name) {
+				if err := json.Unmarshal(v, u); err != nil || !u.valid() || u.Name != string(name) {
 					return errors.Join(err, hubdb.ErrRecord)
 				}
 				a.users[u.Name] = u

@@ -48,7 +48,7 @@ func readAPIKey(value []byte) (*apiKey, error) {
 	if err := json.Unmarshal(value, &r); err != nil {
 		return nil, err
 	}
-	if !r.sound() {
+	if !r.valid() {
 		return nil, hubdb.ErrRecord
 	}
 	k := &apiKey{name: r.Name, role: r.Role, created: r.Created, hash: r.Hash}

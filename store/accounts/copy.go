@@ -68,11 +68,11 @@ func (a *Accounts) restore(newer bool) (restored, bad int, err error) {
 			return err
 		}
 		switch {
-		case r.User != nil && r.User.sound():
+		case r.User != nil && r.User.valid():
 			if old := a.users[r.User.Name]; old == nil || newer && (old.Password != r.User.Password || old.Role != r.User.Role) {
 				missing = append(missing, r)
 			}
-		case r.APIKey != nil && r.APIKey.sound():
+		case r.APIKey != nil && r.APIKey.valid():
 			if old := a.keyNamed(r.APIKey.Name); old == nil || newer && old.hash != r.APIKey.Hash {
 				missing = append(missing, r)
 			}
@@ -120,19 +120,19 @@ func (r *copyRecord) put(tx *bbolt.Tx) error {
 	return hubdb.Put(tx.Bucket(hubdb.BucketAPIKeys), []byte(r.APIKey.Name), value)
 }
 
-// sound tells whether a user read from a file could have been written by the hub.
-func (u *user) sound() bool {
-	return checkUserName(u.Name) == nil && slices.Contains(roles, u.Role) && computable(u.Password)
+// valid tells whether a user read from a file could have been written by the hub.
+func (u *user) valid() bool {
+	return checkUserName(u.Name) == nil && slices.Contains(roles, u.Role) && affordable(u.Password)
 }
 
-// sound tells whether an API key read from a file could have been written by the hub.
-func (k *apiKeyRecord) sound() bool {
+// valid tells whether an API key read from a file could have been written by the hub.
+func (k *apiKeyRecord) valid() bool {
 	return names.Check("API key", k.Name) == nil && slices.Contains(roles, k.Role)
 }
 
-// computable tells whether checking a password against this hash costs what it may: other parameters can cost any time
+// affordable tells whether checking a password against this hash costs what it may: other parameters can cost any time
 // and memory, or end the process.
-func computable(hash string) bool {
+func affordable(hash string) bool {
 	p, _, _, err := argon2id.DecodeHash(hash)
 	return err == nil && p.Memory <= 64<<10 && p.Iterations >= 1 && p.Iterations <= 10 && p.Parallelism >= 1 && p.KeyLength >= 16
 }

@@ -120,7 +120,7 @@ func (a *Accounts) openSession(name string) (secret string, id Identity, err err
 	if err != nil {
 		return "", Identity{}, err
 	}
-	ended := a.superfluous(name, now)
+	ended := a.surplus(name, now)
 	err = a.update(func(tx *bbolt.Tx) error {
 		if err := deleteSessions(tx, ended); err != nil {
 			return err
@@ -139,9 +139,9 @@ func (a *Accounts) openSession(name string) (secret string, id Identity, err err
 	return secret, id, err
 }
 
-// superfluous returns the sessions to drop before name gets another one: forgotten ones of anybody, and those of name that
+// surplus returns the sessions to drop before name gets another one: forgotten ones of anybody, and those of name that
 // are too many. writing is held.
-func (a *Accounts) superfluous(name string, now time.Time) (hashes []secrets.Hash) {
+func (a *Accounts) surplus(name string, now time.Time) (hashes []secrets.Hash) {
 	for hash, e := range a.sessions {
 		if now.Sub(e.created) >= SessionLife+SessionMemory {
 			hashes = append(hashes, hash)

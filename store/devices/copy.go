@@ -32,7 +32,7 @@ func (r *Registry) restore(newer bool) (restored, bad int, err error) {
 	var missing []*Device
 	bad, err = r.copy.Read(func(record []byte) error {
 		d, err := parse(record)
-		if err == nil && (r.devices[d.ID] == nil || newer && !r.devices[d.ID].admitsLike(d)) {
+		if err == nil && (r.devices[d.ID] == nil || newer && !r.devices[d.ID].sameTokens(d)) {
 			missing = append(missing, d)
 		}
 		return err
@@ -53,8 +53,8 @@ func (r *Registry) restore(newer bool) (restored, bad int, err error) {
 	})
 }
 
-// admitsLike tells whether the same tokens are good for d and for o.
-func (d *Device) admitsLike(o *Device) bool {
+// sameTokens tells whether the same tokens admit d and o.
+func (d *Device) sameTokens(o *Device) bool {
 	same := func(a, b Token) bool { return a.Hash == b.Hash }
 	return d.Revoked == o.Revoked && slices.EqualFunc(d.Tokens, o.Tokens, same)
 }

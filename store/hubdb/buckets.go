@@ -1,29 +1,32 @@
 package hubdb
 
-// The buckets of hub.db, what their keys are and their values; every value stands behind a CRC-32C (4 bytes, little endian).
+// The buckets of hub.db, with the package that a bucket belongs to. Numbers and positions are keys of 8 bytes, big endian; every
+// value stands behind a CRC-32C of 4 bytes, little endian.
 //
-//	devices       id → Device as JSON
-//	schemas       hash (8 bytes) → SCHEMA message
-//	books         device id → account as CBOR
-//	sources       number (8 bytes, big endian) → source as CBOR
-//	dead_letters  position (8 bytes, big endian) → DeadLetter as CBOR
-//	gaps          first position (8 bytes, big endian), then Gap.Tail → Gap as JSON
-//	commands      number (8 bytes, big endian) → commandRecord as CBOR
-//	desired       device id → its settings as CBOR
-//	announced     device id → hash of the schema it announced last (8 bytes)
-//	audit         number (8 bytes, big endian) → entry as CBOR
-//	boots         device id → bootsRecord as CBOR: which offsets in its account are of the machine's present boot
-//	incidents     device id → deviceLogRecord as CBOR
-//	users         name → user as JSON
-//	api_keys      name → apiKeyRecord as JSON
-//	sessions      hash (32 bytes) → sessionRecord as JSON
-//	meta          "cursor" → position (8 bytes, big endian) up to which books, sources and dead letters are recorded
-//	              "accounts" → 1 once users and API keys are kept here; without it they are restored from their copy
-//	              "runs" → the newest runs of the hub as CBOR
-//	              "clock" → the record of the ages of times as CBOR: the clock that times in here and in the journal are of
-//	              "clock commands", "clock sessions", "clock tokens" → clockRecord as CBOR: the clock that times in commands and settings,
-//	              in sessions, and of tokens are by
-//	              "export" → record of the export as CBOR, what is still to be exported; none if nothing was ever exported
+//	bucket        package   key → value
+//	devices       devices   device id → Device as JSON
+//	users         accounts  name → user as JSON
+//	api_keys      accounts  name → apiKeyRecord as JSON
+//	sessions      accounts  hash (32 bytes) → sessionRecord as JSON
+//	audit         audit     number → record as CBOR
+//	commands      commands  number → record as CBOR
+//	announced     commands  device id → hash of the schema it announced last (8 bytes)
+//	desired       settings  device id → its settings as CBOR
+//	incidents     outages   device id → deviceLogRecord as CBOR
+//	gaps          outages   first position, then Gap.Tail → Gap as JSON
+//	books         ledger    device id → accountRecord as CBOR
+//	boots         ledger    device id → bootsRecord as CBOR: which offsets in its account are of the machine's present boot
+//	sources       ledger    number → sourceRecord as CBOR
+//	schemas       ledger    hash (8 bytes) → SCHEMA message
+//	dead_letters  ledger    position → DeadLetter as CBOR
+//	meta                    keys:
+//	  cursor                ledger: position up to which books, sources and dead letters are recorded
+//	  clock                 ledger: the clock that times in the journal and in books are by, as CBOR
+//	  runs                  outages: the newest runs of the hub, as CBOR
+//	  export                export: what is still to be exported, as CBOR; none if nothing was ever exported
+//	  accounts              accounts: 1 once users and API keys are kept here; without it they are restored from their copy
+//	  clock commands, clock sessions, clock tokens
+//	                        clockRecord as CBOR: the clock that times are by in commands and settings, in sessions, and of tokens
 var (
 	BucketDevices     = []byte("devices")
 	BucketSchemas     = []byte("schemas")
