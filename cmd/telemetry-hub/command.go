@@ -92,7 +92,7 @@ cancelled.`,
 	formatFlag(cmd, &s.format)
 	hub.add(cmd)
 	hub.completeFlag(cmd, "devices", deviceIDs)
-	cmd.ValidArgsFunction = hub.complete(deviceIDs, schemaNames(commandNames))
+	cmd.ValidArgsFunction = hub.completeCommand
 	return cmd
 }
 

@@ -103,7 +103,7 @@ func TestCommandLineOfCommands(t *testing.T) {
 	}
 	cli(t, in("command", "show", "0193f05e-7a10-7c2b-9d41-3e88510c6fab")...).wants(t, exitNotFound, "there is no command")
 	for line, want := range map[string]string{
-		"command send v-1": "open\njam\n", "setting set v-1": "limit=\n", "setting clear v-1": "limit\n", "readings v-1 --channel": "limit\n",
+		"command send v-1": "open\njam\n", "command send v-1 open": "percent=\n", "setting set v-1": "limit=\n", "setting clear v-1": "limit\n", "readings v-1 --channel": "limit\n",
 		"command list --state": "queued\nsent\n", "command show": id + "\topen for v-1, succeeded\n", "audit --device": "v-1\nv-2\nv-3\n",
 	} {
 		if out := must(t, append(append([]string{"__complete", "--data-dir", dir}, strings.Fields(line)...), "")...); !strings.Contains(out, want) {

@@ -27,6 +27,14 @@ func (h *hubFlags) complete(positions ...names) cobra.CompletionFunc {
 	}
 }
 
+// completeCommand offers a device, its commands, and the arguments of the command.
+func (h *hubFlags) completeCommand(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) >= 2 {
+		return h.ask(argumentNames, args)
+	}
+	return h.complete(deviceIDs, schemaNames(commandNames))(cmd, args, word)
+}
+
 // completeFlag offers names for the value of a flag.
 func (h *hubFlags) completeFlag(cmd *cobra.Command, flag string, list names) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -101,6 +109,23 @@ func commandNames(s *live.Schema) (names []string) {
 		names = append(names, c.Name)
 	}
 	return names
+}
+
+// argumentNames lists the arguments of the command that are not there yet.
+func argumentNames(ctx context.Context, c *client.Client, args []string) (names []string, err error) {
+	d, err := c.Device(ctx, args[0])
+	if err != nil || d.Schema == nil {
+		return nil, err
+	}
+	for _, command := range d.Schema.Commands {
+		for _, a := range command.Args {
+			given := slices.ContainsFunc(args[2:], func(s string) bool { return strings.HasPrefix(s, a.Name+"=") })
+			if command.Name == args[1] && !given {
+				names = append(names, a.Name+"=")
+			}
+		}
+	}
+	return names, nil
 }
 
 func channelNames(s *live.Schema) (names []string) {

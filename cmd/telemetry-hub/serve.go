@@ -183,6 +183,9 @@ func (s *server) pageURL() string {
 	return "https://" + net.JoinHostPort(host, port)
 }
 
+// lockPatience is how long a hub waits for files that are held by one which is ending, or by a command.
+const lockPatience = 10 * time.Second
+
 // openStore waits a little for a command, or a hub that is ending, to let go of the files.
 func openStore(cfg *config, log *slog.Logger) (*store.Store, error) {
 	deadline := time.Now().Add(lockPatience)
@@ -204,7 +207,7 @@ func openStore(cfg *config, log *slog.Logger) (*store.Store, error) {
 			return st, nil
 		}
 		if !errors.Is(err, store.ErrLocked) {
-			return nil, hintCannotWrite(fmt.Errorf("open the store: %w", err))
+			return nil, hintReach(fmt.Errorf("open the store: %w", err))
 		}
 		if c, dialErr := socket.Dial(context.Background(), cfg.DataDir); dialErr == nil {
 			_ = c.Close()

@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"context"
@@ -12,37 +12,37 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/telemetry-hub/telemetry-hub/dashboard/api/client"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 )
 
-// onlyReadable tells whether there are a hub's data that this process can't write, on a read-only file system or of another
-// user, and no hub to ask.
-func onlyReadable(ctx context.Context, dir string) bool {
+// NeedsCopy tells whether there are a hub's data that this process can't write, on a read-only file system or of another user,
+// and no hub to ask.
+func NeedsCopy(ctx context.Context, dir string) bool {
 	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK, unix.AT_EACCESS)
 	if !errors.Is(err, unix.EROFS) && !errors.Is(err, unix.EACCES) {
 		return false
 	}
-	c, err := client.Dial(ctx, dir) // to a socket on a read-only file system, too
+	conn, err := socket.Dial(ctx, dir) // to a socket on a read-only file system, too
 	if err == nil {
-		_ = c.Close()
+		_ = conn.Close()
 	}
 	return errors.Is(err, socket.ErrNotRunning)
 }
 
-// readableCopy copies a hub's data to a temporary directory, without keys and what was set aside: opening them means to repair
-// what a power cut left, and to bring the history up to the journal, so they have to be written.
-func readableCopy(ctx context.Context, dir string) (path string, remove func() error, err error) {
+// ErrNoRoom says that there is no place for a copy.
+var ErrNoRoom = errors.New("there is no place for a copy of what can't be written")
+
+// Copy copies a hub's data to a temporary directory, without keys and what was set aside: opening them means to repair what a
+// power cut left, and to bring the history up to the journal, so they have to be written.
+func Copy(ctx context.Context, dir string) (path string, remove func() error, err error) {
 	path, err = os.MkdirTemp("", "telemetry-hub-copy-")
 	if err != nil {
-		return "", nil, withHint(err, "what is on a read-only file system is read from a copy: name a directory for it in TMPDIR")
+		return "", nil, fmt.Errorf("%w: %w", ErrNoRoom, err)
 	}
 	remove = func() error { return os.RemoveAll(path) }
 	err = copyDirectory(ctx, path, dir)
-	if errors.Is(err, fs.ErrPermission) {
-		err = withHint(err, "run the command as root or as the user the hub runs as")
-	} else if errors.Is(err, unix.ENOSPC) {
-		err = withHint(err, "what is on a read-only file system is read from a copy: name a directory with more room in TMPDIR")
+	if errors.Is(err, unix.ENOSPC) {
+		err = fmt.Errorf("%w: %w", ErrNoRoom, err)
 	}
 	if err != nil {
 		return "", nil, errors.Join(fmt.Errorf("copy what can't be written: %w", err), remove())
