@@ -20,6 +20,7 @@ type format struct {
 // buffer holds what the history knows of one device: frames not yet in the file, as received, and the blocks that are in the
 // file but not in its index.
 type buffer struct {
+	memory  *slabs
 	device  string
 	last    uint64 // position of the newest frame taken
 	first   uint64 // position of the oldest frame in raw; 0 if there is none
@@ -45,13 +46,16 @@ type mark struct {
 	offset   int64 // µs
 }
 
-func newBuffer(deviceID string) *buffer {
-	b := &buffer{device: deviceID, target: targetStart}
+func newBuffer(deviceID string, memory *slabs) *buffer {
+	b := &buffer{memory: memory, device: deviceID, target: targetStart}
 	for i := range b.newest {
 		b.newest[i] = math.MinInt64
 	}
 	return b
 }
+
+// maxRecordHead is how many bytes of a record come before the message, at most.
+const maxRecordHead = 5 * binary.MaxVarintLen64
 
 // add appends a frame and returns by how much the weight grew.
 func (b *buffer) add(m mark, f format, data []byte) int64 {
@@ -60,6 +64,7 @@ func (b *buffer) add(m mark, f format, data []byte) int64 {
 		b.first = m.position
 	}
 	start := len(b.raw)
+	b.raw = b.memory.room(b.raw, maxRecordHead+len(data))
 	b.raw = binary.AppendUvarint(b.raw, m.position-b.tail.position)
 	b.raw = binary.AppendVarint(b.raw, m.received-b.tail.received)
 	b.raw = binary.AppendVarint(b.raw, m.offset-b.tail.offset)
@@ -97,13 +102,14 @@ func (b *buffer) has(hash device.Hash) bool {
 // drop forgets the frames before rest, which are records of b, and returns by how much the weight shrank.
 func (b *buffer) drop(rest records) int64 {
 	before := b.weight
-	last := b.last
+	last, old := b.last, b.raw
 	b.first, b.raw, b.size, b.weight, b.formats = 0, nil, 0, 0, nil
 	b.head, b.tail = rest.mark, rest.mark
 	for f, data, ok := rest.next(); ok; f, data, ok = rest.next() {
 		b.add(rest.mark, *f, data)
 	}
 	b.last = last
+	b.memory.put(old)
 	return before - b.weight
 }
 

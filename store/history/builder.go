@@ -101,7 +101,7 @@ func (w *builder) finish(p *openBlock) error {
 }
 
 func (w *builder) encode(f *format, parts []part, d *device.Data) error {
-	value, err := appendBlock(nil, w.device, f, parts, d)
+	value, err := appendBlock(make([]byte, 0, blockBytes), w.device, f, parts, d)
 	if err == nil {
 		e := entry{first: slices.Min(d.Times), last: slices.Max(d.Times), hash: f.hash}
 		w.blocks = append(w.blocks, built{entry: e, format: f, value: value})

@@ -338,7 +338,7 @@ func TestSchemaHeals(t *testing.T) {
 // FuzzBlock changes the bytes of a block behind a checksum that is made to fit: it must be refused or decode.
 func FuzzBlock(f *testing.F) {
 	w := newWorld(7)
-	b := newBuffer("a")
+	b := newBuffer("a", &slabs{})
 	var h History
 	for range 10 {
 		w.frame("a")

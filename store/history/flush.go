@@ -58,14 +58,27 @@ func (h *History) Flush(all bool) error {
 	return h.flush(all)
 }
 
-// retryFlush is how long Add waits after a failed write before it tries again.
-const retryFlush = 2 * time.Second
+const (
+	// retryFlush is how long Add waits after a failed write before it tries again.
+	retryFlush = 2 * time.Second
+	// flushPause is how long Add gathers more than a batch before it writes again: many frames need not cost many transactions.
+	flushPause = 250 * time.Millisecond
+)
+
+// flushDue tells whether Add should write the batch that is there.
+func (h *History) flushDue() bool {
+	if h.Failing() != nil {
+		return time.Since(h.failedAt) >= retryFlush
+	}
+	return h.fullSize >= maxBatch || time.Since(h.wroteAt) >= flushPause
+}
 
 // flush writes the full buffers, or all, and notes how that went.
 func (h *History) flush(all bool) error {
 	err := h.tryFlush(all)
+	h.wroteAt = time.Now()
 	if err != nil {
-		h.failedAt = time.Now()
+		h.failedAt = h.wroteAt
 	}
 	h.mu.Lock()
 	h.failing = err

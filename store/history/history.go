@@ -99,11 +99,13 @@ type History struct {
 	fullSize int
 	unsure   bool      // a commit failed: the file may hold it, or not
 	failedAt time.Time // when writing failed last
+	wroteAt  time.Time // when the last flush ended
 
 	// mu guards what follows. A writer holds both, a reader of history this one only for a moment.
 	mu       sync.Mutex
 	closed   bool
 	buffers  map[string]*buffer
+	memory   slabs
 	buffered int64 // weight of all buffers
 	pending  int   // entries in all buffers
 	next     uint64
@@ -136,7 +138,7 @@ func (h *History) Add(f *Frame) error {
 		return fmt.Errorf("history: frame of %q at position %d: %w", f.Device, f.Position, err)
 	}
 	full := h.buffered >= maxBuffered
-	if full || h.fullSize >= batchSize && (h.Failing() == nil || time.Since(h.failedAt) >= retryFlush) {
+	if full || h.fullSize >= batchSize && h.flushDue() {
 		if err := h.flush(full); err != nil && (full || errors.Is(err, ErrDamaged)) {
 			return err
 		}
@@ -171,7 +173,7 @@ func check(f *Frame, b *buffer) error {
 func (h *History) buffer(deviceID string) *buffer {
 	b := h.buffers[deviceID]
 	if b == nil {
-		b = newBuffer(deviceID)
+		b = newBuffer(deviceID, &h.memory)
 		h.buffers[deviceID] = b
 	}
 	return b

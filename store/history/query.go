@@ -162,7 +162,7 @@ func (s *scan) addBuffered(r records) {
 	var w builder
 	number := s.nextNumber
 	for more := true; more; {
-		w.begin(s.query.Device, newBuffer("").newest)
+		w.begin(s.query.Device, newBuffer("", nil).newest)
 		n := 0
 		for n < targetStart {
 			var f *format

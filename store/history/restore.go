@@ -224,7 +224,7 @@ func (r *restorer) frame(f *Frame) error {
 		b.back++
 	}
 	if r.size == 0 {
-		r.builder.begin(r.device, newBuffer("").newest)
+		r.builder.begin(r.device, newBuffer("", nil).newest)
 	}
 	m := mark{position: f.Position, received: f.Received.UnixMilli(), offset: f.Offset}
 	format := format{hash: f.SchemaHash, schema: f.Schema, message: f.SchemaBytes, quality: f.Quality}
