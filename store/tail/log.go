@@ -31,6 +31,7 @@ type Log struct {
 	window  []*block // oldest first; each begins where the one before ends
 	next    uint64   // the position behind what was published last; 0: nothing was
 	bytes   int      // of window
+	usual   int      // bytes of the batch published last
 	free    [][]byte
 	readers map[*Reader]struct{}
 }
@@ -60,7 +61,7 @@ func (l *Log) Publish(first uint64, count int, received time.Time, entries []byt
 	}
 	l.window = append(l.window, b)
 	l.bytes += cap(entries)
-	l.next = b.next
+	l.next, l.usual = b.next, len(entries)
 	l.shrink()
 	for r := range l.readers {
 		signal(r.news)
@@ -76,7 +77,7 @@ func (l *Log) Buffer() []byte {
 		l.free = l.free[:n-1]
 		return b
 	}
-	return nil
+	return make([]byte, 0, l.usual+l.usual/4)
 }
 
 // Held is the position before which no reader holds the journal.
