@@ -84,12 +84,14 @@ func (s *session) wake() {
 	o.again = true
 	if !o.writing {
 		o.writing = true
-		s.wg.Go(s.write)
+		s.wg.Add(1)
+		go s.write() // wg.Go would allocate
 	}
 }
 
 // write writes until there is nothing more to write. It may wait for the device; nobody waits for it.
 func (s *session) write() {
+	defer s.wg.Done()
 	defer func() {
 		if reason := recover(); reason != nil {
 			s.hub.log.Error("panic in a device session", "device", s.device, "panic", reason, "stack", string(debug.Stack()))
