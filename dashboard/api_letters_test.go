@@ -77,7 +77,7 @@ func TestReplayAnswer(t *testing.T) {
 	newSensor(a, "s").send(time.Now(), 2100)
 	eventually(t, "a dead letter", func() bool {
 		a.commit()
-		letters, err := st.DeadLetters(0, 10)
+		letters, err := st.Ledger.DeadLetters(0, 10)
 		return err != nil || len(letters) == 1
 	})
 	replay(`{"all":true}`, 200, `{"replayed":0,"refused":1}`)

@@ -14,8 +14,8 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
@@ -32,7 +32,7 @@ var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 // sensor is a device whose frames go straight into the store.
 type sensor struct {
-	*store.Ingest
+	*ledger.Ingest
 	t   testing.TB
 	seq uint64
 }
@@ -43,7 +43,7 @@ func newSensor(a *apiRig, id string) *sensor {
 	if _, err := a.store.Devices.Add([]devices.NewDevice{{ID: id}}); err != nil {
 		a.t.Fatal(err)
 	}
-	s := &sensor{Ingest: a.store.Ingest(id, 1, func() {}), t: a.t}
+	s := &sensor{Ingest: a.store.Ledger.Ingest(id, 1, func() {}), t: a.t}
 	message := device.AppendControl(nil, sensorSchema)
 	s.Schema(message, sensorSchema)
 	a.store.Devices.Note(id, &device.Hello{SchemaHash: device.HashSchema(message)})
@@ -88,7 +88,7 @@ func (s *sensor) frame(d *device.Data) {
 // commit waits until everything handed in is on disk.
 func (a *apiRig) commit() {
 	a.t.Helper()
-	if err := a.store.Checkpoint(); err != nil {
+	if err := a.store.Ledger.Checkpoint(); err != nil {
 		a.t.Fatal(err)
 	}
 }

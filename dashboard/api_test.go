@@ -26,7 +26,7 @@ func (r *liveRig) reject(id string) {
 	if err := r.devices[id].in.Reject(r.t.Context(), 0, device.RejectMalformed, "it is cut", []byte{1, 2, 3}); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.store.Checkpoint(); err != nil { // what was handed in is committed
+	if err := r.store.Ledger.Checkpoint(); err != nil { // what was handed in is committed
 		r.t.Fatal(err)
 	}
 }
@@ -87,7 +87,7 @@ func TestEveryOperation(t *testing.T) {
 		Channels: []device.Channel{{ID: 1, Name: "setpoint", Type: device.Int, Writable: true}}, Commands: []device.CommandSpec{{Name: "blink"}},
 	}
 	message := device.AppendControl(nil, obeying)
-	a.store.Ingest("a", 2, func() {}).Schema(message, obeying)
+	a.store.Ledger.Ingest("a", 2, func() {}).Schema(message, obeying)
 	a.store.Devices.Note("a", &device.Hello{SchemaHash: device.HashSchema(message)})
 	const command = "0b7f1f0e-5a3c-4d6e-9f10-2a3b4c5d6e7f"
 	a.call("operator", "POST", "/devices/a/commands", map[string]any{"id": command, "name": "blink"}).wants(200, nil)

@@ -24,6 +24,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -132,7 +133,7 @@ func newLiveRig(t testing.TB, o rigOptions, ids ...string) *liveRig {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		in := st.Ingest(id, 1, func() {})
+		in := st.Ledger.Ingest(id, 1, func() {})
 		in.Schema(device.AppendControl(nil, rigSchema), rigSchema)
 		r.devices[id] = &ingestDevice{in: in}
 		asked := time.Time{}
@@ -150,7 +151,7 @@ func newLiveRig(t testing.TB, o rigOptions, ids ...string) *liveRig {
 
 // ingestDevice is a device whose frames go straight into the store.
 type ingestDevice struct {
-	in  *store.Ingest
+	in  *ledger.Ingest
 	seq uint64
 }
 

@@ -31,7 +31,7 @@ func idleSession(t testing.TB) *session {
 	h := New(Config{Store: st, Limits: Limits{FramesPerSecond: 1e9, FrameBurst: 1e9}})
 	s := newSession(h, "a", netip.Prefix{}, &socket.Conn{}, "")
 	t.Cleanup(s.cancel)
-	in := st.Ingest("a", 1, func() {})
+	in := st.Ledger.Ingest("a", 1, func() {})
 	in.Schema(testSchemaMessage, testSchema)
 	s.ingest.Store(in)
 	s.schema, s.hello = testSchema, helloNow()

@@ -107,7 +107,7 @@ func TestRevokedWithinASecond(t *testing.T) {
 		t.Error("a device that does not answer stays for more than a second")
 	}
 	a.closed(device.CloseRevoked)
-	if got := r.store.Books("a").Frames; got != 1 {
+	if got := r.store.Ledger.Books("a").Frames; got != 1 {
 		t.Errorf("%d frames", got)
 	}
 	if res, _ := r.get(r.upgradeLines(r.tokens["a"])...); res.StatusCode != 403 {
@@ -307,7 +307,7 @@ func TestResendOfHoles(t *testing.T) {
 	}
 	d.control(&device.Lost{First: 1, Last: 2, Reason: device.LostOverwritten})
 	d.acked(1, 2)
-	if b := r.store.Books("a"); b.Holes != 0 || b.Lost != 2 || b.Frames != 7 {
+	if b := r.store.Ledger.Books("a"); b.Holes != 0 || b.Lost != 2 || b.Frames != 7 {
 		t.Errorf("%+v", b)
 	}
 }

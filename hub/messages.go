@@ -10,6 +10,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 )
 
 const (
@@ -125,7 +126,7 @@ func (s *session) greet(m *device.Hello) {
 	}
 	s.ackDelay = min(time.Duration(m.AckDelay)*time.Millisecond, s.hub.pace.ackDelay)
 	s.oldest = m.Oldest
-	in := s.hub.store.Ingest(s.device, m.Stream, s.committed)
+	in := s.hub.store.Ledger.Ingest(s.device, m.Stream, s.committed)
 	s.hello = m
 	if seen.own = m.Clock == device.ClockWall; seen.own {
 		seen.skew = skewOf(m.Now, now)
@@ -189,7 +190,7 @@ func (s *session) announce(schema *device.Schema, message []byte) {
 // lost takes LOST.
 func (s *session) lost(m *device.Lost) {
 	err := s.ingest.Load().Lost(s.ctx, m)
-	if errors.Is(err, store.ErrFarAhead) {
+	if errors.Is(err, ledger.ErrFarAhead) {
 		s.close(device.CloseBadState, fmt.Sprintf("LOST up to %d: more than %d above the highest number in use", m.Last, device.MaxAhead))
 		return
 	}
@@ -223,7 +224,7 @@ func (s *session) dataMessage(b []byte) {
 		return
 	}
 	err := in.Frame(s.ctx, b, d, timing)
-	if errors.Is(err, store.ErrFarAhead) {
+	if errors.Is(err, ledger.ErrFarAhead) {
 		text := fmt.Sprintf("number %d is more than %d above the highest number in use", d.Seq, device.MaxAhead)
 		err = in.Reject(s.ctx, 0, device.RejectMalformed, text, b)
 	}
@@ -233,7 +234,7 @@ func (s *session) dataMessage(b []byte) {
 }
 
 // reject puts a message that ParseData refused on the dead-letter shelf; the REJECT follows when it is there.
-func (s *session) reject(in *store.Ingest, b []byte, err error) {
+func (s *session) reject(in *ledger.Ingest, b []byte, err error) {
 	var wrong *device.DataError
 	if !errors.As(err, &wrong) {
 		wrong = &device.DataError{Code: device.RejectMalformed, Text: err.Error()}
@@ -265,7 +266,7 @@ func (s *session) check(err error) bool {
 	case err == nil:
 		return true
 	case s.ctx.Err() != nil: // that is why
-	case errors.Is(err, store.ErrTooSparse):
+	case errors.Is(err, ledger.ErrTooSparse):
 		s.close(device.CloseTooSparse, fmt.Sprintf("more than %d separate ranges: send the oldest frames first", device.MaxSparseRanges))
 	case errors.Is(err, store.ErrClosed):
 		s.close(device.CloseTryLater, "the hub does not take data of this device now")

@@ -28,7 +28,7 @@ func TestLostFarAhead(t *testing.T) {
 	} {
 		d := r.connect("a")
 		d.greet(hello)
-		before := r.store.Books("a").Lost
+		before := r.store.Ledger.Books("a").Lost
 		d.control(&device.Lost{First: c.last, Last: c.last, Reason: device.LostUnsent})
 		if c.ok {
 			d.acked(c.last)
@@ -37,7 +37,7 @@ func TestLostFarAhead(t *testing.T) {
 		if text := d.closed(device.CloseBadState); !strings.Contains(text, "LOST") {
 			t.Errorf("%d: closed with %q", c.last, text)
 		}
-		if lost := r.store.Books("a").Lost; lost != before {
+		if lost := r.store.Ledger.Books("a").Lost; lost != before {
 			t.Errorf("%d: %d lost, %d before", c.last, lost, before)
 		}
 	}
@@ -61,7 +61,7 @@ func TestNextFarAhead(t *testing.T) {
 	}
 	d.control(&device.Lost{First: 1, Last: device.MaxSeq - 1, Reason: device.LostOverwritten})
 	d.closed(device.CloseBadState)
-	if b := r.store.Books("a"); b.Lost != 0 || b.Holes != 0 || b.Rejected != 1 {
+	if b := r.store.Ledger.Books("a"); b.Lost != 0 || b.Holes != 0 || b.Rejected != 1 {
 		t.Errorf("%+v", b)
 	}
 	hello.Stream, hello.Next = 8, 1+device.MaxSkip
@@ -92,7 +92,7 @@ func TestDataFarAhead(t *testing.T) {
 			t.Errorf("%+v", m)
 		}
 	}
-	if b := r.store.Books("a"); b.Rejected != 3 || b.Holes != 0 {
+	if b := r.store.Ledger.Books("a"); b.Rejected != 3 || b.Holes != 0 {
 		t.Errorf("%+v", b)
 	}
 	// Nearer by, it may be right. But what the device is asked for is no more than it has made.
@@ -127,7 +127,7 @@ func TestStreamThatBeginsAgain(t *testing.T) {
 	}
 	d.data(3)
 	d.acked(3)
-	if b := r.store.Books("a"); b.Duplicates != 1 || b.Frames != 3 {
+	if b := r.store.Ledger.Books("a"); b.Duplicates != 1 || b.Frames != 3 {
 		t.Errorf("%+v", b)
 	}
 	if alarms := r.store.Alarms.All(); len(alarms) != 1 || !strings.Contains(alarms[0].Text, "readings of a are lost") || !strings.Contains(alarms[0].Text, "has number 3 already") {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
-	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 )
 
 // session is one device connection. Its size matters: a hub has thousands.
@@ -44,8 +44,8 @@ type session struct {
 	ackDelay time.Duration
 	oldest   uint64 // the device holds nothing below it
 
-	ingest     atomic.Pointer[store.Ingest] // nil before HELLO
-	owedFrames atomic.Int64                 // DATA messages since the last ACK
+	ingest     atomic.Pointer[ledger.Ingest] // nil before HELLO
+	owedFrames atomic.Int64                  // DATA messages since the last ACK
 	owedBytes  atomic.Int64
 	dataAt     atomic.Int64             // elapsed ns of the newest DATA; 0: none
 	measured   atomic.Pointer[measured] // set by HELLO

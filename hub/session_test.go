@@ -23,7 +23,7 @@ func TestConversation(t *testing.T) {
 	d.acked(1, 2, 3)
 	d.data(2) // a duplicate is acknowledged too
 	d.acked(2)
-	if b := r.store.Books("boiler"); b.Frames != 3 || b.Duplicates != 1 || b.Holes != 0 {
+	if b := r.store.Ledger.Books("boiler"); b.Frames != 3 || b.Duplicates != 1 || b.Holes != 0 {
 		t.Errorf("books %+v", b)
 	}
 	if dev, err := r.store.Devices.Get("boiler"); err != nil || dev.Firmware != "1.2" || dev.Model != "B" || dev.Schema != hello.SchemaHash {
@@ -64,11 +64,11 @@ func TestRejectedFrameLeavesTheConnection(t *testing.T) {
 	}
 	d.acked(2)
 	d.alive(3)
-	letters, err := r.store.DeadLetters(0, 10)
+	letters, err := r.store.Ledger.DeadLetters(0, 10)
 	if err != nil || len(letters) != 3 || !bytes.Equal(letters[2].Message, unknown) {
 		t.Errorf("dead letters %+v, %v", letters, err)
 	}
-	if b := r.store.Books("a"); b.Frames != 1 || b.Rejected != 3 || b.Holes != 0 {
+	if b := r.store.Ledger.Books("a"); b.Frames != 1 || b.Rejected != 3 || b.Holes != 0 {
 		t.Errorf("books %+v", b)
 	}
 }
@@ -134,7 +134,7 @@ func TestLostAndResult(t *testing.T) {
 	d.acked(1, 2, 3, 4, 5)
 	d.control(&device.Result{ID: [16]byte{1}, Status: device.ResultSucceeded}) // of no command: it is taken, and that is all
 	d.alive(6)
-	if b := r.store.Books("a"); b.Lost != 5 || b.Frames != 1 || b.Holes != 0 {
+	if b := r.store.Ledger.Books("a"); b.Lost != 5 || b.Frames != 1 || b.Holes != 0 {
 		t.Errorf("books %+v", b)
 	}
 }

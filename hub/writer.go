@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 )
 
 // outbox is what a session has to say besides what became durable, which the store holds until it is taken. It never
@@ -115,7 +115,7 @@ func (s *session) write() {
 
 // output is the memory of one flush.
 type output struct {
-	settled store.Settled
+	settled ledger.Settled
 	message []byte
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 )
 
 // TestSchemasArePruned: hub.db keeps a schema as long as the journal has frames of it or a device has announced it last.
@@ -29,9 +30,9 @@ func TestSchemasArePruned(t *testing.T) {
 		if err := s.history.Load().Flush(true); err != nil {
 			t.Fatal(err)
 		}
-		s.trim()
+		s.Ledger.Trim()
 	}
-	if err := s.Checkpoint(); err != nil {
+	if err := s.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	kept := map[device.Hash]bool{}
@@ -43,29 +44,6 @@ func TestSchemasArePruned(t *testing.T) {
 	})
 	if err != nil || len(kept) > 10 || !kept[last] {
 		t.Errorf("%d schemas are kept, the last one %v, %v", len(kept), kept[last], err)
-	}
-}
-
-// TestWaitingLettersAreBounded: while hub.db can't be written, no more letters wait than it would keep.
-func TestWaitingLettersAreBounded(t *testing.T) {
-	var s shelf
-	letter := func(n int) []DeadLetter { return []DeadLetter{{Position: uint64(n), Message: make([]byte, 1000)}} }
-	for n := range maxLetters {
-		s.add(letter(n))
-	}
-	letters, end := s.snapshot()
-	for n := range 5 {
-		s.add(letter(maxLetters + n))
-	}
-	if s.waiting() != maxLetters || s.pending[0].Position != 5 || s.bytes != maxLetters*1000 {
-		t.Errorf("%d letters wait, the first at %d, %d bytes", s.waiting(), s.pending[0].Position, s.bytes)
-	}
-	if s.saved(end); len(letters) != maxLetters || s.waiting() != 5 || s.pending[0].Position != maxLetters || s.bytes != 5000 {
-		t.Errorf("%d letters wait after a checkpoint, %d bytes", s.waiting(), s.bytes)
-	}
-	s.add([]DeadLetter{{Message: make([]byte, maxLetterBytes)}})
-	if s.waiting() != 1 {
-		t.Errorf("%d letters wait", s.waiting())
 	}
 }
 
@@ -97,7 +75,7 @@ func TestRemovedDeviceLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Commands.Announced()["a"] != (device.Hash{}) || len(s.Settings.List("a")) > 0 || s.accounts["a"] != nil {
+	if s.Commands.Announced()["a"] != (device.Hash{}) || len(s.Settings.List("a")) > 0 || s.Ledger.Books("a") != (ledger.Books{}) {
 		t.Error("something is still in memory")
 	}
 }

@@ -15,7 +15,7 @@ import (
 // replaces the file.
 func TestDamagedWhileRunning(t *testing.T) {
 	for name, notice := range map[string]func(s *Store) error{
-		"by a checkpoint": (*Store).Checkpoint,
+		"by a checkpoint": func(s *Store) error { return s.Ledger.Checkpoint() },
 		"by another": func(s *Store) error {
 			_, err := s.Devices.Add([]devices.NewDevice{{ID: "b", Kind: "meter"}})
 			return err
@@ -29,7 +29,7 @@ func TestDamagedWhileRunning(t *testing.T) {
 			go func() { done <- s.Run(context.WithoutCancel(t.Context())) }()
 			w := newWriter(t, s, 1)
 			w.send(10)
-			if err := s.Checkpoint(); err != nil {
+			if err := s.Ledger.Checkpoint(); err != nil {
 				t.Fatal(err)
 			}
 			scramble(t, filepath.Join(dir, "hub.db"))
@@ -40,7 +40,7 @@ func TestDamagedWhileRunning(t *testing.T) {
 			if err := <-done; !errors.Is(err, boltfile.ErrDamaged) {
 				t.Errorf("Run ended with %v", err)
 			}
-			if err := s.Checkpoint(); !errors.Is(err, ErrClosed) {
+			if err := s.Ledger.Checkpoint(); !errors.Is(err, ErrClosed) {
 				t.Errorf("checkpoint afterwards: %v", err)
 			}
 			if err := s.Close(); err != nil {
@@ -49,7 +49,7 @@ func TestDamagedWhileRunning(t *testing.T) {
 
 			s = open(t, Options{Dir: dir})
 			defer run(t, s)()
-			if n := s.Books("a").Frames; n != 20 {
+			if n := s.Ledger.Books("a").Frames; n != 20 {
 				t.Errorf("%d frames in the books, want 20", n)
 			}
 			aside, err := filepath.Glob(filepath.Join(dir, "hub.db.damaged-*"))

@@ -176,11 +176,11 @@ func checkWhole(t *testing.T, s *store.Store, tokens []string, damaged string) {
 	for i, id := range []string{"a", "b"} {
 		wantToken(t, s, tokens[i], id, nil)
 		wantFrames(t, s, id, numbers(1, 100))
-		b := s.Books(id)
+		b := s.Ledger.Books(id)
 		if b.Frames != 100 || b.Rejected != 1 || b.Lost != 9 || b.Holes != 0 || damaged != "meta" && b.Duplicates != 1 {
 			t.Errorf("books of %s: %+v", id, b)
 		}
-		if got := s.Ingest(id, 1, func() {}).Received(10); len(got) != 1 || got[0] != (device.Range{First: 1, Last: 110}) {
+		if got := s.Ledger.Ingest(id, 1, func() {}).Received(10); len(got) != 1 || got[0] != (device.Range{First: 1, Last: 110}) {
 			t.Errorf("received of %s: %v", id, got)
 		}
 		if n := len(s.Settings.List(id)); n != 1 && damaged != "desired" {
@@ -199,7 +199,7 @@ func checkWhole(t *testing.T, s *store.Store, tokens []string, damaged string) {
 	if list, err := s.Audit.Entries(audit.Filter{}); err != nil || len(list) < 5 {
 		t.Errorf("%d entries in the audit trail, %v", len(list), err)
 	}
-	if list, err := s.DeadLetters(0, 10); err != nil || len(list) != 2 && damaged != "dead_letters" {
+	if list, err := s.Ledger.DeadLetters(0, 10); err != nil || len(list) != 2 && damaged != "dead_letters" {
 		t.Errorf("%d dead letters, %v", len(list), err)
 	}
 }
@@ -244,7 +244,7 @@ func TestCopyThatCantBeWritten(t *testing.T) {
 	if err := os.RemoveAll(name); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Checkpoint(); err != nil {
+	if err := h.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	if alarms := h.Alarms.All(); len(alarms) != 0 {

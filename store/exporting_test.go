@@ -44,7 +44,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 // drain waits until everything that was handed in is exported.
 func drain(t testing.TB, s *Store) {
 	t.Helper()
-	if err := s.Checkpoint(); err != nil {
+	if err := s.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the export", func() bool { return s.Export.Reached() >= s.journal.Next() })
@@ -73,7 +73,7 @@ func TestJournalLimitDropsOldest(t *testing.T) {
 	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
 		t.Fatal(err)
 	}
-	s.trim()
+	s.Ledger.Trim()
 	s.Export.Sample()
 	status := s.Status()
 	if len(status.Gaps) != 1 || status.Gaps[0].Tail != export.Name || status.Gaps[0].Last != status.Journal.First-1 || !strings.Contains(status.Gaps[0].Cause, "before they were exported") {
@@ -87,7 +87,7 @@ func TestJournalLimitDropsOldest(t *testing.T) {
 	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
 		t.Fatal(err)
 	}
-	s.trim()
+	s.Ledger.Trim()
 	if gaps := s.Status().Gaps; len(gaps) != 1 || gaps[0].Last != s.journal.First()-1 {
 		t.Errorf("the gap did not grow: %+v", gaps)
 	}
@@ -112,7 +112,7 @@ func TestWhatWaitsIsKept(t *testing.T) {
 	stop := run(t, s)
 	w := newWriter(t, s, 1)
 	w.send(299)
-	if err := s.Checkpoint(); err != nil {
+	if err := s.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	w.send(1) // begins a segment
@@ -133,7 +133,7 @@ func TestWhatWaitsIsKept(t *testing.T) {
 		if err := s.history.Load().Flush(true); err != nil {
 			t.Fatal(err)
 		}
-		s.trim()
+		s.Ledger.Trim()
 		if s.Status().Export != nil {
 			t.Error("an export is reported where there is none")
 		}
@@ -151,7 +151,7 @@ func TestWhatWaitsIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "hub.db to know it", func() bool {
-		s.noteExported()
+		s.Ledger.Trim()
 		return s.Export.Floor() >= s.journal.Segments()[0].Next
 	})
 	stop()
@@ -174,12 +174,12 @@ func TestHorizonComesTrue(t *testing.T) {
 	stop := run(t, s)
 	defer func() { stop() }()
 	w := newWriter(t, s, 1)
-	const framesPerStep = 10
+	const framesPerStep, stepTakes = 10, 5 * time.Second
 	step := func() *export.Status {
 		w.send(framesPerStep)
 		settle(t, s)
-		elapsed.Add(int64(retainEvery))
-		s.trim()
+		elapsed.Add(int64(stepTakes))
+		s.Ledger.Trim()
 		s.Export.Sample()
 		return s.Status().Export
 	}
@@ -188,7 +188,7 @@ func TestHorizonComesTrue(t *testing.T) {
 	}
 	eventually(t, "the outage", func() bool { return s.Status().Export.State == "backing off" })
 	e := step()
-	predicted, segment := e.Horizon, time.Duration(testSegment/device.MaxString/framesPerStep)*retainEvery
+	predicted, segment := e.Horizon, time.Duration(testSegment/device.MaxString/framesPerStep)*stepTakes
 	if kept := s.Status().Journal; e.Waiting.Entries < 24*framesPerStep || e.Waiting.Bytes > kept.Bytes || e.Waiting.Bytes < kept.Bytes*9/10 ||
 		!e.Waiting.Oldest.Equal(start) || !e.Oldest.Equal(start) || e.Rate != 0 || !e.Done.IsZero() {
 		t.Errorf("status %+v, journal %+v", e, kept)

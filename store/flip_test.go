@@ -78,7 +78,7 @@ func TestFlippedHistory(t *testing.T) {
 						t.Fatalf("%s: readings twice", what)
 					}
 				}
-				if b := h.Books(id); b.Frames != 3000 || b.Holes != 0 {
+				if b := h.Ledger.Books(id); b.Frames != 3000 || b.Holes != 0 {
 					t.Errorf("%s: books %+v", what, b)
 				}
 			}
@@ -188,7 +188,7 @@ func checkFlipped(t *testing.T, s *store.Store, tokens []string) {
 	for i, id := range []string{"a", "b"} {
 		wantToken(t, s, tokens[i], id, nil)
 		wantFrames(t, s, id, numbers(1, 100))
-		if b := s.Books(id); b.Frames != 100 || b.Rejected != 1 || b.Lost != 9 || b.Holes != 0 {
+		if b := s.Ledger.Books(id); b.Frames != 100 || b.Rejected != 1 || b.Lost != 9 || b.Holes != 0 {
 			t.Errorf("books of %s: %+v", id, b)
 		}
 	}
@@ -197,7 +197,7 @@ func checkFlipped(t *testing.T, s *store.Store, tokens []string) {
 	}
 	for what, err := range map[string]error{
 		"commands": second(s.Commands.List(commands.Filter{})), "the audit trail": second(s.Audit.Entries(audit.Filter{})),
-		"dead letters": second(s.DeadLetters(0, 10)),
+		"dead letters": second(s.Ledger.DeadLetters(0, 10)),
 	} {
 		if err != nil {
 			t.Errorf("%s: %v", what, err)

@@ -43,7 +43,7 @@ func follow(t *testing.T, s *store.Store) <-chan string {
 		})
 	})
 	t.Cleanup(func() { cancel(); task.Wait() })
-	in := s.Ingest("starter", 1, func() {})
+	in := s.Ledger.Ingest("starter", 1, func() {})
 	for began := false; !began; { // it begins at the end of the journal as that is then
 		if err := in.Boot(t.Context(), 1, 0, s.Clock().Base()); err != nil {
 			t.Fatal(err)
@@ -83,7 +83,7 @@ func TestFollow(t *testing.T) {
 	if err := c.Frame(t.Context(), message, d, tail.Timing{}); err != nil { // before anybody follows
 		t.Fatal(err)
 	}
-	if err := h.Checkpoint(); err != nil {
+	if err := h.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	told := follow(t, h.Store)
@@ -136,7 +136,7 @@ func TestFollowerThatHangs(t *testing.T) {
 		if err := c.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Checkpoint(); err != nil {
+		if err := h.Ledger.Checkpoint(); err != nil {
 			t.Fatal(err)
 		}
 		select {
@@ -168,25 +168,5 @@ func TestRegistryVersion(t *testing.T) {
 	h.Devices.Note("a", &device.Hello{Firmware: "3"})
 	if h.Devices.Version() != version {
 		t.Error("a stranger changes it")
-	}
-}
-
-func TestCommitLatency(t *testing.T) {
-	h := start(t, store.Options{})
-	if _, _, ok := h.CommitLatency(); ok {
-		t.Error("a latency of nothing")
-	}
-	c := connect(t, h.Store, "a", 1)
-	for seq := range uint64(20) {
-		message, d := data(seq + 1)
-		if err := c.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
-			t.Fatal(err)
-		}
-		if err := h.Checkpoint(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if p50, p99, ok := h.CommitLatency(); !ok || p50 <= 0 || p99 < p50 {
-		t.Errorf("%v, %v, %v", p50, p99, ok)
 	}
 }

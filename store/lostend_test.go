@@ -24,7 +24,7 @@ func killed(t *testing.T) (dir, segment string, before int64) {
 	c := connect(t, h.Store, "a", 1)
 	c.send(numbers(1, 50)...)
 	c.await(numbers(1, 50)...)
-	if err := h.Checkpoint(); err != nil {
+	if err := h.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	names, err := filepath.Glob(path(h.Dir(), "journal", "*.seg"))
@@ -75,7 +75,7 @@ func TestLostEndOfJournal(t *testing.T) {
 				t.Errorf("%s: no times in %+v", what, g)
 			}
 		}
-		frames := h.Books("a").Frames
+		frames := h.Ledger.Books("a").Frames
 		if frames == 70 || frames+missing != 70 {
 			t.Errorf("%s: %d frames are stored, the gaps %+v have %d", what, frames, status.Gaps, missing)
 		}
@@ -90,7 +90,7 @@ func TestLostEndOfJournal(t *testing.T) {
 		if got, err := readAll(t, h.Store, "a"); len(got) != 71 || err == nil {
 			t.Errorf("%s: %d readings, %v", what, len(got), err)
 		}
-		if got := h.Books("a"); got.Frames != 71 || got.Holes != 0 {
+		if got := h.Ledger.Books("a"); got.Frames != 71 || got.Holes != 0 {
 			t.Errorf("%s: books %+v", what, got)
 		}
 		if err := h.stop(); err != nil {
@@ -118,10 +118,10 @@ func TestLostJournalOfKilledHub(t *testing.T) {
 	}
 	s := start(t, store.Options{Dir: dir}).Store
 	status := s.Status()
-	if len(status.Gaps) == 0 || len(status.Alarms) == 0 || s.Books("a").Frames != 50 {
-		t.Errorf("gaps %+v, alarms %v, books %+v", status.Gaps, status.Alarms, s.Books("a"))
+	if len(status.Gaps) == 0 || len(status.Alarms) == 0 || s.Ledger.Books("a").Frames != 50 {
+		t.Errorf("gaps %+v, alarms %v, books %+v", status.Gaps, status.Alarms, s.Ledger.Books("a"))
 	}
-	if got := s.Ingest("a", 1, func() {}).Received(10); len(got) != 1 || got[0] != (device.Range{First: 1, Last: 50}) {
+	if got := s.Ledger.Ingest("a", 1, func() {}).Received(10); len(got) != 1 || got[0] != (device.Range{First: 1, Last: 50}) {
 		t.Errorf("received %v", got)
 	}
 }

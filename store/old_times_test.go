@@ -41,14 +41,14 @@ func TestOldReadingsOutOfRangeStayReadable(t *testing.T) {
 			// What is told as a reading's time finds it again.
 			wantTimes(t, h.Store, history.Query{Device: "before", From: lowest, To: lowest.Add(time.Microsecond)}, lowest, lowest)
 			wantTimes(t, h.Store, history.Query{Device: "always", From: highest}, highest, highest)
-			if got := h.Books("always").LastData; !got.Equal(epoch) {
+			if got := h.Ledger.Books("always").LastData; !got.Equal(epoch) {
 				t.Errorf("newest of always: %v", got)
 			}
-			if got := h.Books("before").LastData; !got.Equal(lowest) {
+			if got := h.Ledger.Books("before").LastData; !got.Equal(lowest) {
 				t.Errorf("newest of before: %v", got)
 			}
 			for _, id := range []string{"always", "before"} {
-				if _, err := json.Marshal(h.Books(id)); err != nil {
+				if _, err := json.Marshal(h.Ledger.Books(id)); err != nil {
 					t.Error(err)
 				}
 				if _, err := json.Marshal(h.Settings.List(id)); err != nil {

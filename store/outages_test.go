@@ -183,7 +183,7 @@ func TestOffline(t *testing.T) {
 func TestKilledHub(t *testing.T) {
 	g := newGateway(t)
 	g.clock.Add(20) // nobody is connected
-	if err := g.Checkpoint(); err != nil {
+	if err := g.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	g.kill(t, 10)
@@ -194,7 +194,7 @@ func TestKilledHub(t *testing.T) {
 
 	g.connect()
 	g.measure(10)
-	if err := g.Checkpoint(); err != nil {
+	if err := g.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	g.measure(20) // to 60

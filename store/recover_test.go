@@ -20,6 +20,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -65,7 +66,7 @@ func roleStore() *store.Store {
 func streamRole() {
 	s := roleStore()
 	news := make(chan struct{}, 1)
-	in := s.Ingest("a", 1, func() {
+	in := s.Ledger.Ingest("a", 1, func() {
 		select {
 		case news <- struct{}{}:
 		default:
@@ -77,7 +78,7 @@ func streamRole() {
 		seq = r[len(r)-1].Last
 	}
 	go func() {
-		var settled store.Settled
+		var settled ledger.Settled
 		for range news {
 			settled.Reset()
 			in.Take(&settled)
@@ -123,12 +124,12 @@ func TestAckedFramesSurviveKill(t *testing.T) {
 		t.Fatalf("only %d frames were acked: the test tests nothing", acked.Count())
 	}
 	s := start(t, store.Options{Dir: dir}).Store
-	received := s.Ingest("a", 1, func() {}).Received(device.MaxRanges)
+	received := s.Ledger.Ingest("a", 1, func() {}).Received(device.MaxRanges)
 	if len(received) != 1 || received[0].First != 1 || received[0].Last < acked.Max() {
 		t.Fatalf("received %v, acked up to %d", received, acked.Max())
 	}
 	wantFrames(t, s, "a", numbers(1, received[0].Last))
-	if got := s.Books("a"); got.Frames != received[0].Last || got.Holes != 0 {
+	if got := s.Ledger.Books("a"); got.Frames != received[0].Last || got.Holes != 0 {
 		t.Errorf("books %+v, received %v", got, received)
 	}
 }
@@ -137,7 +138,7 @@ func TestAckedFramesSurviveKill(t *testing.T) {
 func fullRole() {
 	s := roleStore()
 	news := make(chan struct{}, 100)
-	in := s.Ingest("a", 1, func() { news <- struct{}{} })
+	in := s.Ledger.Ingest("a", 1, func() { news <- struct{}{} })
 	in.Schema(schemaMessage, schema)
 	send := func(seq uint64) {
 		message, d := data(seq)
@@ -157,7 +158,7 @@ func fullRole() {
 	for s.Status().Storage.State != "failing" {
 		time.Sleep(time.Millisecond)
 	}
-	var settled store.Settled
+	var settled ledger.Settled
 	in.Take(&settled)
 	fmt.Println("failing", settled.Acks, len(s.Status().Alarms))
 	limit(unix.RLIM_INFINITY)
@@ -250,7 +251,7 @@ func TestDamagedHubDB(t *testing.T) {
 			s := start(t, store.Options{Dir: dir}).Store
 			wantToken(t, s, token, "a", nil)
 			wantFrames(t, s, "a", numbers(1, 300))
-			if got := s.Books("a"); got.Frames != 300 || got.Holes != 0 {
+			if got := s.Ledger.Books("a"); got.Frames != 300 || got.Holes != 0 {
 				t.Errorf("books %+v", got)
 			}
 			if u, k := s.Accounts.Users(), s.Accounts.APIKeys(); len(u) != 1 || u[0].Name != "kim" || u[0].Role != accounts.RoleAdmin || len(k) != 1 {
@@ -273,7 +274,7 @@ func TestLostJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := start(t, store.Options{Dir: dir})
-	if got := h.Books("a"); got.Frames != 300 {
+	if got := h.Ledger.Books("a"); got.Frames != 300 {
 		t.Errorf("the checkpoint has %+v", got)
 	}
 	c := connect(t, h.Store, "a", 1)
@@ -288,7 +289,7 @@ func TestLostJournal(t *testing.T) {
 	if n := len(got); n == 0 || got[n-1].Value.Bits != 301 {
 		t.Errorf("frame 301 is gone: %d readings", n)
 	}
-	if got := again.Books("a"); got.Frames != 301 {
+	if got := again.Ledger.Books("a"); got.Frames != 301 {
 		t.Errorf("books %+v", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -51,7 +52,7 @@ func TestRemoveDevice(t *testing.T) {
 	check := func(s *store.Store) {
 		t.Helper()
 		wantToken(t, s, token, "", devices.ErrUnknownToken)
-		if got := s.Books("a"); got != (store.Books{}) {
+		if got := s.Ledger.Books("a"); got != (ledger.Books{}) {
 			t.Errorf("books %+v", got)
 		}
 		wantFrames(t, s, "a", nil)

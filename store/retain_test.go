@@ -3,15 +3,13 @@ package store
 import (
 	"context"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -26,11 +24,11 @@ func open(t testing.TB, o Options) *Store {
 		o.Dir = t.TempDir()
 	}
 	o.Logger, o.CommitWindow = slog.New(slog.DiscardHandler), minCommitWindow
+	o.segmentBytes = testSegment
 	s, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.segmentBytes = testSegment
 	return s
 }
 
@@ -49,25 +47,18 @@ func run(t testing.TB, s *Store) (stop func()) {
 	}
 }
 
-// acknowledged is a committer for a store that does not run; the batches that it writes are acknowledged.
-func acknowledged(t *testing.T, s *Store) *committer {
-	c := newCommitter(s)
-	go c.acknowledge()
-	t.Cleanup(func() { close(c.written) })
-	return c
-}
-
 // writer sends frames of about 1 KiB.
 type writer struct {
-	*Ingest
-	t   *testing.T
-	seq uint64
+	*ledger.Ingest
+	store *Store
+	t     *testing.T
+	seq   uint64
 }
 
 func newWriter(t *testing.T, s *Store, stream uint64) *writer {
-	in := s.Ingest("a", stream, func() {})
+	in := s.Ledger.Ingest("a", stream, func() {})
 	in.Schema(device.AppendControl(nil, textSchema), textSchema)
-	return &writer{Ingest: in, t: t}
+	return &writer{Ingest: in, store: s, t: t}
 }
 
 func (w *writer) send(frames int) {
@@ -93,7 +84,7 @@ func (w *writer) fill(frames int) {
 	w.t.Helper()
 	for ; frames > 0; frames -= 20 {
 		w.send(min(frames, 20))
-		if err := w.store.Checkpoint(); err != nil {
+		if err := w.store.Ledger.Checkpoint(); err != nil {
 			w.t.Fatal(err)
 		}
 	}
@@ -102,7 +93,7 @@ func (w *writer) fill(frames int) {
 // settle waits until all that was sent is committed, in the books of hub.db, and read by the history.
 func settle(t *testing.T, s *Store) {
 	t.Helper()
-	if err := s.Checkpoint(); err != nil {
+	if err := s.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
@@ -120,7 +111,7 @@ func TestTrimBehindTheTails(t *testing.T) {
 		if err := s.history.Load().Flush(true); err != nil {
 			t.Fatal(err)
 		}
-		s.trim()
+		s.Ledger.Trim()
 		if got := s.journal.Bytes(); got > 4*testSegment {
 			t.Fatalf("the journal holds %d bytes that every tail has read", got)
 		}
@@ -153,8 +144,8 @@ func TestBooksHoldTheJournal(t *testing.T) {
 	if err := s.history.Load().Flush(true); err != nil {
 		t.Fatal(err)
 	}
-	if s.trim(); s.journal.First() != 1 {
-		t.Errorf("the journal begins at %d, the books of hub.db end at %d", s.journal.First(), s.cursor)
+	if s.Ledger.Trim(); s.journal.First() != 1 {
+		t.Errorf("the journal begins at %d, the books of hub.db end at %d", s.journal.First(), s.Ledger.Cursor())
 	}
 }
 
@@ -175,7 +166,7 @@ func TestTrimWithoutFrames(t *testing.T) {
 	if err := s.history.Load().Flush(true); err != nil {
 		t.Fatal(err)
 	}
-	s.trim()
+	s.Ledger.Trim()
 	if got := s.journal.Bytes(); got > 3*testSegment {
 		t.Errorf("the journal holds %d bytes that every tail has read", got)
 	}
@@ -197,7 +188,7 @@ func TestJournalLimit(t *testing.T) {
 				settle(t, s)
 			}
 			elapsed.Add(int64(2 * time.Hour))
-			s.trim()
+			s.Ledger.Trim()
 			segments := s.journal.Segments()
 			if name == "bytes" && s.journal.Bytes() > o.JournalMaxBytes || name == "age" && len(segments) > 1 {
 				t.Errorf("the journal holds %d bytes in %d segments", s.journal.Bytes(), len(segments))
@@ -207,51 +198,5 @@ func TestJournalLimit(t *testing.T) {
 				t.Errorf("dropped up to %d, the history is at %d: %+v", s.journal.First(), s.history.Load().Cursor(), s.Status().Alarms)
 			}
 		})
-	}
-}
-
-// The journal begins a segment on its own when it can't mend the one it failed to write to. What comes then has to be
-// readable without anything from before.
-func TestSegmentsStandAlone(t *testing.T) {
-	s := open(t, Options{})
-	c := acknowledged(t, s)
-	w := newWriter(t, s, 1)
-	w.send(1)
-	if err := c.commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.journal.Rotate(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.defineAgain(); err != nil {
-		t.Fatal(err)
-	}
-	w.send(1)
-	if err := c.commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	segments, err := filepath.Glob(filepath.Join(s.Dir(), "journal", "*.seg"))
-	if err != nil || len(segments) != 2 {
-		t.Fatalf("segments %q, %v", segments, err)
-	}
-	for _, name := range []string{segments[0], filepath.Join(s.Dir(), "hub.db"), filepath.Join(s.Dir(), "history.db")} {
-		if err := os.Remove(name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s = open(t, Options{Dir: s.Dir()})
-	defer run(t, s)()
-	var times []int64
-	for r, err := range s.Readings(t.Context(), history.Query{Device: "a"}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		times = append(times, r.Time.UnixMicro())
-	}
-	if len(times) != 1 || times[0] != 2 {
-		t.Errorf("readings at %v, want the one at 2", times)
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
-	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 // Status is the state of the whole store.
 type Status struct {
-	Storage     Storage        `json:"storage"`
+	Storage     ledger.Storage `json:"storage"`
 	Devices     int            `json:"devices"`
 	Frames      uint64         `json:"frames"`
 	Readings    uint64         `json:"readings"`
@@ -32,13 +32,6 @@ type Status struct {
 	Export      *export.Status `json:"export,omitempty"` // nil: nothing is exported
 	Gaps        []outages.Gap  `json:"gaps"`
 	Alarms      []alarms.Alarm `json:"alarms"`
-}
-
-// Storage says whether frames can be made durable.
-type Storage struct {
-	State string    `json:"state"` // "ok", "slow" or "failing"
-	Since time.Time `json:"since,omitzero"`
-	Error string    `json:"error,omitempty"`
 }
 
 // JournalStatus describes what the journal holds.
@@ -63,16 +56,9 @@ type TailStatus struct {
 // Status returns the state of the store.
 func (s *Store) Status() Status {
 	status := s.Condition()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, a := range s.accounts {
-		status.Frames += a.durable.frames
-		status.Readings += a.durable.readings
-		status.Duplicates += a.durable.duplicates
-		status.Rejected += a.durable.rejected
-		status.Lost += a.durable.lost
-		status.Holes += a.holes()
-	}
+	sum := s.Ledger.Totals()
+	status.Frames, status.Readings, status.Duplicates = sum.Frames, sum.Readings, sum.Duplicates
+	status.Rejected, status.Lost, status.Holes = sum.Rejected, sum.Lost, sum.Holes
 	return status
 }
 
@@ -83,12 +69,12 @@ func (s *Store) Condition() Status {
 	h := s.history.Load()
 	tail := func(name string, cursor uint64) TailStatus {
 		cursor = min(max(cursor, 1), next)
-		return TailStatus{Name: name, Cursor: cursor, LagEntries: next - cursor, LagBytes: lagBytes(segments, cursor)}
+		return TailStatus{Name: name, Cursor: cursor, LagEntries: next - cursor, LagBytes: ledger.LagBytes(segments, cursor)}
 	}
 	status := Status{
-		Storage: Storage{State: "ok"},
+		Storage: s.Ledger.Storage(),
 		Journal: JournalStatus{Bytes: s.journal.Bytes(), Segments: len(segments), First: s.journal.First(), Next: next},
-		History: h.Stats(), DeadLetters: s.letters(), Export: s.Export.Status(), Alarms: s.Alarms.All(),
+		History: h.Stats(), DeadLetters: s.Ledger.CountDeadLetters(), Export: s.Export.Status(), Alarms: s.Alarms.All(),
 	}
 	if len(segments) > 0 {
 		status.Journal.Oldest = segments[0].Oldest
@@ -105,9 +91,7 @@ func (s *Store) Condition() Status {
 	s.tail.mu.Unlock()
 	status.Devices = s.Devices.Len()
 
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	status.Tails = []TailStatus{tail("books", s.cursor), historyStatus}
+	status.Tails = []TailStatus{tail("books", s.Ledger.Cursor()), historyStatus}
 	if status.Export != nil {
 		status.Tails = append(status.Tails, TailStatus{
 			Name: export.Name, Cursor: min(s.Export.Reached(), next), Unread: status.Export.Waiting.Entries,
@@ -115,29 +99,7 @@ func (s *Store) Condition() Status {
 		})
 	}
 	status.Gaps = s.Outages.Gaps()
-	if since := s.heldBack.since(time.Now()); !since.IsZero() {
-		status.Storage = Storage{State: "slow", Since: s.now().Add(-time.Since(since)), Error: heldBackText}
-	}
-	if since := s.pace.slowSince(time.Now()); !since.IsZero() {
-		status.Storage = Storage{State: "slow", Since: s.now().Add(-time.Since(since)), Error: slowText}
-	}
-	if s.failing.err != nil {
-		status.Storage = Storage{State: "failing", Since: s.clock.Time(s.failing.since), Error: s.failing.err.Error()}
-	}
 	return status
-}
-
-// lagBytes estimates the journal bytes behind cursor; within a segment entries are taken as equally long.
-func lagBytes(segments []journal.Segment, cursor uint64) (bytes int64) {
-	for _, segment := range segments {
-		switch {
-		case segment.First >= cursor:
-			bytes += segment.Bytes
-		case segment.Next > cursor:
-			bytes += int64(float64(segment.Bytes) * float64(segment.Next-cursor) / float64(segment.Next-segment.First))
-		}
-	}
-	return bytes
 }
 
 // Readings streams local readings in time order; equal times come in the order they were received. It first waits until

@@ -7,14 +7,12 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +28,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/notify"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/settings"
@@ -39,10 +38,8 @@ import (
 
 // Errors a caller decides on.
 var (
-	ErrLocked    = hubdb.ErrLocked
-	ErrClosed    = errors.New("store: closed")
-	ErrTooSparse = errors.New("store: too many separate ranges of sequence numbers")
-	ErrFarAhead  = errors.New("store: a sequence number far above those in use")
+	ErrLocked = hubdb.ErrLocked
+	ErrClosed = ledger.ErrClosed
 )
 
 // Options says where a store lives and how much it may keep. Zero values stand for the defaults named here.
@@ -57,15 +54,14 @@ type Options struct {
 	Logger          *slog.Logger
 	Now             func() time.Time // nil: the system's clock; else it is the measure of all time, and never set
 	Clock           *wallclock.Clock // instead of Now: a clock that is set; nil: what Now says
+
+	segmentBytes int64 // see ledger.Options; set by tests
 }
 
 const (
 	defaultCommitWindow = 50 * time.Millisecond
 	minCommitWindow     = 5 * time.Millisecond
 	maxCommitWindow     = time.Second
-
-	commitBytes = 256 << 10 // a batch this large is committed before its window is over
-	maxPending  = 2 << 20   // a batch this large takes no more: sessions wait, and TCP holds their devices back
 )
 
 // Store is open files plus, while Run runs, the goroutines that write them. Its exported fields are its parts.
@@ -77,61 +73,27 @@ type Store struct {
 	Devices  *devices.Registry
 	Outages  *outages.Log
 	Settings *settings.Settings
+	Ledger   *ledger.Ledger
+	Tails    *tail.Log // of the journal, for whoever follows it
+	Export   *export.Export
 
 	// static
-	log          *slog.Logger
-	clock        *wallclock.Clock
-	now          func() time.Time // of clock
-	space        func(dir string) diskSpace
-	opts         Options
-	segmentBytes int64 // of entries; then the next batch begins a segment
-	db           *hubdb.DB
-	journal      *journal.Journal
-	history      atomic.Pointer[history.History] // replaced when its file turns out damaged
-
-	recount      func(id string) bool // whose accounts the replay makes again; nil: nobody's
-	told         *wallclock.View      // the clock that the watchers have been told of
-	books        *wallclock.View      // the clock that boots and incidents in accounts are by; moved under mu
-	booksMachine uint64               // the boot of the machine that books is of; guarded by mu
-	ages         atomic.Pointer[ages] // what times of receipt mean; nil: not known yet
+	log      *slog.Logger
+	clock    *wallclock.Clock
+	now      func() time.Time // of clock
+	space    func(dir string) ledger.Space
+	opts     Options
+	db       *hubdb.DB
+	journal  *journal.Journal
+	history  atomic.Pointer[history.History] // replaced when its file turns out damaged
+	followed *wallclock.View                 // the clock that those who watch it have been shown
 
 	clockWatchers notify.List[struct{}]
 
-	tail   historyTail
-	Export *export.Export
+	tail historyTail
 
-	trimming sync.Mutex
-	dropped  time.Time // when entries were dropped that not everything had read; guarded by trimming
-
-	Tails     *tail.Log // of the journal, for whoever follows it
-	sources   tail.Sources
-	schemas   tail.Schemas
-	latencies latencies
-	numbering numbering
-	pace      pace
-	heldBack  heldBack
-
-	historyRead func() (next uint64, working bool) // how far the history has read the journal, and whether it goes on
-
-	progress      atomic.Uint64
-	work          chan struct{}   // capacity 1: the batch being filled is no longer empty
-	full          chan struct{}   // capacity 1: the batch being filled has reached commitBytes
-	trimNow       chan struct{}   // capacity 1: the journal is over its limit, or the disk nearly full
-	checkpointNow chan chan error // somebody asks for a checkpoint
-	checkpoints   chan *checkpoint
-	idle          chan struct{} // capacity 1: holds a token unless a checkpoint is under way
-	stopped       chan struct{} // closed when the committer has ended
-
-	mu          sync.Mutex
-	filling     *batch
-	room        chan struct{} // closed, and replaced, when a batch is taken away
-	failing     failure       // why the journal can't be written, if it can't
-	accounts    map[string]*account
-	forgotten   []string // removed devices whose books hub.db still has
-	shelf       shelf
-	cursor      uint64 // position up to which hub.db has the books
-	segmentUsed int64  // bytes of entries in the segment being filled
-	closed      bool
+	sources tail.Sources
+	schemas tail.Schemas
 }
 
 // Open opens or creates the store in o.Dir and recovers it: damaged files are set aside with an alarm, the books are
@@ -153,16 +115,9 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		Alarms: alarms.New(o.Clock, o.Logger),
-		log:    o.Logger, clock: o.Clock, now: o.Clock.Now, books: o.Clock.View(), told: o.Clock.View(), space: spaceOf, opts: o,
-		work: make(chan struct{}, 1), full: make(chan struct{}, 1), trimNow: make(chan struct{}, 1),
-		checkpointNow: make(chan chan error), checkpoints: make(chan *checkpoint),
-		idle: make(chan struct{}, 1), stopped: make(chan struct{}),
-		room: make(chan struct{}), accounts: map[string]*account{},
+		log:    o.Logger, clock: o.Clock, now: o.Clock.Now, followed: o.Clock.View(), space: ledger.SpaceOf, opts: o,
 	}
-	s.idle <- struct{}{}
-	s.numbering = numbering{alarms: s.Alarms, problems: map[string]string{}}
 	s.tail = historyTail{store: s, moved: make(chan struct{})}
-	s.historyRead = s.tail.progress
 	exporting, err := export.New(o.Influx, s.exportDeps())
 	if err != nil {
 		return nil, err
@@ -182,9 +137,7 @@ func (s *Store) open() error {
 	if err := os.MkdirAll(s.opts.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
-	space := s.space(s.opts.Dir)
-	s.opts.defaultLimits(space)
-	s.segmentBytes = segmentBytesFor(s.opts.JournalMaxBytes, space)
+	s.opts.defaultLimits(s.space(s.opts.Dir))
 	db, setAside, err := hubdb.Open(s.opts.Dir, s.now())
 	if err != nil {
 		return err
@@ -206,17 +159,23 @@ func (s *Store) open() error {
 		Dir: filepath.Join(s.opts.Dir, "journal"),
 		// The committer begins segments, because it has to define the sources in each: the journal must not on its own.
 		SegmentBytes: 4 * journal.DefaultSegmentBytes,
-		Next:         max(s.cursor, s.history.Load().Cursor()),
+		Next:         max(s.Ledger.Cursor(), s.history.Load().Cursor()),
 	})
 	if err != nil {
 		return fmt.Errorf("open the journal: %w", err)
 	}
 	s.journal = j
 	s.Tails = tail.NewLog(j, &s.sources)
-	if err := s.recover(report); err != nil {
+	set, err := s.Ledger.Recover(j, s.Tails, report)
+	if err != nil {
 		return err
 	}
-	s.checkClock()
+	s.db.ForgetDamaged()
+	s.tail.next = max(s.history.Load().Cursor(), 1)
+	s.tail.repair()
+	if set != 0 {
+		s.clockSet(s.now(), set)
+	}
 	s.moveTimes()
 	s.Export.Begin(s.journal, s.Tails, s.opts.JournalMaxBytes, s.opts.JournalMaxAge)
 	return nil
@@ -241,13 +200,17 @@ func (s *Store) loadDatabase() error {
 	if err := s.Audit.Load(); err != nil {
 		return err
 	}
-	if err := s.loadCheckpoint(); err != nil {
-		return err
-	}
 	if s.Outages, err = outages.Open(s.db, s.clock, s.Alarms, s.log); err != nil {
 		return err
 	}
-	if err := s.db.View(s.checkRest); err != nil {
+	if s.Ledger, err = ledger.Open(s.ledgerOptions()); err != nil {
+		return err
+	}
+	err = s.db.View(func(tx *bbolt.Tx) error {
+		s.db.One(tx, hubdb.BucketMeta, hubdb.KeyExport, s.Export.Load)
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	if text := s.db.RemoveDamaged(s.log, s.now()); text != "" {
@@ -262,27 +225,38 @@ func (s *Store) loadDatabase() error {
 	return nil
 }
 
-// checkRest reads the records of hub.db that nothing is made of at start.
-func (s *Store) checkRest(tx *bbolt.Tx) error {
-	return errors.Join(
-		s.db.Each(tx, hubdb.BucketSchemas, func(k, v []byte) error {
-			src, err := tail.NewSource(0, "", 0, v)
-			if err == nil && !bytes.Equal(k, src.Hash[:]) {
-				err = hubdb.ErrRecord
-			}
-			return err
-		}),
-		s.db.Each(tx, hubdb.BucketDeadLetters, func(k, v []byte) error {
-			var letter DeadLetter
-			return letter.decode(k, v)
-		}),
-	)
+// ledgerOptions says what the ledger works with.
+func (s *Store) ledgerOptions() ledger.Options {
+	return ledger.Options{
+		Dir: s.opts.Dir, CommitWindow: s.opts.CommitWindow,
+		MaxBytes: s.opts.JournalMaxBytes, MaxAge: s.opts.JournalMaxAge, HistoryAge: s.opts.HistoryMaxAge, SegmentBytes: s.opts.segmentBytes,
+		Log: s.log, Clock: s.clock, Alarms: s.Alarms, DB: s.db, Outages: s.Outages, Sources: &s.sources, Schemas: &s.schemas,
+		Space:   func(dir string) ledger.Space { return s.space(dir) },
+		History: s.history.Load, Read: s.tail.progress,
+		Saw: s.Devices.NoteSchema, InUse: s.Devices.Schemas,
+		Durable:  []ledger.DurableTail{{Floor: s.Export.Floor, Reached: s.Export.Reached, Drop: s.Export.Drop}},
+		Sections: []ledger.Section{s.exportSection, s.devicesSection, s.accountsSection},
+	}
+}
+
+// devicesSection is what checkpoints have of the devices: what was only in memory so far.
+func (s *Store) devicesSection() (put func(*bbolt.Tx) error, done func(error)) {
+	notes := s.Devices.TakeNotes()
+	return notes.Put, func(err error) {
+		notes.Done(err)
+		s.Devices.RetryCopy()
+	}
+}
+
+// accountsSection is what checkpoints have of sessions and API keys.
+func (s *Store) accountsSection() (put func(*bbolt.Tx) error, done func(error)) {
+	return s.Accounts.SaveUses, func(error) { s.Accounts.RetryCopy() }
 }
 
 func (s *Store) openHistory() error {
 	h, setAside, err := history.Open(history.Options{
 		Path: filepath.Join(s.opts.Dir, "history.db"), MaxBytes: s.opts.HistoryMaxBytes, MaxAge: s.opts.HistoryMaxAge,
-		Logger: s.log, Now: s.now, Received: s.receivedAt,
+		Logger: s.log, Now: s.now, Received: s.Ledger.ReceivedAt,
 	})
 	if err != nil {
 		return fmt.Errorf("open the history: %w", err)
@@ -305,12 +279,10 @@ func (s *Store) Run(ctx context.Context) error {
 	tails, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var g errgroup.Group
-	g.Go(func() error { defer stop(); return s.commitLoop(ctx) })
-	g.Go(func() error { return s.keepBooks(end) })
+	g.Go(func() error { defer end(); return s.Ledger.Run(ctx, stop) })
 	g.Go(func() error { s.tail.run(tails); return nil })
 	g.Go(func() error { s.Export.Run(ctx); return nil }) // what it does not get done is still in the journal at the next start
-	g.Go(func() error { s.retain(tails); return nil })
-	g.Go(func() error { s.watch(tails); return nil })
+	g.Go(func() error { s.watchRoom(tails); return nil })
 	g.Go(func() error { s.Commands.Run(tails); return nil })
 	g.Go(func() error { s.watchClock(tails); return nil })
 	return g.Wait()
@@ -318,9 +290,7 @@ func (s *Store) Run(ctx context.Context) error {
 
 // Close closes the files. Run must have returned, or never been called.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
+	s.Ledger.Close()
 	return s.closeFiles()
 }
 
@@ -346,5 +316,10 @@ func (s *Store) MaxBytes() (journal, history int64) {
 	return s.opts.JournalMaxBytes, s.opts.HistoryMaxBytes
 }
 
-// Progress moves on every turn of the committer, at least once a second while it works: it feeds the watchdog.
-func (s *Store) Progress() uint64 { return s.progress.Load() }
+// signal says that something changed; the reader looks for itself what it was.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -89,15 +90,15 @@ func run(t testing.TB, s *store.Store) (stop func() error) {
 
 // connection is a device's connection to a store, without a network.
 type connection struct {
-	*store.Ingest
+	*ledger.Ingest
 	t       testing.TB
 	news    chan struct{}
-	settled store.Settled
+	settled ledger.Settled
 }
 
 func connect(t testing.TB, s *store.Store, id string, stream uint64) *connection {
 	c := &connection{t: t, news: make(chan struct{}, 1)}
-	c.Ingest = s.Ingest(id, stream, func() {
+	c.Ingest = s.Ledger.Ingest(id, stream, func() {
 		select {
 		case c.news <- struct{}{}:
 		default:

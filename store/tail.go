@@ -100,7 +100,7 @@ func (t *historyTail) entry(e *tail.Entry) error {
 	case tail.KindUnreadable:
 		t.store.log.Error("a journal entry can't be read", "position", e.Position, "error", e.Err)
 	case tail.KindGap:
-		t.store.Outages.EnterGap(gapOf(e.Gap))
+		t.store.Outages.EnterGap(outages.Missing(e.Gap))
 		return nil
 	case tail.KindOverleap:
 		t.store.Outages.EnterGap(t.dropped(e.Gap))
@@ -120,7 +120,7 @@ func (t *historyTail) dropped(overleap *tail.Gap) outages.Gap {
 		g.Cause = "history.db is new, because it was damaged or lost, and the journal does not reach back any further"
 		g.From = t.store.firstCreated()
 	}
-	gap := gapOf(&g)
+	gap := outages.Missing(&g)
 	gap.Tail = historyName
 	return gap
 }

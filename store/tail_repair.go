@@ -139,7 +139,7 @@ func (t *historyTail) entries(from, to uint64) iter.Seq2[*tail.Entry, error] {
 				yield(nil, fmt.Errorf("the journal was trimmed up to position %d meanwhile", e.Position))
 				return
 			case e.Kind == tail.KindGap:
-				t.store.Outages.EnterGap(gapOf(e.Gap))
+				t.store.Outages.EnterGap(outages.Missing(e.Gap))
 			case e.Position >= to || !yield(e, nil):
 				return
 			}

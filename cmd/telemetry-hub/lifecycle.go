@@ -65,13 +65,13 @@ func (s *server) feedWatchdog(ctx context.Context) error {
 	}
 	tick := time.NewTicker(interval / 2)
 	defer tick.Stop()
-	for seen := s.store.Progress(); ; {
+	for seen := s.store.Ledger.Progress(); ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		progress := s.store.Progress()
+		progress := s.store.Ledger.Progress()
 		if progress == seen {
 			s.log.Error("the committer stands still; systemd will restart the hub if it goes on", "for", interval/2)
 			continue

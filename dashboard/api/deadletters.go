@@ -8,8 +8,8 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 )
 
 const (
@@ -43,7 +43,7 @@ func (a *API) serveDeadLetters(w http.ResponseWriter, r *http.Request, _ Caller)
 		a.Failed(w, err)
 		return
 	}
-	letters, err := a.store.DeadLetters(n.before, n.limit) // the oldest first: a cursor goes up
+	letters, err := a.store.Ledger.DeadLetters(n.before, n.limit) // the oldest first: a cursor goes up
 	if err != nil {
 		a.Failed(w, err)
 		return
@@ -57,7 +57,7 @@ func (a *API) serveDeadLetters(w http.ResponseWriter, r *http.Request, _ Caller)
 	Answer(w, http.StatusOK, out)
 }
 
-func describeLetter(l *store.DeadLetter) DeadLetter {
+func describeLetter(l *ledger.DeadLetter) DeadLetter {
 	out := DeadLetter{
 		Position: l.Position, Device: l.Device, Received: Millis(l.Received), Seq: l.Seq, Code: l.Code,
 		Text: l.Text, Message: l.Message, Lines: l.Lines,
@@ -77,7 +77,7 @@ func (a *API) serveDeadLetter(w http.ResponseWriter, r *http.Request, _ Caller) 
 		Fail(w, http.StatusBadRequest, "bad_parameter", "a position is a number above 0", "")
 		return
 	}
-	letters, err := a.store.DeadLetters(position-1, 1)
+	letters, err := a.store.Ledger.DeadLetters(position-1, 1)
 	switch {
 	case err != nil:
 		a.Failed(w, err)
@@ -110,7 +110,7 @@ func (a *API) dropDeadLetters(w http.ResponseWriter, r *http.Request, by Caller)
 		a.Failed(w, err)
 		return
 	}
-	n, err := a.store.DropDeadLetters(positions)
+	n, err := a.store.Ledger.DropDeadLetters(positions)
 	if err != nil {
 		a.Failed(w, err)
 		return

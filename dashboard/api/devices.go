@@ -149,7 +149,7 @@ func (a *API) answerDevice(w http.ResponseWriter, id string) {
 }
 
 func (a *API) record(dev *devices.Device) DeviceRecord {
-	books, p := a.store.Books(dev.ID), hub.Presence{}
+	books, p := a.store.Ledger.Books(dev.ID), hub.Presence{}
 	if a.hub != nil {
 		p = a.hub.Presence(dev.ID)
 	}

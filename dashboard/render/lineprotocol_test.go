@@ -21,6 +21,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -91,7 +92,7 @@ func TestLineProtocolIsWhatIsExported(t *testing.T) {
 	if _, err := st.Devices.Add([]devices.NewDevice{{ID: "office", Kind: "climate", Labels: labels}}); err != nil {
 		t.Fatal(err)
 	}
-	in := st.Ingest("office", 1, func() {})
+	in := st.Ledger.Ingest("office", 1, func() {})
 	defer in.Close()
 	sendAwkward(t, in)
 	var want []string
@@ -119,7 +120,7 @@ func TestLineProtocolIsWhatIsExported(t *testing.T) {
 }
 
 // sendAwkward sends five samples that become lines, of channels of every type and with names of every kind, under two schemas.
-func sendAwkward(t *testing.T, in *store.Ingest) {
+func sendAwkward(t *testing.T, in *ledger.Ingest) {
 	t.Helper()
 	schema := schemaOf(temperature, humidity, occupied, message, energy,
 		&device.Channel{ID: 6, Name: "time", Type: device.Int, Scale: 3}, &device.Channel{ID: 7, Name: "time_", Type: device.Int},

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 )
 
 const (
@@ -77,7 +77,7 @@ func (f *Feed) look() {
 // entryBooks is what the books say of a device.
 type entryBooks struct {
 	entry *entry
-	store.Books
+	ledger.Books
 }
 
 // readBooks reads the books of the devices that were touched since the last time.
@@ -91,7 +91,7 @@ func (f *Feed) readBooks() []entryBooks {
 	f.touched = f.touched[:0]
 	f.mu.Unlock()
 	for i := range f.books {
-		f.books[i].Books = f.store.Books(f.books[i].entry.id)
+		f.books[i].Books = f.store.Ledger.Books(f.books[i].entry.id)
 	}
 	return f.books
 }

@@ -228,7 +228,7 @@ func BenchmarkLearn(b *testing.B) {
 			}
 		}
 	}
-	if err := r.store.Checkpoint(); err != nil {
+	if err := r.store.Ledger.Checkpoint(); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {

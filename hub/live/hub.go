@@ -63,7 +63,7 @@ func (f *Feed) hubState() HubState {
 	if state.Attention == nil {
 		state.Attention = []Trouble{}
 	}
-	if p50, p99, ok := f.store.CommitLatency(); ok {
+	if p50, p99, ok := f.store.Ledger.CommitLatency(); ok {
 		state.Ingest.AckP50, state.Ingest.AckP99 = inMillis(p50), inMillis(p99)
 	}
 	return state

@@ -110,7 +110,7 @@ func (f *Feed) learn(ctx context.Context) {
 	failed := 0
 	var why error
 	for _, e := range all {
-		last := f.store.Books(e.id).LastData
+		last := f.store.Ledger.Books(e.id).LastData
 		if last.IsZero() {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -95,7 +96,7 @@ func (r *rig) start() {
 		}
 	})
 	// Follow begins at the end of the journal as it is then: wait until it has begun.
-	in := s.Ingest("nobody", 1, func() {})
+	in := s.Ledger.Ingest("nobody", 1, func() {})
 	r.eventually("the feed follows", func() bool {
 		_ = in.Boot(context.Background(), 1, 0, s.Clock().Base())
 		select {
@@ -105,7 +106,7 @@ func (r *rig) start() {
 			return false
 		}
 	})
-	if err := s.Checkpoint(); err != nil { // no batch is open that began before the clock moves
+	if err := s.Ledger.Checkpoint(); err != nil { // no batch is open that began before the clock moves
 		r.t.Fatal(err)
 	}
 }
@@ -176,7 +177,7 @@ func (r *rig) valueOf(id, channel string) *Value {
 type testDevice struct {
 	*rig
 	id     string
-	in     *store.Ingest
+	in     *ledger.Ingest
 	schema *device.Schema
 	seq    uint64
 }
@@ -186,7 +187,7 @@ func (r *rig) device(id string) *testDevice {
 	if d := r.devices[id]; d != nil {
 		return d
 	}
-	d := &testDevice{rig: r, id: id, in: r.store.Ingest(id, 1, func() {}), seq: r.store.Books(id).Frames}
+	d := &testDevice{rig: r, id: id, in: r.store.Ledger.Ingest(id, 1, func() {}), seq: r.store.Ledger.Books(id).Frames}
 	d.announce(testSchema)
 	r.devices[id] = d
 	return d

@@ -13,6 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -62,11 +63,11 @@ func fillBacklog(b *testing.B, s *store.Store, readings, devices, samples, chann
 		schema.Channels = append(schema.Channels, device.Channel{ID: uint16(c), Name: fmt.Sprintf("c%d", c), Type: device.Int, Scale: -2})
 		d.Columns = append(d.Columns, device.Column{ID: uint16(c), Type: device.Int, Bits: make([]uint64, samples)})
 	}
-	var ingests []*store.Ingest
+	var ingests []*ledger.Ingest
 	for i := range devices {
 		id := fmt.Sprintf("d%02d", i)
 		register(b, s, id)
-		in := s.Ingest(id, 1, func() {})
+		in := s.Ledger.Ingest(id, 1, func() {})
 		in.Schema(device.AppendControl(nil, schema), schema)
 		ingests = append(ingests, in)
 	}
@@ -87,7 +88,7 @@ func fillBacklog(b *testing.B, s *store.Store, readings, devices, samples, chann
 			b.Fatal(err)
 		}
 	}
-	if err := s.Checkpoint(); err != nil {
+	if err := s.Ledger.Checkpoint(); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -146,7 +147,7 @@ func BenchmarkNewestWhileDraining(b *testing.B) {
 // watchNewest sends a frame every 50 ms as long as there is a backlog, and returns how old each was when a query first found
 // it, sorted.
 func watchNewest(b *testing.B, s *store.Store, db *influxtest.Server) []time.Duration {
-	in := s.Ingest("live", 1, func() {})
+	in := s.Ledger.Ingest("live", 1, func() {})
 	in.Schema(device.AppendControl(nil, numberSchema), numberSchema)
 	var ages []time.Duration
 	sent, found := 0, int64(0)

@@ -148,9 +148,24 @@ func (e *Export) Run(ctx context.Context) {
 	}
 	defer e.writer.Close()
 	var g errgroup.Group
+	g.Go(func() error { e.sample(ctx); return nil })
 	g.Go(func() error { e.runLive(ctx); return nil })
 	g.Go(func() error { e.runBacklog(ctx); return nil })
-	_ = g.Wait() // the lanes return nothing
+	_ = g.Wait() // they return nothing
+}
+
+// sample looks at the rates until ctx ends.
+func (e *Export) sample(ctx context.Context) {
+	ticker := time.NewTicker(sampleEvery)
+	defer ticker.Stop()
+	for {
+		e.Sample()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // Writer writes lines to InfluxDB; nil: nothing is exported.

@@ -59,7 +59,7 @@ func TestOneBadDevice(t *testing.T) {
 	if e.State != "dropping lines" || e.Refused != 200 || !strings.Contains(e.Reason, "already exists as type float") || !strings.Contains(e.Sample, "device=d50") {
 		t.Errorf("status %+v", e)
 	}
-	letters, err := s.DeadLetters(0, 1000)
+	letters, err := s.Ledger.DeadLetters(0, 1000)
 	if err != nil || len(letters) != 100 {
 		t.Fatalf("%d letters, %v", len(letters), err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -74,7 +75,7 @@ func register(t testing.TB, s *store.Store, ids ...string) {
 
 // meter sends numbers, each with a time and a value of its own.
 type meter struct {
-	*store.Ingest
+	*ledger.Ingest
 	t   *testing.T
 	id  string
 	seq uint64
@@ -84,7 +85,7 @@ type meter struct {
 var meterEpoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixMicro()
 
 func newMeter(t *testing.T, s *store.Store, id string) *meter {
-	in := s.Ingest(id, 1, func() {})
+	in := s.Ledger.Ingest(id, 1, func() {})
 	in.Schema(device.AppendControl(nil, numberSchema), numberSchema)
 	return &meter{Ingest: in, t: t, id: id}
 }
@@ -118,7 +119,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 // drain waits until everything that was handed in is exported.
 func drain(t testing.TB, s *store.Store) {
 	t.Helper()
-	if err := s.Checkpoint(); err != nil {
+	if err := s.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the export", func() bool { return s.Export.Reached() >= end(s) })

@@ -131,12 +131,12 @@ func entryBytes(segments []journal.Segment) float64 {
 	return bytes / max(entries, 1)
 }
 
-// SampleEvery is how often Sample is to be called.
-const SampleEvery = 5 * time.Second
+// sampleEvery is how often Run calls Sample.
+const sampleEvery = 5 * time.Second
 
 // rates are samples of how far the journal and the export were, a ring of the last two minutes.
 type rates struct {
-	samples [2*time.Minute/SampleEvery + 1]rateSample
+	samples [2*time.Minute/sampleEvery + 1]rateSample
 	n       int // taken so far
 }
 

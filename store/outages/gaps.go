@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 // HistoryTail is the Gap.Tail of the local history.
@@ -33,6 +34,11 @@ func (g Gap) Between(from, to time.Time) Gap {
 		g.From, g.To = from.UTC(), to.UTC()
 	}
 	return g
+}
+
+// Missing is a gap that a reader of the journal passed over.
+func Missing(g *tail.Gap) Gap {
+	return Gap{First: g.First, Last: g.Last, Cause: g.Cause, SetAside: g.SetAside}.Between(g.From, g.To)
 }
 
 // Text says what the gap is.

@@ -88,7 +88,7 @@ func Example() {
 	go func() { stopped <- writeFrames(ctx, s.Tails, path) }()
 
 	schema := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "temperature", Type: device.Float64}}}
-	in := s.Ingest("boiler", 1, func() {})
+	in := s.Ledger.Ingest("boiler", 1, func() {})
 	in.Schema(device.AppendControl(nil, schema), schema)
 	for seq := range uint64(3) {
 		d := &device.Data{Seq: seq + 1, Times: []int64{time.Now().UnixMicro()}, Columns: []device.Column{{ID: 1, Type: device.Float64, Bits: []uint64{0}}}}

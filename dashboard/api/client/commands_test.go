@@ -22,7 +22,7 @@ func commanded(t *testing.T, st *store.Store, id string) {
 	if _, err := st.Devices.Add([]devices.NewDevice{{ID: id}}); err != nil {
 		t.Fatal(err)
 	}
-	in := st.Ingest(id, 1, func() {})
+	in := st.Ledger.Ingest(id, 1, func() {})
 	defer in.Close()
 	in.Schema(message, schema)
 	st.Devices.Note(id, &device.Hello{SchemaHash: device.HashSchema(message)})

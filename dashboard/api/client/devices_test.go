@@ -223,7 +223,7 @@ func TestDeadLetters(t *testing.T) {
 	if letters := allLetters(t, c); len(letters) != 0 {
 		t.Fatalf("there are %+v", letters)
 	}
-	in := st.Ingest("pump", 1, func() {})
+	in := st.Ledger.Ingest("pump", 1, func() {})
 	defer in.Close()
 	const many = lettersInPage + 5
 	for seq := uint64(1); seq <= many; seq++ {

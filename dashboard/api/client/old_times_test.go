@@ -23,7 +23,7 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 	if _, err := c.AddDevices(ctx, []devices.NewDevice{{ID: "a"}, {ID: "b"}}); err != nil {
 		t.Fatal(err)
 	}
-	in := st.Ingest("a", 1, func() {})
+	in := st.Ledger.Ingest("a", 1, func() {})
 	defer in.Close()
 	in.Schema(device.AppendControl(nil, climate), climate)
 	for i, at := range []int64{device.MinTime - 1, math.MinInt64 + 1, device.MaxTime + 1, math.MaxInt64} {
@@ -36,7 +36,7 @@ func TestReadingsOutOfRangeMakeNoAnswerFail(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := st.Checkpoint(); err != nil {
+	if err := st.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
 	if list, err := c.Devices(ctx); err != nil || len(list) != 2 || list[0].Books.Frames != 4 {

@@ -51,7 +51,7 @@ func TestReplay(t *testing.T) {
 	if _, err := st.Devices.Add([]devices.NewDevice{{ID: "a"}}); err != nil {
 		t.Fatal(err)
 	}
-	in := st.Ingest("a", 1, func() {})
+	in := st.Ledger.Ingest("a", 1, func() {})
 	in.Schema(device.AppendControl(nil, schema), schema)
 	d := &device.Data{Seq: 7, Times: []int64{1}, Columns: []device.Column{{ID: 1, Type: device.Int, Bits: []uint64{1}}}}
 	message, err := device.AppendData(nil, d, schema)

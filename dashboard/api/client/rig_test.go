@@ -105,7 +105,7 @@ func stream(t *testing.T, st *store.Store, id string, from, rows int) {
 	announced := device.AppendControl(nil, schema)
 	hash := device.HashSchema(announced)
 	st.Devices.Note(id, &device.Hello{Stream: uint64(from + 1), SchemaHash: hash})
-	in := st.Ingest(id, uint64(from+1), func() {})
+	in := st.Ledger.Ingest(id, uint64(from+1), func() {})
 	defer in.Close()
 	in.Schema(announced, schema)
 	const perFrame = 1000

@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 // can: the number is settled already, because the buffer behind the old name is a new one or an old state of it, and its frames
 // would count as duplicates; or it is out of reach. Until the device connects with a stream that can, there is an alarm.
 func (in *Ingest) Resume(next uint64) (problem string) {
-	in.store.mu.Lock()
+	in.ledger.mu.Lock()
 	highest := in.set.settled.Max()
 	in.next = next
 	switch {
@@ -25,8 +25,8 @@ func (in *Ingest) Resume(next uint64) (problem string) {
 		problem = fmt.Sprintf("its next frame is number %d of a stream that has none above %d, and frames that far up are rejected", next, highest)
 		in.next = highest + 1
 	}
-	in.store.mu.Unlock()
-	in.store.numbering.note(in.account.device, problem)
+	in.ledger.mu.Unlock()
+	in.ledger.numbering.note(in.account.device, problem)
 	return problem
 }
 

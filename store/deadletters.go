@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 )
 
 // ErrNoExport says that the store exports nowhere.
@@ -18,8 +19,8 @@ const (
 
 // Replayed says how dead letters fared that were sent to InfluxDB again.
 type Replayed struct {
-	Accepted int `json:"accepted"` // letters, taken off the shelf
-	Refused  int `json:"refused"`  // letters, still there
+	Accepted int `json:"accepted"` // letters, now dropped
+	Refused  int `json:"refused"`  // letters, still kept
 }
 
 // ReplayDeadLetters sends what InfluxDB refused once more: the letters at these positions, or all for nil. Letters of
@@ -29,12 +30,12 @@ func (s *Store) ReplayDeadLetters(ctx context.Context, at []uint64) (r Replayed,
 		return r, ErrNoExport
 	}
 	for after := uint64(0); ; {
-		letters, err := s.DeadLetters(after, replayPage)
+		letters, err := s.Ledger.DeadLetters(after, replayPage)
 		if err != nil || len(letters) == 0 {
 			return r, err
 		}
 		after = letters[len(letters)-1].Position
-		letters = slices.DeleteFunc(letters, func(l DeadLetter) bool {
+		letters = slices.DeleteFunc(letters, func(l ledger.DeadLetter) bool {
 			return l.Lines == 0 || at != nil && !slices.Contains(at, l.Position)
 		})
 		for len(letters) > 0 {
@@ -52,7 +53,7 @@ func (s *Store) ReplayDeadLetters(ctx context.Context, at []uint64) (r Replayed,
 	}
 }
 
-func (s *Store) replayLetters(ctx context.Context, letters []DeadLetter, b *influx.Batch, r *Replayed) error {
+func (s *Store) replayLetters(ctx context.Context, letters []ledger.DeadLetter, b *influx.Batch, r *Replayed) error {
 	bad, err := s.Export.Writer().Deliver(ctx, b)
 	if err != nil {
 		return err
@@ -67,7 +68,7 @@ func (s *Store) replayLetters(ctx context.Context, letters []DeadLetter, b *infl
 	if len(accepted) == 0 {
 		return nil
 	}
-	dropped, err := s.DropDeadLetters(accepted)
+	dropped, err := s.Ledger.DropDeadLetters(accepted)
 	r.Accepted += dropped
 	return err
 }

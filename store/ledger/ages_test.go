@@ -1,19 +1,19 @@
-package store
+package ledger_test
 
 import (
 	"errors"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.etcd.io/bbolt"
 
+	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
-	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock/clocktest"
 )
 
 const (
@@ -21,71 +21,25 @@ const (
 	year = 365 * day
 )
 
-// machine is one whose clock is set, and which boots.
-type machine struct {
-	mu      sync.Mutex
-	wall    time.Time
-	elapsed time.Duration
-	boots   uint64
-}
-
-func newMachine(wall time.Time) *machine { return &machine{wall: wall, elapsed: time.Minute, boots: 1} }
-
-func (m *machine) pass(d time.Duration) { m.change(d, d) }
-
-func (m *machine) set(by time.Duration) { m.change(by, 0) }
-
-func (m *machine) change(wall, elapsed time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.wall, m.elapsed = m.wall.Add(wall), m.elapsed+elapsed
-}
-
-// reboot has the machine come up with its clock moved by so much.
-func (m *machine) reboot(by time.Duration) {
-	m.set(by)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.elapsed = time.Second
-	m.boots++
-}
-
-// clock is the clock as a program sees it that begins now.
-func (m *machine) clock() *wallclock.Clock {
-	m.mu.Lock()
-	boots := m.boots
-	m.mu.Unlock()
-	read := func() (time.Time, time.Duration) {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		return m.wall, m.elapsed
-	}
-	return wallclock.New(wallclock.Source{
-		Wall:    func() time.Time { wall, _ := read(); return wall },
-		Elapsed: func() time.Duration { _, elapsed := read(); return elapsed },
-		Machine: boots,
-	})
-}
-
 // aged is a store with limits of age whose machine's clock is set.
 type aged struct {
-	*Store
+	*store.Store
 	t       *testing.T
-	machine *machine
+	machine *clocktest.Machine
 	dir     string
 	stop    func()
 	streams uint64
 }
 
 func newAged(t *testing.T, wall time.Time) *aged {
-	a := &aged{t: t, machine: newMachine(wall), dir: t.TempDir()}
+	a := &aged{t: t, machine: clocktest.NewMachine(wall), dir: t.TempDir()}
 	a.start()
 	t.Cleanup(func() { a.stop() })
 	return a
 }
 
 func (a *aged) start() {
-	a.Store = open(a.t, Options{Dir: a.dir, Clock: a.machine.clock(), JournalMaxAge: 30 * day, HistoryMaxAge: 30 * day})
+	a.Store = open(a.t, store.Options{Dir: a.dir, Clock: a.machine.Clock(), JournalMaxAge: 30 * day, HistoryMaxAge: 30 * day})
 	a.stop = run(a.t, a.Store)
 }
 
@@ -103,7 +57,7 @@ func (a *aged) send() {
 	w := newWriter(a.t, a.Store, a.streams)
 	w.send(70)
 	settle(a.t, a.Store)
-	if err := a.history.Load().Flush(true); err != nil {
+	if err := a.Ledger.FlushHistory(); err != nil {
 		a.t.Fatal(err)
 	}
 }
@@ -111,19 +65,17 @@ func (a *aged) send() {
 // holds checks how many readings are left once the limits have been seen to.
 func (a *aged) holds(when string, want int) {
 	a.t.Helper()
-	a.now() // as any frame does
+	a.Clock().Now() // as any frame does
 	// What comes later is received later: not in the batch that says that the clock was set.
 	eventually(a.t, "the journal knows the clock", func() bool {
-		a.moveEmptyBatch()
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		return a.books.Behind() == 0 && a.filling.empty()
+		a.Ledger.FollowClock()
+		return a.Ledger.Follows()
 	})
 	settle(a.t, a.Store)
-	if err := a.history.Load().Flush(true); err != nil {
+	if err := a.Ledger.FlushHistory(); err != nil {
 		a.t.Fatal(err)
 	}
-	a.trim()
+	a.Ledger.Trim()
 	n := 0
 	for _, err := range a.Readings(a.t.Context(), history.Query{Device: "a"}) {
 		if err != nil {
@@ -139,7 +91,7 @@ func (a *aged) holds(when string, want int) {
 // alarmed checks whether there is an alarm under a key, and returns its text.
 func (a *aged) alarmed(when, key string, want bool) string {
 	a.t.Helper()
-	a.checkHeld()
+	a.Ledger.FollowClock()
 	for _, alarm := range a.Alarms.All() {
 		if alarm.Key == key {
 			if !want {
@@ -162,24 +114,24 @@ func TestAgeSurvivesTheClock(t *testing.T) {
 		begin time.Time
 		set   func(a *aged)
 	}{
-		"from 1970, running":         {time.Unix(100, 0), func(a *aged) { a.machine.set(56 * year) }},
-		"from 1970, stopped":         {time.Unix(100, 0), func(a *aged) { a.restart(func() { a.machine.set(56 * year) }) }},
-		"from 1970, booted":          {time.Unix(100, 0), func(a *aged) { a.restart(func() { a.machine.reboot(56 * year) }) }},
-		"ten years forward, running": {at, func(a *aged) { a.machine.set(10 * year) }},
-		"ten years forward, stopped": {at, func(a *aged) { a.restart(func() { a.machine.set(10 * year) }) }},
-		"ten years forward, booted":  {at, func(a *aged) { a.restart(func() { a.machine.reboot(10 * year) }) }},
-		"ten years back, running":    {at, func(a *aged) { a.machine.set(-10 * year / 4) }},
-		"ten years back, stopped":    {at, func(a *aged) { a.restart(func() { a.machine.set(-10 * year / 4) }) }},
-		"ten years back, booted":     {at, func(a *aged) { a.restart(func() { a.machine.reboot(-10 * year / 4) }) }},
+		"from 1970, running":         {time.Unix(100, 0), func(a *aged) { a.machine.Set(56 * year) }},
+		"from 1970, stopped":         {time.Unix(100, 0), func(a *aged) { a.restart(func() { a.machine.Set(56 * year) }) }},
+		"from 1970, booted":          {time.Unix(100, 0), func(a *aged) { a.restart(func() { a.machine.Reboot(56 * year) }) }},
+		"ten years forward, running": {at, func(a *aged) { a.machine.Set(10 * year) }},
+		"ten years forward, stopped": {at, func(a *aged) { a.restart(func() { a.machine.Set(10 * year) }) }},
+		"ten years forward, booted":  {at, func(a *aged) { a.restart(func() { a.machine.Reboot(10 * year) }) }},
+		"ten years back, running":    {at, func(a *aged) { a.machine.Set(-10 * year / 4) }},
+		"ten years back, stopped":    {at, func(a *aged) { a.restart(func() { a.machine.Set(-10 * year / 4) }) }},
+		"ten years back, booted":     {at, func(a *aged) { a.restart(func() { a.machine.Reboot(-10 * year / 4) }) }},
 		"there and back": {at, func(a *aged) {
-			a.machine.set(10 * year)
+			a.machine.Set(10 * year)
 			a.send()
-			a.restart(func() { a.machine.set(-10 * year) })
+			a.restart(func() { a.machine.Set(-10 * year) })
 			a.streams-- // counted below
 		}},
 		"to 1970 at every boot": {at, func(a *aged) {
-			a.restart(func() { a.machine.reboot(-56 * year) })
-			a.machine.set(56 * year)
+			a.restart(func() { a.machine.Reboot(-56 * year) })
+			a.machine.Set(56 * year)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -193,14 +145,14 @@ func TestAgeSurvivesTheClock(t *testing.T) {
 				a.streams++
 			}
 			a.holds("after it was set", stored)
-			a.machine.pass(time.Hour)
+			a.machine.Pass(time.Hour)
 			a.send()
 			a.holds("an hour later", stored+70)
 			a.restart(func() {})
 			a.holds("after a restart", stored+70)
-			a.machine.pass(30*day - time.Minute)
+			a.machine.Pass(30*day - time.Minute)
 			a.holds("30 days later", 70)
-			a.machine.pass(day)
+			a.machine.Pass(day)
 			a.holds("31 days later", 0)
 		})
 	}
@@ -212,21 +164,21 @@ func TestAgeOfALongAbsence(t *testing.T) {
 	a := newAged(t, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	for range 30 {
 		a.send()
-		a.machine.pass(day)
+		a.machine.Pass(day)
 	}
 	a.holds("before", 30*70)
 	a.alarmed("before", "age limits", false)
-	a.restart(func() { a.machine.reboot(14 * day) })
+	a.restart(func() { a.machine.Reboot(14 * day) })
 	a.holds("after two weeks", 30*70)
 	text := a.alarmed("after two weeks", "age limits", true)
 	if !strings.Contains(text, "15 days") || !strings.Contains(text, "2026-05-14") || !strings.Contains(text, "max_bytes") {
 		t.Errorf("alarm %s", text)
 	}
-	a.machine.pass(day + time.Hour)
+	a.machine.Pass(day + time.Hour)
 	a.restart(func() {})
 	a.holds("the next day", 30*70-70)
 	a.alarmed("the next day", "age limits", true)
-	a.machine.pass(30 * day)
+	a.machine.Pass(30 * day)
 	a.send()
 	a.holds("a month later", 70)
 	a.alarmed("a month later", "age limits", false)
@@ -237,9 +189,9 @@ func TestAgeOfANight(t *testing.T) {
 	a := newAged(t, time.Date(2026, 3, 1, 6, 0, 0, 0, time.UTC))
 	for range 40 {
 		a.send()
-		a.machine.pass(12 * time.Hour)
+		a.machine.Pass(12 * time.Hour)
 		a.holds("in the evening", 70*min(int(a.streams), 30))
-		a.restart(func() { a.machine.reboot(12 * time.Hour) })
+		a.restart(func() { a.machine.Reboot(12 * time.Hour) })
 		a.alarmed("in the morning", "age limits", false)
 	}
 }
@@ -256,7 +208,7 @@ func TestAgeSurvivesABadRecord(t *testing.T) {
 				t.Fatal(err)
 			}
 			a.send()
-			a.machine.set(-20 * day)
+			a.machine.Set(-20 * day)
 			a.holds("set", 70)
 			a.send()
 			settle(t, a.Store)
@@ -271,13 +223,13 @@ func TestAgeSurvivesABadRecord(t *testing.T) {
 				}
 			})
 			a.alarmed("restarted", "hub.db records", true)
-			first := a.journal.Segments()[0]
-			if got, want := a.receivedAt(1, first.Oldest), first.Oldest.Add(-20*day); !got.Equal(want) {
+			oldest := a.Status().Journal.Oldest
+			if got, want := a.Ledger.ReceivedAt(1, oldest), oldest.Add(-20*day); !got.Equal(want) {
 				t.Errorf("received at %v, want %v", got, want)
 			}
-			a.machine.pass(15 * day)
+			a.machine.Pass(15 * day)
 			a.holds("15 days later", 140)
-			a.machine.pass(16 * day)
+			a.machine.Pass(16 * day)
 			a.holds("31 days later", 0)
 		})
 	}

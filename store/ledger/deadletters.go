@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"cmp"
@@ -11,7 +11,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
-// The dead-letter shelf holds at most this much; then the oldest letters go.
+// At most so many dead letters are kept; then the oldest go.
 const (
 	maxLetters     = 10_000
 	maxLetterBytes = 32 << 20 // of messages
@@ -30,62 +30,63 @@ type DeadLetter struct {
 }
 
 // decode reads what a checkpoint has written.
-func (l *DeadLetter) decode(key, value []byte) error {
-	if err := cbor.Unmarshal(value, l); err != nil {
+func (d *DeadLetter) decode(key, value []byte) error {
+	if err := cbor.Unmarshal(value, d); err != nil {
 		return err
 	}
 	position, ok := hubdb.ParseKey8(key)
-	if _, err := l.Received.MarshalJSON(); err != nil || !ok {
+	if _, err := d.Received.MarshalJSON(); err != nil || !ok {
 		return hubdb.ErrRecord
 	}
-	l.Position = position
+	d.Position = position
 	return nil
 }
 
-// shelf holds the letters that no checkpoint has written to hub.db yet; guarded by Store.mu.
-type shelf struct {
-	pending []DeadLetter
-	bytes   int    // of messages
-	gone    uint64 // letters that were pending and are not any more
+// pendingLetters are those that are not in hub.db yet; guarded by Ledger.mu.
+type pendingLetters struct {
+	list  []DeadLetter
+	bytes int // of messages
 }
 
 // add takes letters. If hub.db can't be written, only as many wait as it would keep.
-func (s *shelf) add(letters []DeadLetter) {
-	s.pending = append(s.pending, letters...)
+func (p *pendingLetters) add(letters []DeadLetter) {
+	p.list = append(p.list, letters...)
 	for i := range letters {
-		s.bytes += len(letters[i].Message)
+		p.bytes += len(letters[i].Message)
 	}
-	n, bytes := 0, s.bytes
-	for len(s.pending)-n > maxLetters || bytes > maxLetterBytes {
-		bytes -= len(s.pending[n].Message)
+	n := 0
+	for len(p.list)-n > maxLetters || p.bytes > maxLetterBytes {
+		p.bytes -= len(p.list[n].Message)
 		n++
 	}
-	s.drop(n)
+	p.list = slices.Delete(p.list, 0, n)
 }
 
-func (s *shelf) waiting() int { return len(s.pending) }
-
-// snapshot returns the letters that wait, and what saved has to be told of them.
-func (s *shelf) snapshot() (letters []DeadLetter, end uint64) {
-	return slices.Clone(s.pending), s.gone + uint64(len(s.pending))
+// before returns what hub.db has to have with the books up to a cursor. What the hub itself refused behind it, a start finds in the
+// journal.
+func (p *pendingLetters) before(cursor uint64) (letters []DeadLetter) {
+	for _, letter := range p.list {
+		if letter.Lines > 0 || letter.Position < cursor {
+			letters = append(letters, letter)
+		}
+	}
+	return letters
 }
 
-// saved forgets the letters of a snapshot, which hub.db has now.
-func (s *shelf) saved(end uint64) {
-	if end > s.gone {
-		s.drop(int(end - s.gone))
+// saved forgets letters that hub.db has now.
+func (p *pendingLetters) saved(letters []DeadLetter) {
+	saved := make(map[uint64]bool, len(letters))
+	for i := range letters {
+		saved[letters[i].Position] = true
+	}
+	p.list = slices.DeleteFunc(p.list, func(letter DeadLetter) bool { return saved[letter.Position] })
+	p.bytes = 0
+	for i := range p.list {
+		p.bytes += len(p.list[i].Message)
 	}
 }
 
-func (s *shelf) drop(n int) {
-	for i := range s.pending[:n] {
-		s.bytes -= len(s.pending[i].Message)
-	}
-	s.pending = slices.Delete(s.pending, 0, n)
-	s.gone += uint64(n)
-}
-
-func saveLetters(tx *bbolt.Tx, letters []DeadLetter) error {
+func putLetters(tx *bbolt.Tx, letters []DeadLetter) error {
 	if len(letters) == 0 {
 		return nil
 	}
@@ -118,13 +119,21 @@ func trimLetters(b *bbolt.Bucket) error {
 	return nil
 }
 
+// AddDeadLetters keeps letters, which the next checkpoint writes to hub.db, and returns how many wait for one now.
+func (l *Ledger) AddDeadLetters(letters []DeadLetter) (waiting int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.letters.add(letters)
+	return len(l.letters.list)
+}
+
 // DeadLetters returns at most limit letters with positions above after, oldest first.
-func (s *Store) DeadLetters(after uint64, limit int) ([]DeadLetter, error) {
-	s.mu.Lock()
-	pending, _ := s.shelf.snapshot()
-	s.mu.Unlock()
+func (l *Ledger) DeadLetters(after uint64, limit int) ([]DeadLetter, error) {
+	l.mu.Lock()
+	pending := slices.Clone(l.letters.list)
+	l.mu.Unlock()
 	var letters []DeadLetter
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := l.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(hubdb.BucketDeadLetters).Cursor()
 		for k, v := c.Seek(hubdb.Key8(after + 1)); k != nil && len(letters) < limit; k, v = c.Next() {
 			var letter DeadLetter
@@ -150,13 +159,13 @@ func (s *Store) DeadLetters(after uint64, limit int) ([]DeadLetter, error) {
 
 // DropDeadLetters removes the letters at these positions, or all of them for nil, and returns how many there were. Run
 // must be running.
-func (s *Store) DropDeadLetters(positions []uint64) (int, error) {
-	// Without a checkpoint a restart would put the newest letters back on the shelf.
-	if err := s.Checkpoint(); err != nil {
+func (l *Ledger) DropDeadLetters(positions []uint64) (int, error) {
+	// Without a checkpoint a restart would bring the newest letters back.
+	if err := l.Checkpoint(); err != nil {
 		return 0, err
 	}
 	dropped := 0
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := l.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(hubdb.BucketDeadLetters)
 		if positions == nil {
 			dropped = b.Stats().KeyN
@@ -181,12 +190,12 @@ func (s *Store) DropDeadLetters(positions []uint64) (int, error) {
 	return dropped, err
 }
 
-// letters counts what is on the shelf.
-func (s *Store) letters() (n int) {
-	s.mu.Lock()
-	n = len(s.shelf.pending)
-	s.mu.Unlock()
-	_ = s.db.View(func(tx *bbolt.Tx) error {
+// CountDeadLetters counts the letters.
+func (l *Ledger) CountDeadLetters() (n int) {
+	l.mu.Lock()
+	n = len(l.letters.list)
+	l.mu.Unlock()
+	_ = l.db.View(func(tx *bbolt.Tx) error {
 		n += tx.Bucket(hubdb.BucketDeadLetters).Stats().KeyN
 		return nil
 	})

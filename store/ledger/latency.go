@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"slices"
@@ -40,16 +40,16 @@ func (l *latencies) note(settled, began wallclock.Moment) {
 
 // CommitLatency returns the median and the 99th percentile, over the commits of the last minute, of the time from the
 // arrival of a commit's first frame to the moment it may be acknowledged. ok is false if nothing was committed.
-func (s *Store) CommitLatency() (p50, p99 time.Duration, ok bool) {
-	l := &s.latencies
-	l.mu.Lock()
-	took := make([]time.Duration, 0, len(l.last))
-	for _, x := range l.last {
-		if s.clock.Since(x.at) <= latencyFor {
+func (l *Ledger) CommitLatency() (p50, p99 time.Duration, ok bool) {
+	ls := &l.latencies
+	ls.mu.Lock()
+	took := make([]time.Duration, 0, len(ls.last))
+	for _, x := range ls.last {
+		if l.wall.Since(x.at) <= latencyFor {
 			took = append(took, x.took)
 		}
 	}
-	l.mu.Unlock()
+	ls.mu.Unlock()
 	if len(took) == 0 {
 		return 0, 0, false
 	}

@@ -1,4 +1,4 @@
-package store_test
+package ledger_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -17,10 +18,10 @@ func BenchmarkFrame(b *testing.B) {
 			h := start(b, store.Options{})
 			connections := make([]*connection, devices)
 			for i := range connections {
-				connections[i] = connect(b, h.Store, fmt.Sprint("device-", i), 1)
+				connections[i] = connect(b, h, fmt.Sprint("device-", i), 1)
 			}
 			message, d := data(1)
-			var settled store.Settled
+			var settled ledger.Settled
 			b.ReportAllocs()
 			b.SetBytes(int64(len(message)))
 			b.ResetTimer()
@@ -36,7 +37,7 @@ func BenchmarkFrame(b *testing.B) {
 				}
 			}
 			b.StopTimer()
-			if err := h.Checkpoint(); err != nil {
+			if err := h.Ledger.Checkpoint(); err != nil {
 				b.Fatal(err)
 			}
 			if got := connections[0].Received(device.MaxRanges); len(got) != 1 || got[0].First != 1 {

@@ -1,4 +1,4 @@
-package store_test
+package ledger_test
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ func letters(t *testing.T, s *store.Store) (list []string) {
 	t.Helper()
 	var after uint64
 	for {
-		page, err := s.DeadLetters(after, 3)
+		page, err := s.Ledger.DeadLetters(after, 3)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,9 +29,9 @@ func letters(t *testing.T, s *store.Store) (list []string) {
 	}
 }
 
-func TestShelf(t *testing.T) {
+func TestDeadLetters(t *testing.T) {
 	h := start(t, store.Options{})
-	c := connect(t, h.Store, "a", 1)
+	c := connect(t, h, "a", 1)
 	reject := func(seq uint64) {
 		t.Helper()
 		message := []byte{3, byte(seq)}
@@ -47,7 +47,7 @@ func TestShelf(t *testing.T) {
 			want = append(want, fmt.Sprintf("%d 3 why 03%02x", seq, seq))
 		}
 		if got := letters(t, s); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("on the shelf: %q, want %q", got, want)
+			t.Errorf("dead letters %q, want %q", got, want)
 		}
 		if got := s.Status().DeadLetters; got != len(seqs) {
 			t.Errorf("status counts %d, want %d", got, len(seqs))
@@ -58,36 +58,36 @@ func TestShelf(t *testing.T) {
 	}
 	reject(2) // again: a duplicate now
 	c.await(1, 2, 3, 4, 5)
-	want(h.Store, 1, 2, 3, 4, 5)
-	if err := h.Checkpoint(); err != nil { // the duplicate is settled, too
+	want(h, 1, 2, 3, 4, 5)
+	if err := h.Ledger.Checkpoint(); err != nil { // the duplicate is settled, too
 		t.Fatal(err)
 	}
-	if got := h.Books("a"); got.Rejected != 5 || got.Duplicates != 1 {
+	if got := h.Ledger.Books("a"); got.Rejected != 5 || got.Duplicates != 1 {
 		t.Errorf("books %+v", got)
 	}
 	reject(6) // in the journal only
 	c.await(6)
-	want(h.Store, 1, 2, 3, 4, 5, 6)
-	want(start(t, store.Options{Dir: copyDir(t, h.Dir())}).Store, 1, 2, 3, 4, 5, 6)
+	want(h, 1, 2, 3, 4, 5, 6)
+	want(start(t, store.Options{Dir: copyDir(t, h.Dir())}), 1, 2, 3, 4, 5, 6)
 
-	list, err := h.DeadLetters(0, 100)
+	list, err := h.Ledger.DeadLetters(0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := h.DropDeadLetters([]uint64{list[1].Position, list[5].Position, 999_999}); n != 2 || err != nil {
+	if n, err := h.Ledger.DropDeadLetters([]uint64{list[1].Position, list[5].Position, 999_999}); n != 2 || err != nil {
 		t.Errorf("dropped %d, %v", n, err)
 	}
-	want(h.Store, 1, 3, 4, 5)
-	want(start(t, store.Options{Dir: copyDir(t, h.Dir())}).Store, 1, 3, 4, 5)
-	if n, err := h.DropDeadLetters(nil); n != 4 || err != nil {
+	want(h, 1, 3, 4, 5)
+	want(start(t, store.Options{Dir: copyDir(t, h.Dir())}), 1, 3, 4, 5)
+	if n, err := h.Ledger.DropDeadLetters(nil); n != 4 || err != nil {
 		t.Errorf("dropped %d, %v", n, err)
 	}
-	want(h.Store)
+	want(h)
 }
 
-func TestShelfIsBounded(t *testing.T) {
+func TestDeadLettersAreBounded(t *testing.T) {
 	h := start(t, store.Options{})
-	c := connect(t, h.Store, "a", 1)
+	c := connect(t, h, "a", 1)
 	const sent = 10_050
 	for seq := range uint64(sent) {
 		if err := c.Reject(t.Context(), seq+1, device.RejectBadValue, "why", []byte{3}); err != nil {
@@ -95,14 +95,14 @@ func TestShelfIsBounded(t *testing.T) {
 		}
 	}
 	c.await(sent)
-	if err := h.Checkpoint(); err != nil {
+	if err := h.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
-	list, err := h.DeadLetters(0, sent)
+	list, err := h.Ledger.DeadLetters(0, sent)
 	if err != nil || len(list) != 10_000 || list[0].Seq != 51 {
 		t.Errorf("%d letters, %v", len(list), err)
 	}
-	if got := h.Books("a").Rejected; got != sent {
+	if got := h.Ledger.Books("a").Rejected; got != sent {
 		t.Errorf("rejected %d, want %d", got, sent)
 	}
 }

@@ -1,4 +1,4 @@
-package store
+package ledger
 
 import (
 	"errors"
@@ -11,7 +11,8 @@ import (
 
 var errNoSchema = errors.New("store: a frame before its schema")
 
-// batch is what one commit writes. The one being filled is guarded by Store.mu; once taken it belongs to the committer.
+// batch is what one commit writes. The one being filled is guarded by Ledger.mu; once taken it belongs to the committer, and then
+// to the goroutine that acknowledges it.
 type batch struct {
 	number  uint64    // counts batches from 1
 	segment uint64    // counts segments; sources are defined anew in each
