@@ -122,7 +122,7 @@ func (a *API) dropDeadLetters(w http.ResponseWriter, r *http.Request, by Caller)
 
 // Replayed says how the letters fared that were sent to InfluxDB again.
 type Replayed struct {
-	Replayed int `json:"replayed"` // accepted, and no longer on the shelf
+	Replayed int `json:"replayed"` // accepted, and no longer a dead letter
 	Refused  int `json:"refused"`  // still there
 }
 
@@ -148,7 +148,7 @@ func (a *API) replayDeadLetters(w http.ResponseWriter, r *http.Request, by Calle
 		a.audit(by, "dead letters replayed", "", fmt.Sprintf("%d accepted, %d refused", done.Accepted, done.Refused))
 	}
 	if refusal, ok := errors.AsType[*influx.Refusal](err); ok {
-		Fail(w, http.StatusBadGateway, "influx_refused", refusal.Error(), "telemetry-hub influx check says what is wrong; what was accepted before is no longer on the shelf")
+		Fail(w, http.StatusBadGateway, "influx_refused", refusal.Error(), "telemetry-hub influx check says what is wrong; what was accepted before is no longer kept")
 		return
 	}
 	if err != nil {
