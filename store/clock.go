@@ -50,7 +50,7 @@ func (s *Store) clockSet(now time.Time, by time.Duration) {
 		s.Alarms.Set("clock set", text+
 			": readings that came before keep their times, and nothing expired or was deleted for it; if this happens often, look at the machine's source of time (timedatectl)")
 	}
-	s.clockWatchers.Tell(struct{}{})
+	s.clockWatchers.Notify(struct{}{})
 }
 
 func forwardOrBack(by time.Duration) string {

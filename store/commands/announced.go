@@ -9,8 +9,8 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 )
 
-// What a device can be told has to be known after a crash, too, before the device is back: so it is recorded when the device
-// announces it, and not with the next checkpoint only.
+// Which commands a device takes has to be known after a crash, too, before the device is back: so its schema is recorded when the
+// device announces it, and not with the next checkpoint only.
 
 // announcement is a schema that a device has announced; the zero value: none any more.
 type announcement struct {

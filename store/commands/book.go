@@ -38,7 +38,7 @@ type Device struct {
 //
 // Every change is a function that Do runs, one at a time. Those that come while a transaction is being written share the next one,
 // so the number of fdatasyncs depends on the disk and not on how much happens. Nothing that Do has been given takes effect outside,
-// nor is anybody told of it, before it is on disk; if that fails, the state in memory is put back.
+// nor do watchers see it, before it is on disk; if that fails, the state in memory is put back.
 type Book struct {
 	// static
 	Deps
@@ -75,7 +75,7 @@ type stored struct {
 // Extension is what changes together with commands, in the same transactions: the desired values of package settings, which go to
 // their devices as commands. Its functions are called one at a time, within changes, but for Write and Done.
 type Extension struct {
-	// Deliver sends what a device is to be told before its commands are handed to a connection, and says when to look again; zero:
+	// Deliver enters further commands before those of a device are handed to a connection, and says when to call it again; zero:
 	// when something happens. first is the first time on this connection.
 	Deliver func(ch *Change, deviceID string, schema *device.Schema, first bool) (again time.Time)
 	Changed func(ch *Change, c *Command)        // a command that sets a channel has changed its state
@@ -168,7 +168,7 @@ func (b *Book) Do(change func(*Change) error) error {
 	return joined.errs[mine]
 }
 
-// write applies a batch, makes it durable and tells of it.
+// write applies a batch, makes it durable and calls the watchers.
 func (b *Book) write(changes *batch) {
 	ch := newChange(b)
 	changes.errs = make([]error, len(changes.changes))

@@ -181,7 +181,7 @@ func (ch *Change) apply(c *Command, e event, by actor, edit func(*Command)) (*Co
 	return &next, true
 }
 
-// note has the command written, told and entered in the audit trail.
+// note has the command written, watchers called, and the transition entered in the audit trail.
 func (ch *Change) note(c *Command, by actor) {
 	ch.commands[c.Number] = c
 	ch.events = append(ch.events, *c)

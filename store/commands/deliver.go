@@ -18,7 +18,7 @@ import (
 //     between or later finds it so; one that is killed before finds it queued, and no device has seen it.
 //   - What was sent is sent again only to a device that knows whether it has begun it: to the same stream, which a device that has
 //     lost its memory does not have, and within the last commands that a device has to remember. Such a device does nothing but
-//     repeat its RESULT. To other devices goes again only what is idempotent. The rest becomes unknown, which is what it is.
+//     repeat its RESULT. To other devices only idempotent commands are sent again. The rest becomes unknown.
 //   - An answer is recorded after it has come. A hub that is killed in between asks again and gets it again.
 //   - A device that is killed while it carries a command out, and keeps its stream, has recorded before that it begins. It answers
 //     after its restart that it does not know how far it got. One that does not keep its stream is not asked.
@@ -131,7 +131,8 @@ func Finite(v any) any {
 	return v
 }
 
-// repeats returns what this connection has to be told though it was sent before, and gives up what cannot be repeated.
+// repeats returns the commands that go out on this connection although they were sent before, and gives up those that cannot be
+// repeated.
 func (ch *Change) repeats(d *Delivery) (send []Command) {
 	q := ch.touch(d.device)
 	lists := slices.Concat(q.lost, q.sent)

@@ -35,7 +35,7 @@ func (c *clock) pass(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// schema is what the tests' devices can be told.
+// schema has the commands of the tests' devices.
 func schema() *device.Schema {
 	low, high := 5.0, 35.0
 	return &device.Schema{Commands: []device.CommandSpec{

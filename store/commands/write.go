@@ -121,7 +121,7 @@ func (ch *Change) publish() {
 	}
 	b.index.Unlock()
 	for i := range ch.events {
-		b.watchers.Tell(ch.events[i])
+		b.watchers.Notify(ch.events[i])
 	}
 	b.done(true, by)
 	if len(ch.events) > 0 {

@@ -13,11 +13,11 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 )
 
-// Many at once are written together, and each is told what became of it.
+// Many at once are written together, and each call returns what became of its own.
 func TestChangesShareTransactions(t *testing.T) {
 	r := newRig(t, "a", "b")
-	var told []Command
-	stop := r.Watch(func(c Command) { told = append(told, c) })
+	var seen []Command
+	stop := r.Watch(func(c Command) { seen = append(seen, c) })
 	defer stop()
 	var wg sync.WaitGroup
 	ids := make([]device.CommandID, 200)
@@ -31,18 +31,18 @@ func TestChangesShareTransactions(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if len(told) != len(ids) {
-		t.Errorf("told of %d", len(told))
+	if len(seen) != len(ids) {
+		t.Errorf("watchers saw %d", len(seen))
 	}
-	for i, c := range told {
+	for i, c := range seen {
 		if c.Number != uint64(i+1) {
-			t.Errorf("told of %d as the %dth", c.Number, i+1)
+			t.Errorf("watchers saw %d as the %dth", c.Number, i+1)
 		}
 	}
 	stop()
 	r.send(New{Device: "a", Name: "blink"})
-	if len(told) != len(ids) {
-		t.Error("told after stop")
+	if len(seen) != len(ids) {
+		t.Error("called after stop")
 	}
 }
 
@@ -51,7 +51,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 	r := newRig(t, "a")
 	queued := r.send(New{Device: "a", Name: "blink"})
 	before := r.devices["a"].clone()
-	r.Watch(func(c Command) { t.Errorf("told of %+v", c) })
+	r.Watch(func(c Command) { t.Errorf("watchers saw %+v", c) })
 	if err := r.db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestNothingIsWrittenForNothing(t *testing.T) {
 		}
 		return info.ModTime().UnixNano()
 	}
-	r.exchange(r.Delivery("a", 1)) // says what the device can be told
+	r.exchange(r.Delivery("a", 1)) // announces the schema
 	before := size()
 	r.exchange(r.Delivery("a", 1))
 	r.exchange(r.Delivery("a", 1), &device.Result{ID: device.NewCommandID()})

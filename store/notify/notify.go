@@ -1,16 +1,16 @@
-// Package notify tells functions of what happens.
+// Package notify calls functions when something happens.
 package notify
 
 import "sync"
 
-// List is functions that are told of every event of a kind. The zero value is an empty list.
+// List is functions that are called for every event of a kind. The zero value is an empty list.
 type List[T any] struct {
 	mu   sync.Mutex
 	next int
 	list map[int]func(T)
 }
 
-// Add has f told from now on. stop ends it, and may be called more than once.
+// Add has f called from now on. stop ends it, and may be called more than once.
 func (l *List[T]) Add(f func(T)) (stop func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -27,8 +27,8 @@ func (l *List[T]) Add(f func(T)) (stop func()) {
 	}
 }
 
-// Tell calls all functions.
-func (l *List[T]) Tell(event T) {
+// Notify calls all functions.
+func (l *List[T]) Notify(event T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.list {

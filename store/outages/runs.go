@@ -17,7 +17,7 @@ type run struct {
 	Started int64
 	Known   int64 // up to here it is recorded who was connected
 	Ended   int64 // 0: it runs; if it was killed, the last time that it is known to have run
-	Orderly bool  // it was told to stop, so Ended is when it did
+	Orderly bool  // it was stopped, and Ended is when
 }
 
 // HubStarted says that devices can connect from now on.

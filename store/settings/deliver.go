@@ -17,7 +17,7 @@ const (
 )
 
 // deliver enters commands for the desired values that the device does not have. It returns when to look again, zero if there is
-// nothing to look for. A new connection is told at once what it is to have.
+// nothing to look for. On a new connection nothing waits for its next try.
 func (s *Settings) deliver(c *commands.Change, deviceID string, schema *device.Schema, first bool) (again time.Time) {
 	for _, set := range s.list(deviceID) {
 		if first && set.tries > 0 {

@@ -57,14 +57,14 @@ func (s *Settings) replace(next *Setting) {
 	s.touch(next.Device)[next.Channel] = next
 }
 
-// save has a setting written and told.
+// save has a setting written, and watchers called.
 func (s *Settings) save(c *commands.Change, next *Setting) {
 	s.changed[next.Device] = true
 	s.events = append(s.events, *next)
 	c.Extended()
 }
 
-// note has a setting written, told and entered in the audit trail.
+// note has a setting written, watchers called, and the change entered in the audit trail.
 func (s *Settings) note(c *commands.Change, next *Setting, by, from, text string) {
 	s.save(c, next)
 	c.Audit(audit.Entry{By: by, From: from, Action: "setting " + string(next.Status), Device: next.Device, Text: next.Channel + " " + text})
@@ -135,7 +135,7 @@ func (s *Settings) done(onDisk bool, by time.Duration) {
 	clear(s.changed)
 	if onDisk {
 		for i := range events {
-			s.watchers.Tell(events[i])
+			s.watchers.Notify(events[i])
 		}
 	}
 }

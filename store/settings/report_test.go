@@ -9,7 +9,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
-// A device that has the value already is not told to set it: it would do so, report what the hub knows, and be told again.
+// A device that has the value already gets no command to set it: it would do so, report what the hub knows, and get the next one.
 func TestDesiredValueThatTheDeviceHasAlready(t *testing.T) {
 	r := newRig(t)
 	r.report("setpoint", tenths(215))

@@ -96,7 +96,7 @@ func TestDesiredValueWithoutEffectIsSentMoreAndMoreSeldom(t *testing.T) {
 	}
 	r.wantSetting("setpoint", Pending, "")
 	if sent := r.exchange(r.book.Delivery("a", 1)); len(sent) != 1 {
-		t.Error("a new connection is not told at once")
+		t.Error("nothing is sent at once on a new connection")
 	}
 }
 
@@ -156,7 +156,7 @@ func TestRemovedDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	if last.Status != Cleared || last.By != "hub" {
-		t.Errorf("watchers were told of %+v", last)
+		t.Errorf("watchers saw %+v", last)
 	}
 	for range 2 {
 		if list := r.List("a"); len(list) != 0 {
@@ -171,7 +171,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 	r := newRig(t)
 	r.desire("setpoint", 21.0)
 	before := r.List("a")
-	r.Watch(func(s Setting) { t.Errorf("told of %+v", s) })
+	r.Watch(func(s Setting) { t.Errorf("watchers saw %+v", s) })
 	if err := r.db.Close(); err != nil {
 		t.Fatal(err)
 	}
