@@ -177,7 +177,7 @@ func TestReload(t *testing.T) {
 	if a := alarms(); len(a) != 0 {
 		t.Errorf("the alarms are %q", a)
 	}
-	cli(t, "certificate", "renew", "--data-dir", dir).wants(t, exitRefused, "error: the certificate was given", "hint: put a new one into the files")
+	cli(t, "certificate", "renew", "--data-dir", dir).wants(t, exitRefused, "error: the certificate comes from the configuration", "hint: put a new one into the files")
 	if err := p.stop(t, syscall.SIGTERM); err != nil {
 		t.Errorf("SIGTERM: %v", err)
 	}

@@ -71,11 +71,15 @@ func (db *DB) RemoveDamaged(log *slog.Logger, now time.Time) string {
 	for _, bucket := range slices.Sorted(maps.Keys(counts)) {
 		of = append(of, fmt.Sprintf("%s %d", bucket, counts[bucket]))
 	}
-	text := fmt.Sprintf("%d records in hub.db could not be read (%s), and what they held is gone, but for what devices.json, users.json and the journal have",
-		len(db.damaged), strings.Join(of, ", "))
+	what, held := fmt.Sprintf("%d records", len(db.damaged)), "they"
+	if len(db.damaged) == 1 {
+		what, held = "1 record", "it"
+	}
+	text := fmt.Sprintf("%s in hub.db could not be read (%s), and what %s held is gone, but for what devices.json, users.json and the journal have",
+		what, strings.Join(of, ", "), held)
 	kept, err := boltfile.CopyAside(db.path, now)
 	if err != nil {
-		return fmt.Sprintf("%s. They are still in the file, because no copy of it could be made: %v", text, err)
+		return fmt.Sprintf("%s. Nothing was taken out of the file, because no copy of it could be made: %v", text, err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		for _, r := range db.damaged {
@@ -86,7 +90,7 @@ func (db *DB) RemoveDamaged(log *slog.Logger, now time.Time) string {
 		return nil
 	})
 	if err != nil {
-		return fmt.Sprintf("%s. They could not be taken out: %v", text, err)
+		return fmt.Sprintf("%s. Nothing could be taken out of the file: %v", text, err)
 	}
 	return fmt.Sprintf("%s. They were taken out; the file as it was is kept as %s", text, kept)
 }

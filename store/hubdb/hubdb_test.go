@@ -69,7 +69,7 @@ func TestDamagedRecord(t *testing.T) {
 			t.Errorf("round %d: %q, damaged %t", round, have, db.DamagedIn(BucketAudit))
 		}
 		text := db.RemoveDamaged(slog.New(slog.DiscardHandler), noon)
-		if strings.Contains(text, "1 records in hub.db could not be read (audit 1)") != damaged {
+		if strings.Contains(text, "1 record in hub.db could not be read (audit 1), and what it held") != damaged {
 			t.Errorf("round %d: %q", round, text)
 		}
 		db.ForgetDamaged()
