@@ -64,7 +64,7 @@ and exits with 1 unless that is success. A command of the same --id is sent only
 once, however often send is repeated.
 
 With --label or --devices it goes to many devices, --rate of them a second;
---dry-run tells which, and sends nothing. With --stop-on-failure the first one
+--dry-run shows which, and sends nothing. With --stop-on-failure the first one
 that does not succeed ends it: no more are sent, and those still queued are
 cancelled.`,
 		Example: `  telemetry-hub command send room-1 set_setpoint celsius=21.5 --wait
@@ -86,7 +86,7 @@ cancelled.`,
 	f.StringVar(&s.ttl, "ttl", "30s", "how long the device may begin it, as in 30s, 5m, 1d")
 	f.StringVar(&s.id, "id", "", "a `UUID` that makes it the same command when it is sent again")
 	f.BoolVar(&s.wait, "wait", false, "wait for the result")
-	f.BoolVar(&s.dryRun, "dry-run", false, "only tell which devices it would go to")
+	f.BoolVar(&s.dryRun, "dry-run", false, "only show which devices it would go to")
 	f.Float64Var(&s.rate, "rate", 10, "devices a second")
 	f.BoolVar(&s.stopOnFailure, "stop-on-failure", false, "end with the first that does not succeed; waits for results")
 	formatFlag(cmd, &s.format)
@@ -184,7 +184,7 @@ func printOutcome(w io.Writer, c *live.CommandStatus) error {
 	return err
 }
 
-// plainText is a value from a device: a terminal must not obey it.
+// plainText is a value from a device: a terminal must not interpret it.
 func plainText(v any) string {
 	if s, ok := v.(string); ok {
 		return fmt.Sprintf("%q", s)

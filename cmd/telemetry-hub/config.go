@@ -27,7 +27,7 @@ import (
 
 const envPrefix = "TELEMETRY_HUB_"
 
-// config is everything serve can be told. A key of the file is the field's tag, in the table of its struct; the
+// config is all settings of serve. A key of the file is the field's tag, in the table of its struct; the
 // environment has it as TELEMETRY_HUB_TABLE_KEY. systemd/telemetry-hub.toml explains every key.
 type config struct {
 	DataDir  string        `key:"data_dir"`

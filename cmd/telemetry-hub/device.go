@@ -222,7 +222,7 @@ func newDeviceRemove() *cobra.Command {
 	cmd := deviceAction(&cobra.Command{
 		Use:   "remove ID [--yes]",
 		Short: "Forget a device and its readings",
-		Long: `remove forgets a device: its tokens, its books and all its local readings, which
+		Long: `remove forgets a device: its tokens, counters and all its local readings, which
 can't be had back. It closes its connection. On a terminal it asks first;
 scripts say --yes. "device revoke" shuts a device out and keeps its readings.`,
 		Example: `  telemetry-hub device remove pump-7

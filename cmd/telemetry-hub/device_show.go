@@ -21,7 +21,7 @@ func newDeviceList() *cobra.Command {
 	var hub hubFlags
 	cmd := &cobra.Command{
 		Use:   "list [--format F]",
-		Short: "List the devices with their state and books",
+		Short: "List the devices with their state and counters",
 		Example: `  telemetry-hub device list
   telemetry-hub device list --format json | jq -r '.[] | select(.revoked) | .id'`,
 		Args: exactArgs(),

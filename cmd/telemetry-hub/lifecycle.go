@@ -22,8 +22,8 @@ func outliveReaders() (back func()) {
 	return func() { signal.Stop(broken) }
 }
 
-// obey does what signals ask until one asks to stop.
-func (s *server) obey(ctx context.Context, signals chan os.Signal) {
+// handleSignals reloads and stops the hub as signals ask.
+func (s *server) handleSignals(ctx context.Context, signals chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -88,15 +88,15 @@ const statusEvery = 2 * time.Second
 func (s *server) tellStatus(ctx context.Context) {
 	tick := time.NewTicker(statusEvery)
 	defer tick.Stop()
-	for told := s.status(); ; {
+	for shown := s.status(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if text := s.status(); text != told {
+		if text := s.status(); text != shown {
 			s.notify("STATUS=" + text)
-			told = text
+			shown = text
 		}
 	}
 }

@@ -32,7 +32,7 @@ func newServe() *cobra.Command {
 		Use:   "serve --data-dir DIR [--listen HOST:PORT]",
 		Short: "Run the hub",
 		Long: `serve accepts devices at https://HOST:PORT/v1/device, and shows the dashboard
-at https://HOST:PORT, until it is told to stop by SIGTERM or Ctrl-C. When it is
+at https://HOST:PORT, until SIGTERM or Ctrl-C stops it. When it is
 ready, it prints one line with its address and the hash of its public key,
 which a device can pin. While nobody can log in yet, it also prints a link that
 makes the first user, as telemetry-hub user add does.
@@ -90,7 +90,7 @@ func serve(ctx context.Context, cfg *config, stdout io.Writer, log *slog.Logger)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer stop()
-		s.obey(ctx, signals)
+		s.handleSignals(ctx, signals)
 		return nil
 	})
 	g.Go(func() error { return s.run(ctx) })

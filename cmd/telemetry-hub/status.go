@@ -20,7 +20,7 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [--format F]",
 		Short: "Show what the hub does and holds",
-		Long: `status shows the state of the hub: devices and connections, the books (frames
+		Long: `status shows the state of the hub: devices and connections, the counters (frames
 stored, duplicates, rejected, lost, missing), the journal and how far each of
 its readers is, and what is wrong, if something is. It works without a running
 hub, too.`,
