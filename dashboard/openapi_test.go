@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -257,6 +258,106 @@ func TestOpenAPIHasTheRoutes(t *testing.T) {
 			t.Errorf("nothing refers to the schema %s", name)
 		}
 	}
+}
+
+// TestDocumentIsForGenerators holds what makes generators of clients stumble, and their users wonder: each operation has an id of its
+// own, everything is described and has an example that is right, no value has several types, and names differ in more than case.
+func TestDocumentIsForGenerators(t *testing.T) {
+	c := loadContract(t)
+	ids := map[string]string{}
+	example := func(where string, node any, pointer string) {
+		value, ok := at(node, "example").(any)
+		if !ok {
+			t.Errorf("%s has no example", where)
+			return
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.validate(t, "the example of "+where, pointer+"/schema", text)
+	}
+	described := func(where string, node any) {
+		if text, _ := at(node, "description").(string); text == "" {
+			t.Errorf("%s is not described", where)
+		}
+	}
+	c.operations(func(path, method string, op map[string]any) {
+		what, pointer := method+" "+path, "/paths/"+escape(path)+"/"+strings.ToLower(method)
+		id, _ := op["operationId"].(string)
+		if !regexp.MustCompile(`^[a-z]+[A-Z][A-Za-z]*$`).MatchString(id) || ids[strings.ToLower(id)] != "" {
+			t.Errorf("%s has the id %q", what, id)
+		}
+		ids[strings.ToLower(id)] = what
+		described(what, op)
+		for _, of := range []struct {
+			node    any
+			pointer string
+		}{{at(c.doc, "paths", path, "parameters"), "/paths/" + escape(path)}, {op["parameters"], pointer}} {
+			parameters, _ := of.node.([]any)
+			for i, p := range parameters {
+				name := fmt.Sprint(what, ", parameter ", at(p, "name"))
+				described(name, p)
+				example(name, p, fmt.Sprintf("%s/parameters/%d", of.pointer, i))
+			}
+		}
+		contents := map[string]any{"/requestBody": op["requestBody"]}
+		for status, response := range op["responses"].(map[string]any) {
+			contents["/responses/"+status] = response
+			if at(response, "$ref") == nil {
+				described(what+" "+status, response)
+			}
+		}
+		for below, node := range contents {
+			content, _ := at(node, "content").(map[string]any)
+			if len(content) > 1 {
+				t.Errorf("%s%s has several media types", what, below)
+			}
+			for kind, body := range content {
+				example(what+below, body, pointer+below+"/content/"+escape(kind))
+			}
+		}
+	})
+	for name, response := range at(c.doc, "components", "responses").(map[string]any) {
+		described(name, response)
+		example(name, at(response, "content", "application/problem+json"), "/components/responses/"+name+"/content/application~1problem+json")
+	}
+	names := map[string]bool{}
+	for name, schema := range at(c.doc, "components", "schemas").(map[string]any) {
+		described(name, schema)
+		if names[strings.ToLower(name)] {
+			t.Errorf("there are two %s", name)
+		}
+		names[strings.ToLower(name)] = true
+		properties, _ := at(schema, "properties").(map[string]any)
+		for property, of := range properties {
+			described(name+"."+property, of)
+		}
+	}
+	for name := range at(c.doc, "components", "securitySchemes").(map[string]any) {
+		if names[strings.ToLower(name)] {
+			t.Errorf("%s is a schema and a way to log in", name)
+		}
+	}
+	var oneType func(node any)
+	oneType = func(node any) {
+		switch node := node.(type) {
+		case map[string]any:
+			if types, ok := node["type"].([]any); ok && len(slices.DeleteFunc(slices.Clone(types), func(t any) bool { return t == "null" })) > 1 {
+				t.Errorf("a value has the types %v", types)
+			}
+			for key, child := range node {
+				if key != "example" {
+					oneType(child)
+				}
+			}
+		case []any:
+			for _, child := range node {
+				oneType(child)
+			}
+		}
+	}
+	oneType(c.doc)
 }
 
 // apiRig calls the REST API of a rig and compares every answer with the contract.
