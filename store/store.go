@@ -146,9 +146,6 @@ func (s *Store) open() error {
 	if setAside != "" {
 		s.Alarms.Set("hub.db damaged", fmt.Sprintf("hub.db was damaged; it is kept as %s and a new one was begun", setAside))
 	}
-	s.Accounts = accounts.New(s.opts.Dir, db, s.clock, s.Alarms, s.log)
-	s.Devices = devices.New(s.opts.Dir, db, s.clock, s.Alarms)
-	s.Audit = audit.New(db, s.clock, s.Alarms)
 	if err := s.loadDatabase(); err != nil {
 		return fmt.Errorf("read hub.db: %w", err)
 	}
@@ -183,13 +180,13 @@ func (s *Store) open() error {
 
 // loadDatabase reads hub.db. What it can't read there is taken out, and restored as far as there are copies.
 func (s *Store) loadDatabase() error {
-	if err := s.Devices.Load(); err != nil {
-		return err
-	}
-	if err := s.Accounts.Load(); err != nil {
-		return err
-	}
 	var err error
+	if s.Devices, err = devices.Open(s.opts.Dir, s.db, s.clock, s.Alarms); err != nil {
+		return err
+	}
+	if s.Accounts, err = accounts.Open(s.opts.Dir, s.db, s.clock, s.Alarms, s.log); err != nil {
+		return err
+	}
 	s.Commands, err = commands.Open(commands.Deps{DB: s.db, Clock: s.clock, Alarms: s.Alarms, Device: s.commanded})
 	if err != nil {
 		return err
@@ -197,7 +194,7 @@ func (s *Store) loadDatabase() error {
 	if s.Settings, err = settings.Open(s.db, s.clock, s.Commands); err != nil {
 		return err
 	}
-	if err := s.Audit.Load(); err != nil {
+	if s.Audit, err = audit.Open(s.db, s.clock, s.Alarms); err != nil {
 		return err
 	}
 	if s.Outages, err = outages.Open(s.db, s.clock, s.Alarms, s.log); err != nil {

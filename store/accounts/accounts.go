@@ -82,19 +82,15 @@ type Accounts struct {
 	codes    map[secrets.Hash]string // one-time codes → user
 }
 
-// New returns the accounts in db, which Load reads. Their copy is in dir.
-func New(dir string, db *hubdb.DB, clock *wallclock.Clock, alarms *alarms.List, log *slog.Logger) *Accounts {
+// Open reads the accounts in db. Their copy is in dir.
+func Open(dir string, db *hubdb.DB, clock *wallclock.Clock, alarms *alarms.List, log *slog.Logger) (*Accounts, error) {
 	times := clock.View()
-	return &Accounts{
+	a := &Accounts{
 		db: db, clock: clock, times: times, now: times.Now, log: log, passwords: newPasswords(),
 		copy:  hubdb.NewCopy(filepath.Join(dir, copyName), "users and API keys", alarms),
 		users: map[string]*user{}, keys: map[secrets.Hash]*apiKey{}, sessions: map[secrets.Hash]*session{}, codes: map[secrets.Hash]string{},
 	}
-}
-
-// Load reads hub.db.
-func (a *Accounts) Load() error {
-	return a.db.View(func(tx *bbolt.Tx) error {
+	return a, a.db.View(func(tx *bbolt.Tx) error {
 		a.clockRecorded = a.db.LoadClock(tx, hubdb.KeySessionsClock, a.clock, a.times)
 		return errors.Join(
 			a.db.Each(tx, hubdb.BucketUsers, func(name, v []byte) error {

@@ -49,7 +49,7 @@ func (a *Accounts) RetryCopy() {
 	}
 }
 
-// Restore is called once, after Load: what hub.db may lack is restored from the copy, and then the copy is made what hub.db is.
+// Restore is called once, after Open: what hub.db may lack is restored from the copy, and then the copy is made what hub.db is.
 func (a *Accounts) Restore() {
 	if a.db.Fresh() || a.db.Reverted() || a.db.DamagedIn(hubdb.BucketUsers) || a.db.DamagedIn(hubdb.BucketAPIKeys) {
 		restored, bad, err := a.restore(a.db.Reverted())

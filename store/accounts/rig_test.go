@@ -46,8 +46,7 @@ func start(t testing.TB, dir string, now func() time.Time) *rig {
 	}
 	clock, log := wallclock.Steady(now), slog.New(slog.DiscardHandler)
 	r := &rig{dir: dir, alarms: alarms.New(clock, log)}
-	r.Accounts = New(dir, db, clock, r.alarms, log)
-	if err := r.Load(); err != nil {
+	if r.Accounts, err = Open(dir, db, clock, r.alarms, log); err != nil {
 		t.Fatal(err)
 	}
 	db.RemoveDamaged(log, now())

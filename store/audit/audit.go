@@ -59,15 +59,10 @@ type Trail struct {
 	alarms *alarms.List
 }
 
-// New returns the trail in db.
-func New(db *hubdb.DB, clock *wallclock.Clock, alarms *alarms.List) *Trail {
-	return &Trail{db: db, clock: clock, alarms: alarms}
-}
-
-// Load looks for damaged entries.
-func (t *Trail) Load() error {
-	return t.db.View(func(tx *bbolt.Tx) error {
-		return t.db.Each(tx, hubdb.BucketAudit, func(k, v []byte) error {
+// Open looks for damaged entries in db, and returns the trail.
+func Open(db *hubdb.DB, clock *wallclock.Clock, alarms *alarms.List) (*Trail, error) {
+	return &Trail{db: db, clock: clock, alarms: alarms}, db.View(func(tx *bbolt.Tx) error {
+		return db.Each(tx, hubdb.BucketAudit, func(k, v []byte) error {
 			var r record
 			if _, ok := hubdb.ParseKey8(k); !ok {
 				return hubdb.ErrRecord

@@ -23,8 +23,7 @@ func open(t *testing.T, dir string) (trail *Trail, closeIt func()) {
 		t.Fatal(err)
 	}
 	clock := wallclock.Steady(func() time.Time { return now })
-	trail = New(db, clock, alarms.New(clock, slog.New(slog.DiscardHandler)))
-	if err := trail.Load(); err != nil {
+	if trail, err = Open(db, clock, alarms.New(clock, slog.New(slog.DiscardHandler))); err != nil {
 		t.Fatal(err)
 	}
 	return trail, func() {

@@ -68,7 +68,9 @@ func open(t testing.TB, dir string, now func() time.Time, devices ...string) *op
 	t.Cleanup(func() { _ = db.Close() })
 	clock := wallclock.Steady(now)
 	o := &opened{db: db, alarms: alarms.New(clock, slog.New(slog.DiscardHandler)), registered: map[string]Device{}}
-	o.trail = audit.New(db, clock, o.alarms)
+	if o.trail, err = audit.Open(db, clock, o.alarms); err != nil {
+		t.Fatal(err)
+	}
 	message := device.AppendControl(nil, schema())
 	for _, id := range devices {
 		o.registered[id] = Device{Schema: schema(), Hash: device.HashSchema(message), Message: message}

@@ -13,7 +13,7 @@ import (
 // copyName is the copy of the devices beside hub.db, so that a damaged hub.db does not lock every device out.
 const copyName = "devices.json"
 
-// Restore is called once, after Load: what hub.db may lack is restored from the copy, and then the copy is made what hub.db is.
+// Restore is called once, after Open: what hub.db may lack is restored from the copy, and then the copy is made what hub.db is.
 // announced are schemas that devices announced later than what the registry knows.
 func (r *Registry) Restore(announced map[string]device.Hash) {
 	if r.db.Fresh() || r.db.Reverted() || r.db.DamagedIn(hubdb.BucketDevices) {

@@ -77,17 +77,13 @@ type Registry struct {
 	version uint64                  // counts changes
 }
 
-// New returns the registry in db, which Load reads. Its copy is in dir.
-func New(dir string, db *hubdb.DB, clock *wallclock.Clock, alarms *alarms.List) *Registry {
-	return &Registry{
+// Open reads the registry in db. Its copy is in dir.
+func Open(dir string, db *hubdb.DB, clock *wallclock.Clock, alarms *alarms.List) (*Registry, error) {
+	r := &Registry{
 		db: db, clock: clock, times: clock.View(), copy: hubdb.NewCopy(filepath.Join(dir, copyName), "devices", alarms),
 		devices: map[string]*Device{}, tokens: map[secrets.Hash]string{}, noted: map[string]bool{},
 	}
-}
-
-// Load reads hub.db.
-func (r *Registry) Load() error {
-	return r.db.View(func(tx *bbolt.Tx) error {
+	return r, r.db.View(func(tx *bbolt.Tx) error {
 		r.clockRecorded = r.db.LoadClock(tx, hubdb.KeyTokensClock, r.clock, r.times)
 		return r.db.Each(tx, hubdb.BucketDevices, func(k, v []byte) error {
 			d, err := parse(v)

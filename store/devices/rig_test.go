@@ -35,10 +35,11 @@ func startWith(t testing.TB, dir string, clock *wallclock.Clock) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	r := &rig{New(dir, db, clock, alarms.New(clock, slog.New(slog.DiscardHandler))), dir}
-	if err := r.Load(); err != nil {
+	registry, err := Open(dir, db, clock, alarms.New(clock, slog.New(slog.DiscardHandler)))
+	if err != nil {
 		t.Fatal(err)
 	}
+	r := &rig{registry, dir}
 	r.Restore(nil)
 	return r
 }

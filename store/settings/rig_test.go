@@ -56,7 +56,9 @@ func (r *rig) open() {
 		r.t.Fatal(err)
 	}
 	active := alarms.New(r.clock, slog.New(slog.DiscardHandler))
-	r.trail = audit.New(r.db, r.clock, active)
+	if r.trail, err = audit.Open(r.db, r.clock, active); err != nil {
+		r.t.Fatal(err)
+	}
 	message := device.AppendControl(nil, schema)
 	book, err := commands.Open(commands.Deps{DB: r.db, Clock: r.clock, Alarms: active, Device: func(id string) (commands.Device, error) {
 		if id != "a" {
