@@ -22,11 +22,7 @@ type Reported struct {
 // Report takes in what a device says of its writable channels; the newest reading counts. It costs a write only if a status
 // changes. It returns whether something is to be sent to the device now.
 func (s *Settings) Report(deviceID string, reports []Reported) (due bool, err error) {
-	s.mu.Lock()
-	reports = s.remember(deviceID, reports, s.clock.Now())
-	known := s.of(deviceID)
-	news := slices.ContainsFunc(reports, func(r Reported) bool { return known[r.Channel].differs(r) })
-	s.mu.Unlock()
+	reports, news := s.news(deviceID, reports)
 	if !news {
 		return false, nil
 	}
@@ -40,6 +36,18 @@ func (s *Settings) Report(deviceID string, reports []Reported) (due bool, err er
 		return nil
 	})
 	return due, err
+}
+
+// news returns the reports that count, and whether they change a setting. Once a device is removed, nothing is remembered of it.
+func (s *Settings) news(deviceID string, reports []Reported) (counting []Reported, news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.book.Device(deviceID); err != nil {
+		return nil, false
+	}
+	counting = s.remember(deviceID, reports, s.clock.Now())
+	known := s.of(deviceID)
+	return counting, slices.ContainsFunc(counting, func(r Reported) bool { return known[r.Channel].differs(r) })
 }
 
 // remember keeps what is newer than what was known, and returns it; mu is held. A reading that is a little ahead of the hub's clock

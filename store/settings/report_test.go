@@ -41,6 +41,20 @@ func TestDesiredValueThatTheDeviceHasAlready(t *testing.T) {
 	}
 }
 
+// What a device reports whose removal is under way is not known of the next one with its name.
+func TestReportOfARemovedDevice(t *testing.T) {
+	r := newRig(t)
+	r.removed = true
+	if err := r.book.Remove("a"); err != nil {
+		t.Fatal(err)
+	}
+	r.report("setpoint", tenths(215))
+	r.removed = false
+	if s := r.desire("setpoint", 21.5); s.Status != Pending || s.Reported != nil {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A reading a little ahead of the hub's clock hides none of those that follow.
 func TestReportsAheadOfTheClock(t *testing.T) {
 	r := newRig(t)

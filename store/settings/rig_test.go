@@ -35,6 +35,8 @@ type rig struct {
 	trail *audit.Trail
 	at    time.Time
 	clock *wallclock.Clock
+
+	removed bool // device a is not registered any more
 }
 
 func newRig(t testing.TB) *rig {
@@ -61,7 +63,7 @@ func (r *rig) open() {
 	}
 	message := device.AppendControl(nil, schema)
 	book, err := commands.Open(commands.Deps{DB: r.db, Clock: r.clock, Alarms: active, Device: func(id string) (commands.Device, error) {
-		if id != "a" {
+		if id != "a" || r.removed {
 			return commands.Device{}, errNoDevice
 		}
 		return commands.Device{Schema: schema, Hash: device.HashSchema(message), Message: message}, nil
