@@ -259,7 +259,7 @@ func TestConfigOfCommands(t *testing.T) {
 		"TELEMETRY_HUB_CONFIG":   cliIn(t, []string{"TELEMETRY_HUB_CONFIG=" + file}, "device", "list", "--format", "csv"),
 		"TELEMETRY_HUB_DATA_DIR": cliIn(t, []string{"TELEMETRY_HUB_DATA_DIR=" + dir}, "device", "list", "--format", "csv", "--config", os.DevNull),
 	} {
-		if r.code != 0 || !strings.Contains(r.stdout, "\nprobe-1,never seen,,0,0,0,0\n") {
+		if r.code != 0 || !strings.Contains(r.stdout, "\nprobe-1,never,,0,0,0,0\n") {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}

@@ -44,7 +44,9 @@ func newDeviceList() *cobra.Command {
 func deviceColumns(now time.Time) []render.Column[api.DeviceItem] {
 	return []render.Column[api.DeviceItem]{
 		{Name: "device", Cell: func(d *api.DeviceItem) any { return d.ID }},
-		{Name: "state", Cell: func(d *api.DeviceItem) any { return deviceState(&d.DeviceRecord, now) }},
+		{Name: "state", Cell: func(d *api.DeviceItem) any {
+			return render.Either{Table: deviceState(&d.DeviceRecord, now), CSV: string(d.State)}
+		}},
 		{Name: "newest data", Cell: func(d *api.DeviceItem) any { return render.Age{At: d.Books.LastData.Time(), Now: now} }},
 		{Name: "frames", Cell: func(d *api.DeviceItem) any { return d.Books.Frames }},
 		{Name: "rejected", Cell: func(d *api.DeviceItem) any { return d.Books.Rejected }},

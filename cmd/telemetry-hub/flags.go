@@ -106,14 +106,15 @@ func readFile(path string) ([]byte, error) {
 	return b, nil
 }
 
-// choice is a flag with one of some values, of which the first is the default unless it has one already.
+// choice is a flag with one of some values.
 type choice struct {
 	to    *string
+	kind  string // a letter, for --help
 	among []string
 }
 
 func (c *choice) String() string { return *c.to }
-func (c *choice) Type() string   { return "string" }
+func (c *choice) Type() string   { return c.kind }
 func (c *choice) Set(s string) error {
 	if !slices.Contains(c.among, s) {
 		return fmt.Errorf("there are %s", strings.Join(c.among, ", "))
@@ -123,15 +124,15 @@ func (c *choice) Set(s string) error {
 }
 
 // choiceFlag adds a flag with one of some values.
-func choiceFlag(cmd *cobra.Command, to *string, name, usage string, among ...string) {
-	cmd.Flags().Var(&choice{to, among}, name, usage+": "+strings.Join(among, ", "))
+func choiceFlag(cmd *cobra.Command, to *string, name, kind string, among ...string) {
+	cmd.Flags().Var(&choice{to, kind, among}, name, strings.Join(among, ", "))
 	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(among, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // formatFlag adds --format.
 func formatFlag(cmd *cobra.Command, format *string) {
 	*format = render.FormatTable
-	choiceFlag(cmd, format, "format", "`F`", render.FormatTable, render.FormatJSON, render.FormatCSV)
+	choiceFlag(cmd, format, "format", "F", render.FormatTable, render.FormatJSON, render.FormatCSV)
 }
 
 // once is a flag with one value: another one would replace it without a word.

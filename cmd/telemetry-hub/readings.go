@@ -84,7 +84,7 @@ Formats:
 	f.StringVar(&to, "to", "", "before this time")
 	f.BoolVar(&follow, "follow", false, "go on with what comes, until Ctrl-C")
 	q.Format = render.FormatTable
-	choiceFlag(cmd, &q.Format, "format", "`F`", render.FormatTable, render.FormatJSON, render.FormatCSV, render.FormatLineProtocol)
+	choiceFlag(cmd, &q.Format, "format", "F", render.FormatTable, render.FormatJSON, render.FormatCSV, render.FormatLineProtocol)
 	hub.add(cmd)
 	hub.completeFlag(cmd, "channel", schemaNames(channelNames))
 	cmd.ValidArgsFunction = hub.complete(deviceIDs)

@@ -54,12 +54,12 @@ func newSettingList() *cobra.Command {
 func settingColumns(now time.Time) []render.Column[live.SettingStatus] {
 	return []render.Column[live.SettingStatus]{
 		{Name: "channel", Cell: func(s *live.SettingStatus) any { return s.Channel }},
-		{Name: "desired", Cell: func(s *live.SettingStatus) any { return plainText(s.Desired) }},
+		{Name: "desired", Cell: func(s *live.SettingStatus) any { return render.Either{Table: plainText(s.Desired), CSV: s.Desired} }},
 		{Name: "reported", Cell: func(s *live.SettingStatus) any {
 			if s.Reported == nil {
-				return "nothing"
+				return render.Either{Table: "nothing"}
 			}
-			return plainText(s.Reported)
+			return render.Either{Table: plainText(s.Reported), CSV: s.Reported}
 		}},
 		{Name: "status", Cell: func(s *live.SettingStatus) any { return s.Status }},
 		{Name: "since", Cell: func(s *live.SettingStatus) any { return render.Age{At: s.Since.Time(), Now: now} }},

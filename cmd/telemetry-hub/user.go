@@ -25,7 +25,7 @@ an argon2id hash of each password.`,
 
 // roleFlag adds --role, which has no default: nobody should be an admin by an oversight.
 func roleFlag(cmd *cobra.Command, role *string) {
-	choiceFlag(cmd, role, "role", "`R`", string(accounts.RoleViewer), string(accounts.RoleOperator), string(accounts.RoleAdmin))
+	choiceFlag(cmd, role, "role", "R", string(accounts.RoleViewer), string(accounts.RoleOperator), string(accounts.RoleAdmin))
 }
 
 // needRole returns an error if --role was not given.

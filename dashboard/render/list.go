@@ -21,13 +21,16 @@ const (
 // Column is one of a list.
 type Column[T any] struct {
 	Name string       // lower case; a table has it as a heading
-	Cell func(*T) any // a time.Time, an Exact, an Age, or what fmt.Sprint makes a text of
+	Cell func(*T) any // a time.Time, an Exact, an Age, an Either, or what fmt.Sprint makes a text of
 }
 
 // Exact is a time that a table has with milliseconds, too.
 type Exact time.Time
 
 const exactTime = "2006-01-02T15:04:05.000Z" // in UTC
+
+// Either is a cell that people and programs read in different forms.
+type Either struct{ Table, CSV any }
 
 // Age is a time of which a table says how long ago that was.
 type Age struct{ At, Now time.Time }
@@ -89,6 +92,9 @@ func (p *Pages[T]) Print(rows []T) error {
 	for i := range rows {
 		for k, c := range p.columns {
 			cells[k] = c.Cell(&rows[i])
+			if e, ok := cells[k].(Either); ok {
+				cells[k] = e.Table
+			}
 			switch v := cells[k].(type) {
 			case time.Time:
 				cells[k] = Stamp(v)
@@ -127,6 +133,8 @@ func (p *Pages[T]) csv(rows []T) error {
 // appendCell appends a field of CSV. Times have milliseconds, as in JSON.
 func appendCell(dst []byte, v any) []byte {
 	switch v := v.(type) {
+	case Either:
+		return appendCell(dst, v.CSV)
 	case Age:
 		return appendCell(dst, v.At)
 	case Exact:

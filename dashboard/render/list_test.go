@@ -2,6 +2,7 @@ package render
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ var noon = time.Date(2026, 2, 4, 12, 0, 0, 5e6, time.UTC)
 
 var gaugeColumns = []Column[gauge]{
 	{"name", func(g *gauge) any { return g.Name }},
-	{"level", func(g *gauge) any { return g.Level }},
+	{"level", func(g *gauge) any { return Either{fmt.Sprint("at ", g.Level), g.Level} }},
 	{"last seen", func(g *gauge) any { return Age{g.Seen.Time(), noon.Add(time.Hour)} }},
 	{"exactly", func(g *gauge) any { return Exact(g.Seen.Time()) }},
 	{"time", func(g *gauge) any { return g.Seen.Time() }},
@@ -41,8 +42,8 @@ func TestList(t *testing.T) {
 	gauges := []gauge{{Name: "=a,\x1b[2J", Level: -3, Seen: millis(noon.UnixMilli())}, {Name: "b", Seen: millis(noon.UnixMilli()), Tags: []string{"x"}}}
 	for format, want := range map[string]string{
 		FormatTable: `NAME        LEVEL  LAST SEEN  EXACTLY                   TIME
-=a,\x1b[2J  -3     1h ago     2026-02-04T12:00:00.005Z  2026-02-04T12:00:00Z
-b           0      1h ago     2026-02-04T12:00:00.005Z  2026-02-04T12:00:00Z
+=a,\x1b[2J  at -3  1h ago     2026-02-04T12:00:00.005Z  2026-02-04T12:00:00Z
+b           at 0   1h ago     2026-02-04T12:00:00.005Z  2026-02-04T12:00:00Z
 `,
 		FormatCSV: `name,level,last_seen,exactly,time
 "'=a,\x1b[2J",-3,2026-02-04T12:00:00.005Z,2026-02-04T12:00:00.005Z,2026-02-04T12:00:00.005Z
@@ -76,7 +77,7 @@ b,0,2026-02-04T12:00:00.005Z,2026-02-04T12:00:00.005Z,2026-02-04T12:00:00.005Z
 func TestPages(t *testing.T) {
 	columns := gaugeColumns[:2]
 	for format, want := range map[string]string{
-		FormatTable: "NAME  LEVEL\na     1\nb  2\n",
+		FormatTable: "NAME  LEVEL\na     at 1\nb  at 2\n",
 		FormatCSV:   "name,level\na,1\nb,2\n",
 		FormatJSON:  `{"name":"a","level":1}` + "\n" + `{"name":"b","level":2}` + "\n",
 	} {
