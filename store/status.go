@@ -25,7 +25,7 @@ type Status struct {
 	Rejected    uint64         `json:"rejected"`
 	Holes       uint64         `json:"holes"`
 	Lost        uint64         `json:"lost"`
-	DeadLetters int            `json:"dead_letters"` // on the shelf
+	DeadLetters int            `json:"dead_letters"` // kept
 	Journal     JournalStatus  `json:"journal"`
 	History     history.Stats  `json:"history"`
 	Tails       []TailStatus   `json:"tails"`

@@ -229,8 +229,8 @@ func (s *Store) ledgerOptions() ledger.Options {
 		MaxBytes: s.opts.JournalMaxBytes, MaxAge: s.opts.JournalMaxAge, HistoryAge: s.opts.HistoryMaxAge, SegmentBytes: s.opts.segmentBytes,
 		Log: s.log, Clock: s.clock, Alarms: s.Alarms, DB: s.db, Outages: s.Outages, Sources: &s.sources, Schemas: &s.schemas,
 		Space:   func(dir string) ledger.Space { return s.space(dir) },
-		History: s.history.Load, Read: s.tail.progress,
-		Saw: s.Devices.NoteSchema, InUse: s.Devices.Schemas,
+		History: s.history.Load, HistoryRead: s.tail.progress,
+		NoteSchema: s.Devices.NoteSchema, SchemasInUse: s.Devices.Schemas,
 		Durable:  []ledger.DurableTail{{Floor: s.Export.Floor, Reached: s.Export.Reached, Drop: s.Export.Drop}},
 		Sections: []ledger.Section{s.exportSection, s.devicesSection, s.accountsSection},
 	}

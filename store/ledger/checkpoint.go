@@ -112,7 +112,7 @@ func (l *Ledger) writeCheckpoints(end func()) (damaged error) {
 
 // save writes a checkpoint in one transaction.
 func (l *Ledger) save(cp *checkpoint) error {
-	inUse := l.opts.InUse()
+	inUse := l.opts.SchemasInUse()
 	return l.update(cp.cursor, func(tx *bbolt.Tx) error {
 		books, boots, meta := tx.Bucket(hubdb.BucketBooks), tx.Bucket(hubdb.BucketBoots), tx.Bucket(hubdb.BucketMeta)
 		for _, id := range cp.forgotten {

@@ -164,7 +164,7 @@ func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
 // waits for its acknowledgements. A history that can't go on holds nobody up.
 func (c *committer) waitForHistory(ctx context.Context) {
 	for ctx.Err() == nil {
-		read, working := c.opts.Read()
+		read, working := c.opts.HistoryRead()
 		if !working || LagBytes(c.journal.Segments(), read) <= c.opts.MaxBytes/4 {
 			return
 		}

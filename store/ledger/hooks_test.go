@@ -44,8 +44,8 @@ func (l *Ledger) SetSegmentBytes(bytes int64) { l.segmentBytes = bytes }
 
 // HoldHistory has the history stand still as long as hold says, before Run.
 func (l *Ledger) HoldHistory(hold func() bool) {
-	read := l.opts.Read
-	l.opts.Read = func() (uint64, bool) {
+	read := l.opts.HistoryRead
+	l.opts.HistoryRead = func() (uint64, bool) {
 		if hold() {
 			return 1, true
 		}

@@ -52,20 +52,20 @@ type Options struct {
 	HistoryAge   time.Duration // likewise, of the history
 	SegmentBytes int64         // of entries, then the next batch begins a segment; 0: as suits MaxBytes and the disk
 
-	Log      *slog.Logger
-	Clock    *wallclock.Clock
-	Alarms   *alarms.List
-	DB       *hubdb.DB
-	Outages  *outages.Log
-	Sources  *tail.Sources
-	Schemas  *tail.Schemas
-	Space    func(dir string) Space
-	History  func() *history.History                 // the one in use; it may be replaced
-	Read     func() (next uint64, working bool)      // the position that the history reads next; false: it can't go on
-	Saw      func(deviceID string, hash device.Hash) // the replay found a frame of a device with that schema
-	InUse    func() map[device.Hash]bool             // the schemas of all devices
-	Durable  []DurableTail                           // beside the history
-	Sections []Section
+	Log          *slog.Logger
+	Clock        *wallclock.Clock
+	Alarms       *alarms.List
+	DB           *hubdb.DB
+	Outages      *outages.Log
+	Sources      *tail.Sources
+	Schemas      *tail.Schemas
+	Space        func(dir string) Space
+	History      func() *history.History                 // the one in use; it may be replaced
+	HistoryRead  func() (next uint64, working bool)      // the position that the history reads next; false: it can't go on
+	NoteSchema   func(deviceID string, hash device.Hash) // the replay found a frame of a device with that schema
+	SchemasInUse func() map[device.Hash]bool             // those of all devices
+	Durable      []DurableTail                           // beside the history
+	Sections     []Section
 }
 
 // DurableTail is a tail to somewhere else, for which the journal keeps what it has not passed on.

@@ -24,3 +24,18 @@ func TestPendingLettersAreBounded(t *testing.T) {
 		t.Errorf("%d letters wait", len(p.list))
 	}
 }
+
+// TestLettersOfACheckpoint: what the hub refused behind the books of a checkpoint stays for the next one, since a start finds it in the
+// journal; what InfluxDB refused does not, since a start would not export it again.
+func TestLettersOfACheckpoint(t *testing.T) {
+	var p pendingLetters
+	p.add([]DeadLetter{{Position: 3}, {Position: 9, Message: []byte("abc")}, {Position: 12, Lines: 1}})
+	letters := p.before(9)
+	if len(letters) != 2 || letters[0].Position != 3 || letters[1].Position != 12 {
+		t.Errorf("letters %+v", letters)
+	}
+	p.add([]DeadLetter{{Position: 20}}) // while the checkpoint is written
+	if p.saved(letters); len(p.list) != 2 || p.list[0].Position != 9 || p.list[1].Position != 20 || p.bytes != 3 {
+		t.Errorf("%d bytes are left in %+v", p.bytes, p.list)
+	}
+}

@@ -249,7 +249,7 @@ func (l *Ledger) replayFrame(e *tail.Entry) error {
 	if set.settled.Add(d.Seq) {
 		a.store(set, highest, d, e.Timing.Offset, e.Received.UnixMicro())
 	}
-	l.opts.Saw(e.Device, e.Source.Hash)
+	l.opts.NoteSchema(e.Device, e.Source.Hash)
 	return nil
 }
 
