@@ -1,9 +1,13 @@
-// Package store is everything the hub keeps: the journal of committed frames, the books of every device, the registry,
-// the local history and the dead-letter shelf.
+// Package store is everything the hub keeps: one journal of committed frames, and the tails that read it. Each part is a package
+// below, and a field of [Store].
 //
-// A frame's way: a device session hands it to its [Ingest], which drops duplicates and appends the rest to the batch being
-// filled. One committer writes the batch to the journal with a single fdatasync, at most once per commit window, and only
-// then tells the sessions what they may acknowledge. Everything else is a tail that reads the journal behind the committer.
+// A frame's way: a device session hands it to the ledger (see [ledger.Ingest]), which drops duplicates and appends the rest to the
+// batch being filled. One committer writes the batch to the journal with a single fdatasync, at most once per commit window, and
+// only then tells the sessions what they may acknowledge. Everything else that has to do with frames is a tail that reads the
+// journal behind the committer ([tail.Log]): the history in history.db, the export to InfluxDB, the live feed of the hub.
+//
+// What is neither a frame nor history is in hub.db ([hubdb.DB]): devices and their tokens, accounts, commands and settings, the
+// audit trail, outages, and the books of the ledger. This package holds only what concerns several parts.
 package store
 
 import (
