@@ -39,13 +39,14 @@ func (l *Ledger) loadClock(tx *bbolt.Tx) error {
 	})
 }
 
-// moveBooks has the books follow a clock that was set; mu is held, or Recover is under way.
-func (l *Ledger) moveBooks(m tail.ClockMove) {
-	by := l.clock.Follow(m.Base)
+// moveBooks has the books follow a clock that was set, and returns by how much what is of this boot of the machine has moved; mu is
+// held, or Recover is under way.
+func (l *Ledger) moveBooks(m tail.ClockMove) (by time.Duration) {
+	by = l.clock.Follow(m.Base)
 	if m.Machine != l.machine {
 		// What is known of an earlier boot of the machine is by the clock of then, which was put right then if it was wrong.
 		l.machine = m.Machine
-		return
+		return 0
 	}
 	booted := m.Base - by.Microseconds() // by the clock of before
 	for _, a := range l.accounts {
@@ -62,7 +63,7 @@ func (l *Ledger) moveBooks(m tail.ClockMove) {
 			}
 		}
 	}
-	l.outages.MoveConnections(by)
+	return by
 }
 
 // openBatch begins to fill a batch. The clock is set between two batches: what is in one, is by one clock. mu is held.
@@ -76,7 +77,7 @@ func (l *Ledger) openBatch(b *batch) {
 	}
 	m := tail.ClockMove{Machine: l.wall.Machine(), Base: base, By: base - l.clock.Base()}
 	l.moveBooks(m)
-	l.outages.MoveRun(time.Duration(m.By) * time.Microsecond)
+	l.outages.FollowClock(base)
 	b.move = &m
 	b.scratch = tail.AppendClock(b.scratch[:0], m)
 	b.append(b.scratch)
@@ -101,6 +102,7 @@ func (l *Ledger) startClock() (set time.Duration) {
 	a := *l.ages.Load()
 	a.known = true
 	m := tail.ClockMove{Machine: l.wall.Machine(), Base: l.wall.Base()}
+	l.outages.FollowClock(m.Base)
 	if a.machine != 0 && a.machine == m.Machine {
 		m.By = m.Base - a.base
 		if wallclock.Close(m.Base, a.base) {

@@ -199,7 +199,7 @@ func (l *Ledger) replayEntry(e *tail.Entry) error {
 		l.forget(e.Device)
 		return nil
 	case tail.KindClock:
-		l.moveBooks(e.Move)
+		l.outages.ReplayClock(l.moveBooks(e.Move))
 		if a := l.ages.Load(); !a.knows(e.Position) {
 			l.ages.Store(a.moved(e.Position, e.Move))
 		}

@@ -20,7 +20,7 @@ func (l *Log) DeviceConnected(deviceID string) {
 	if h.sessions++; h.sessions > 1 {
 		return
 	}
-	h.connections = append(h.connections, connection{from: l.clock.Now().UnixMilli()})
+	h.connections = append(h.connections, connection{from: l.times.Now().UnixMilli()})
 	h.connections = slices.Delete(h.connections, 0, max(0, len(h.connections)-maxConnections))
 	h.changed = true
 }
@@ -34,7 +34,7 @@ func (l *Log) DeviceDisconnected(deviceID string) {
 		return
 	}
 	if h.sessions--; h.sessions == 0 {
-		h.disconnected(l.clock.Now().UnixMilli())
+		h.disconnected(l.times.Now().UnixMilli())
 		h.changed = true
 	}
 }

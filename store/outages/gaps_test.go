@@ -18,6 +18,12 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // reopen opens the log in a directory, after closing the one that was open, if any.
 func reopen(t *testing.T, dir string, old *Log, now func() time.Time) *Log {
 	t.Helper()
+	return openBy(t, dir, old, wallclock.Steady(now))
+}
+
+// openBy is reopen with a clock that may be set.
+func openBy(t *testing.T, dir string, old *Log, clock *wallclock.Clock) *Log {
+	t.Helper()
 	if old != nil {
 		if err := old.db.Close(); err != nil {
 			t.Fatal(err)
@@ -28,7 +34,7 @@ func reopen(t *testing.T, dir string, old *Log, now func() time.Time) *Log {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	clock, log := wallclock.Steady(now), slog.New(slog.DiscardHandler)
+	log := slog.New(slog.DiscardHandler)
 	l, err := Open(db, clock, alarms.New(clock, log), log)
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ type Log struct {
 	clock  *wallclock.Clock
 	alarms *alarms.List
 	log    *slog.Logger
+	times  *wallclock.View // the clock that runs and connections are by; moved with them
 
 	entering sync.Mutex // held while a gap is entered in memory and in hub.db, so that both get the gaps in the same order
 
@@ -47,7 +48,7 @@ type deviceLog struct {
 
 // Open reads what hub.db has.
 func Open(db *hubdb.DB, clock *wallclock.Clock, alarms *alarms.List, log *slog.Logger) (*Log, error) {
-	l := &Log{db: db, clock: clock, alarms: alarms, log: log, devices: map[string]*deviceLog{}}
+	l := &Log{db: db, clock: clock, alarms: alarms, log: log, times: clock.View(), devices: map[string]*deviceLog{}}
 	err := db.View(func(tx *bbolt.Tx) error {
 		db.One(tx, hubdb.BucketMeta, hubdb.KeyRuns, func(v []byte) (err error) {
 			l.runs, err = parseRuns(v)

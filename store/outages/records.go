@@ -31,7 +31,7 @@ func (l *Log) Snapshot() *Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r := l.serving(); r != nil {
-		r.Known = max(r.Known, l.clock.Now().UnixMilli())
+		r.Known = max(r.Known, l.times.Now().UnixMilli())
 	}
 	s := &Snapshot{log: l, starts: l.starts, runs: hubdb.Encode(l.runs), forgotten: l.forgotten}
 	l.forgotten = nil

@@ -24,7 +24,7 @@ type run struct {
 func (l *Log) HubStarted() {
 	l.mu.Lock()
 	l.endRun(false)
-	now := l.clock.Now().UnixMilli()
+	now := l.times.Now().UnixMilli()
 	l.runs = append(l.runs, run{Started: now, Known: now})
 	l.runs = slices.Delete(l.runs, 0, max(0, len(l.runs)-maxRuns))
 	l.starts++
@@ -84,7 +84,7 @@ func (l *Log) endRun(orderly bool) {
 		return
 	}
 	if r.Orderly = orderly; orderly {
-		r.Known = max(r.Started, l.clock.Now().UnixMilli())
+		r.Known = max(r.Started, l.times.Now().UnixMilli())
 	}
 	r.Ended = max(r.Ended, r.Known)
 	for _, h := range l.devices {
@@ -103,23 +103,30 @@ func (l *Log) knownAfter(at int64) int64 {
 	return at
 }
 
-// MoveConnections says that the clock was set: the connections of this run of the hub get times by the new clock.
-func (l *Log) MoveConnections(by time.Duration) {
+// FollowClock says that the clock was set, and has this base now: the run of the hub and its connections get times by the new clock.
+func (l *Log) FollowClock(base int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if r := l.serving(); r != nil {
-		for _, h := range l.devices {
-			h.move(r.Started, by.Milliseconds())
-		}
+	by := l.times.Follow(base).Milliseconds()
+	if r := l.serving(); r != nil && by != 0 {
+		l.moveConnections(r, by)
+		r.Started, r.Known = r.Started+by, r.Known+by
 	}
 }
 
-// MoveRun has this run of the hub follow the clock, behind MoveConnections. It is not called again at the next start: a run is
-// recorded when it begins, perhaps by the new clock already.
-func (l *Log) MoveRun(by time.Duration) {
+// ReplayClock says that the clock was set in the run of the hub that the journal tells of. The run itself is not moved: it was
+// recorded when it began, perhaps by the new clock already.
+func (l *Log) ReplayClock(by time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r := l.serving(); r != nil {
-		r.Started, r.Known = r.Started+by.Milliseconds(), r.Known+by.Milliseconds()
+		l.moveConnections(r, by.Milliseconds())
+	}
+}
+
+// moveConnections has the connections of a run follow the clock; mu is held.
+func (l *Log) moveConnections(r *run, by int64) {
+	for _, d := range l.devices {
+		d.move(r.Started, by)
 	}
 }

@@ -41,7 +41,7 @@ func (l *Log) Silences(deviceID string, registered time.Time, d *history.Decimat
 	if len(d.Gaps) == 0 {
 		return nil
 	}
-	facts, now, created := l.facts(deviceID, d), l.clock.Now().UnixMilli(), int64(0)
+	facts, now, created := l.facts(deviceID, d), l.times.Now().UnixMilli(), int64(0)
 	if !registered.IsZero() && registered.UnixMilli() <= now { // later: the hub's clock was wrong then
 		created = registered.UnixMilli()
 	}
@@ -106,7 +106,7 @@ func (l *Log) offline(connections []connection) (facts []fact) {
 	if len(connections) == maxConnections {
 		since = connections[0].from // those before are forgotten
 	}
-	now := l.clock.Now().UnixMilli()
+	now := l.times.Now().UnixMilli()
 	for i := range l.runs {
 		r := &l.runs[i]
 		at, end := max(r.Started, since), r.Known
