@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"store/influx":              {"device"},
 	"store/tail":                {"device", "store/journal"},
 	"store/history":             {"device", "store/boltfile", "store/tail", "store/wallclock"},
-	"store/export":              {"device", "store/influx", "store/journal", "store/tail", "store/wallclock"},
+	"store/export":              {"device", "store/alarms", "store/devices", "store/hubdb", "store/influx", "store/journal", "store/outages", "store/tail", "store/wallclock"},
 	"store/alarms":              {"store/wallclock"},
 	"store/hubdb":               {"store/alarms", "store/boltfile", "store/wallclock"},
 	"store/outages":             {"device", "store/alarms", "store/history", "store/hubdb", "store/tail", "store/wallclock"},
@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 // testsMayImport is what only the tests of a folder may import besides: the reference device drives the hub,
 // and is what commands from the dashboard reach.
 var testsMayImport = map[string][]string{
-	"store/export":   {"store", "store/devices", "store/ledger"},
+	"store/export":   {"store", "store/ledger"},
 	"store/tail":     {"store", "store/ledger"},
 	"store/ledger":   {"store", "store/devices", "store/export", "store/influx", "store/wallclock/clocktest"},
 	"hub":            {"device/client"},

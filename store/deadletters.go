@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 )
@@ -16,6 +18,29 @@ const (
 	replayPage  = 500     // letters read at once
 	replayBytes = 1 << 20 // of lines sent at once
 )
+
+// maxRefusedWaiting is how many refused frames may wait for a checkpoint before the export does.
+const maxRefusedWaiting = 2000
+
+// keepRefused has what InfluxDB refused kept as dead letters, or returns false if ctx ends first. While hub.db can't be written, only
+// so many wait in memory.
+func (s *Store) keepRefused(ctx context.Context, lines []export.Refused) bool {
+	var letters []ledger.DeadLetter
+	for _, r := range lines {
+		letters = append(letters, ledger.DeadLetter{
+			Position: r.Position, Device: r.Device, Received: r.Received, Seq: r.Seq, Text: r.Text, Message: r.Message, Lines: r.Lines,
+		})
+	}
+	waiting := s.Ledger.AddDeadLetters(letters)
+	for waiting > maxRefusedWaiting && s.Ledger.Checkpoint() != nil {
+		select {
+		case <-time.After(retryTail):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
 
 // Replayed says how dead letters fared that were sent to InfluxDB again.
 type Replayed struct {

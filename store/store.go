@@ -122,7 +122,7 @@ func Open(o Options) (*Store, error) {
 		log:    o.Logger, clock: o.Clock, now: o.Clock.Now, followed: o.Clock.View(), space: ledger.SpaceOf, opts: o,
 	}
 	s.tail = historyTail{store: s, moved: make(chan struct{})}
-	exporting, err := export.New(o.Influx, s.exportDeps())
+	exporting, err := export.New(o.Influx, o.Clock, s.Alarms, o.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,10 @@ func (s *Store) open() error {
 		s.clockSet(s.now(), set)
 	}
 	s.moveTimes()
-	s.Export.Begin(s.journal, s.Tails, s.opts.JournalMaxBytes, s.opts.JournalMaxAge)
+	s.Export.Begin(export.Deps{
+		Journal: j, Tails: s.Tails, Devices: s.Devices, Outages: s.Outages,
+		MaxBytes: s.opts.JournalMaxBytes, MaxAge: s.opts.JournalMaxAge, Received: s.Ledger.ReceivedAt, Refused: s.keepRefused,
+	})
 	return nil
 }
 
@@ -207,11 +210,7 @@ func (s *Store) loadDatabase() error {
 	if s.Ledger, err = ledger.Open(s.ledgerOptions()); err != nil {
 		return err
 	}
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		s.db.One(tx, hubdb.BucketMeta, hubdb.KeyExport, s.Export.Load)
-		return nil
-	})
-	if err != nil {
+	if err := s.Export.Load(s.db); err != nil {
 		return err
 	}
 	if text := s.db.RemoveDamaged(s.log, s.now()); text != "" {
@@ -236,7 +235,7 @@ func (s *Store) ledgerOptions() ledger.Options {
 		History: s.history.Load, HistoryRead: s.tail.progress,
 		NoteSchema: s.Devices.NoteSchema, SchemasInUse: s.Devices.Schemas,
 		Durable:  []ledger.DurableTail{{Floor: s.Export.Floor, Reached: s.Export.Reached, Drop: s.Export.Drop}},
-		Sections: []ledger.Section{s.exportSection, s.devicesSection, s.accountsSection},
+		Sections: []ledger.Section{s.Export.Section, s.devicesSection, s.accountsSection},
 	}
 }
 

@@ -86,18 +86,18 @@ func (e *Export) keep(ctx context.Context, b *batch, bad []influx.Bad) bool {
 		}
 	}
 	e.noteRefusal(&refused[0], len(bad))
-	return e.Refused(ctx, refused)
+	return e.deps.Refused(ctx, refused)
 }
 
 // noteRefusal remembers a sample of what was refused, and logs it unless it did not long ago.
 func (e *Export) noteRefusal(r *Refused, lines int) {
 	line, _, _ := strings.Cut(string(r.Message), "\n")
 	e.mu.Lock()
-	first := e.refusal.at == 0 || e.Clock.Since(e.refusal.at) > refusalFresh
-	e.refusal = lastRefusal{at: e.Clock.Moment(), line: line, text: r.Text}
+	first := e.refusal.at == 0 || e.clock.Since(e.refusal.at) > refusalFresh
+	e.refusal = lastRefusal{at: e.clock.Moment(), line: line, text: r.Text}
 	e.mu.Unlock()
 	if first {
-		e.Log.Warn("InfluxDB refuses lines; they are kept as dead letters", "lines", lines, "device", r.Device, "text", r.Text)
+		e.log.Warn("InfluxDB refuses lines; they are kept as dead letters", "lines", lines, "device", r.Device, "text", r.Text)
 	}
 }
 

@@ -17,8 +17,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -42,40 +46,31 @@ const (
 	retryRead = 2 * time.Second // after the journal could not be read
 )
 
-// Deps is what the export is given by the store around it. The functions may be called from several goroutines.
+// Deps is what the export works with once the store has been opened. The functions may be called from several goroutines.
 type Deps struct {
-	Log      *slog.Logger
-	Clock    *wallclock.Clock
-	Alarm    func(text string)                               // raises the export's alarm or changes its text; "" ends it
-	Received func(position uint64, at time.Time) time.Time   // when that was received, by the clock as it is now
-	Device   func(id string) (d Device, ok bool)             // false: it is not registered any more
-	Damaged  func(gap *tail.Gap)                             // the journal is damaged there
-	Dropped  func(first, last uint64)                        // positions dropped from the journal before they were exported
-	Refused  func(ctx context.Context, lines []Refused) bool // keeps what the server refused; false: ctx ended before it was kept
-	Forget   func() error                                    // deletes what Record had hub.db keep
-}
+	Journal  *journal.Journal
+	Tails    *tail.Log // of Journal
+	Devices  *devices.Registry
+	Outages  *outages.Log
+	MaxBytes int64         // of the journal
+	MaxAge   time.Duration // of an entry in it; 0: no limit
 
-// Device is how a device is registered.
-type Device struct {
-	Created time.Time
-	Kind    string
-	Labels  map[string]string
+	Received func(position uint64, at time.Time) time.Time   // when that was received, by the clock as it is now
+	Refused  func(ctx context.Context, lines []Refused) bool // keeps what the server refused; false: ctx ended before it was kept
 }
 
 // Export reads the journal behind the committer and sends its frames to InfluxDB.
 type Export struct {
 	// static
-	Deps
+	log     *slog.Logger
+	clock   *wallclock.Clock
 	writer  *influx.Writer // nil: nothing is exported, what waits goes on waiting
 	options Options
 	gate    gate
 	backlog chan struct{} // capacity 1: there is more in the backlog
 
-	// static from Begin on
-	journal  *journal.Journal
-	tails    *tail.Log
-	maxBytes int64         // of the journal
-	maxAge   time.Duration // of an entry in it; 0: no limit
+	db   *hubdb.DB // static from Load on
+	deps Deps      // static from Begin on
 
 	mu       sync.Mutex
 	pending  positions // not yet exported, sent or not
@@ -105,10 +100,10 @@ type lastRefusal struct {
 }
 
 // New returns an export to where o says; nil: nothing is exported, and what still waits goes on waiting (see Forget).
-func New(o *Options, deps Deps) (*Export, error) {
-	e := &Export{Deps: deps, backlog: make(chan struct{}, 1), saved: endless}
+func New(o *Options, clock *wallclock.Clock, alarms *alarms.List, log *slog.Logger) (*Export, error) {
+	e := &Export{log: log, clock: clock, backlog: make(chan struct{}, 1), saved: endless}
 	e.gate = gate{
-		alarm: deps.Alarm, changed: make(chan struct{}),
+		alarm: func(text string) { alarms.Set(Name, text) }, changed: make(chan struct{}),
 		retryMin: retryMin, retryTry: retryTry, retryMax: retryMax, retryDenied: retryDenied,
 	}
 	if o == nil {
@@ -126,10 +121,10 @@ func New(o *Options, deps Deps) (*Export, error) {
 	return e, nil
 }
 
-// Begin makes the export ready for a journal that has been opened, after Load; tails reads it. The journal is going to be held
-// within the limits.
-func (e *Export) Begin(j *journal.Journal, tails *tail.Log, maxBytes int64, maxAge time.Duration) {
-	e.journal, e.tails, e.maxBytes, e.maxAge = j, tails, maxBytes, maxAge
+// Begin makes the export ready to run, after Load.
+func (e *Export) Begin(deps Deps) {
+	e.deps = deps
+	j := deps.Journal
 	if e.writer == nil {
 		return
 	}

@@ -37,7 +37,7 @@ func (e *Export) Bodies(t testing.TB) (bodies [][]byte) {
 	r := reader{export: e}
 	defer r.close()
 	var b batch
-	for at, end := e.journal.First(), e.journal.Next(); at < end; at = b.next {
+	for at, end := e.deps.Journal.First(), e.deps.Journal.Next(); at < end; at = b.next {
 		if err := r.fill(&b, span{at, end}); err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,7 @@ const (
 
 // runLive exports what is committed, until ctx ends.
 func (e *Export) runLive(ctx context.Context) {
-	r := reader{export: e, tail: e.tails.Reader(e.live)}
+	r := reader{export: e, tail: e.deps.Tails.Reader(e.live)}
 	defer r.close()
 	var b batch
 	for {
@@ -44,7 +44,7 @@ func (e *Export) stepLive(ctx context.Context, r *reader, b *batch) (more bool) 
 	at := e.live
 	e.mu.Unlock()
 	err := r.fill(b, span{at, endless})
-	end := e.journal.Next()
+	end := e.deps.Journal.Next()
 	switch {
 	case b.first == b.next && err != nil:
 		e.unreadable(ctx, err)
@@ -52,7 +52,7 @@ func (e *Export) stepLive(ctx context.Context, r *reader, b *batch) (more bool) 
 		return true
 	case b.first == b.next:
 		return false
-	case b.next < end && e.Clock.Now().Sub(e.Received(b.next-1, b.newest)) > leapAfter:
+	case b.next < end && e.clock.Now().Sub(e.deps.Received(b.next-1, b.newest)) > leapAfter:
 		e.leap(end)
 		return true
 	case !e.claim(b.span):
@@ -154,7 +154,7 @@ func (e *Export) oldestBacklog() (span, bool) {
 
 // unreadable waits a little when the journal can't be read.
 func (e *Export) unreadable(ctx context.Context, err error) {
-	e.Log.Error("the journal can't be read for the export", "error", err)
+	e.log.Error("the journal can't be read for the export", "error", err)
 	sleep(ctx, retryRead)
 }
 

@@ -2,9 +2,14 @@ package export
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/fxamacker/cbor/v2"
+	"go.etcd.io/bbolt"
+
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 // record is what hub.db has of the export.
@@ -18,7 +23,15 @@ var errRecord = errors.New("damaged record")
 
 // Load takes from hub.db what was pending when it was written. Without it everything that the journal has is exported again,
 // and overwrites itself.
-func (e *Export) Load(value []byte) error {
+func (e *Export) Load(db *hubdb.DB) error {
+	e.db = db
+	return db.View(func(tx *bbolt.Tx) error {
+		db.One(tx, hubdb.BucketMeta, hubdb.KeyExport, e.load)
+		return nil
+	})
+}
+
+func (e *Export) load(value []byte) error {
 	var r record
 	if err := cbor.Unmarshal(value, &r); err != nil {
 		return err
@@ -34,29 +47,27 @@ func (e *Export) Load(value []byte) error {
 	return nil
 }
 
-// Record returns what a checkpoint has to write, nil for nothing, and the lowest position in it.
-func (e *Export) Record() (value []byte, first uint64) {
+// Section is the export's share of a checkpoint: what is pending.
+func (e *Export) Section() (put func(*bbolt.Tx) error, done func(error)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.writer == nil {
-		return nil, e.saved
+	if e.writer == nil { // what hub.db has stays as it is
+		return func(*bbolt.Tx) error { return nil }, func(error) {}
 	}
 	r := record{Counts: e.counts}
 	for _, s := range e.pending {
 		r.Pending = append(r.Pending, s.first, s.next)
 	}
-	value, err := cbor.Marshal(&r)
-	if err != nil {
-		panic(err) // numbers only
+	value, first := hubdb.Encode(&r), e.pending.first()
+	put = func(tx *bbolt.Tx) error { return hubdb.Put(tx.Bucket(hubdb.BucketMeta), hubdb.KeyExport, value) }
+	return put, func(err error) {
+		if err != nil {
+			return
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.saved = first
 	}
-	return value, e.pending.first()
-}
-
-// Recorded says that hub.db has a record whose lowest position is first.
-func (e *Export) Recorded(first uint64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.saved = first
 }
 
 // Floor is the lowest position that hub.db says is pending: the journal keeps it and what follows.
@@ -77,19 +88,19 @@ func (e *Export) Reached() uint64 {
 // nowhere calls it.
 func (e *Export) Forget() error {
 	e.mu.Lock()
-	waiting, nothing := e.pending.count(e.journal.Next()), e.pending == nil
+	waiting, nothing := e.pending.count(e.deps.Journal.Next()), e.pending == nil
 	e.mu.Unlock()
 	if nothing {
 		return nil
 	}
-	if err := e.Deps.Forget(); err != nil {
-		return err
+	if err := e.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(hubdb.BucketMeta).Delete(hubdb.KeyExport) }); err != nil {
+		return fmt.Errorf("forget what waits for InfluxDB: %w", err)
 	}
 	e.mu.Lock()
 	e.pending, e.saved = nil, endless
 	e.mu.Unlock()
 	if waiting > 0 {
-		e.Log.Warn("nothing is exported to InfluxDB any more; what waited for it is given up", "entries", waiting)
+		e.log.Warn("nothing is exported to InfluxDB any more; what waited for it is given up", "entries", waiting)
 	}
 	return nil
 }
@@ -137,7 +148,10 @@ func (e *Export) Drop(first uint64) {
 	}
 	e.mu.Unlock()
 	for _, s := range gone {
-		e.Dropped(s.first, s.next-1)
+		e.deps.Outages.EnterGap(outages.Gap{
+			First: s.first, Last: s.next - 1, Tail: Name,
+			Cause: "dropped from the journal before they were exported to InfluxDB",
+		})
 	}
 	e.mu.Lock() // only now: what is counted has its gap
 	e.counts.Dropped += gone.count(first)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -34,7 +35,7 @@ const maxSeries = 4096
 func (r *reader) fill(b *batch, s span) error {
 	switch {
 	case r.tail == nil:
-		r.tail = r.export.tails.Reader(s.first)
+		r.tail = r.export.deps.Tails.Reader(s.first)
 	case r.tail.Position() != s.first:
 		r.tail.Seek(s.first)
 	}
@@ -51,7 +52,7 @@ func (r *reader) fill(b *batch, s span) error {
 			r.export.Drop(entry.Position)
 			return nil // what is to be exported has changed
 		case entry.Kind == tail.KindGap:
-			r.export.Damaged(entry.Gap)
+			r.export.deps.Outages.EnterGap(outages.Missing(entry.Gap))
 		case entry.Position < s.next:
 			r.entry(b, entry)
 		}
@@ -91,13 +92,13 @@ func (r *reader) entry(b *batch, e *tail.Entry) {
 
 func (r *reader) unreadable(b *batch, position uint64, err error) {
 	b.counts.Unreadable++
-	r.export.Log.Error("a journal entry can't be exported", "position", position, "error", err)
+	r.export.log.Error("a journal entry can't be exported", "position", position, "error", err)
 }
 
 // seriesOf returns the series of a source, nil if its device is not registered any more.
 func (r *reader) seriesOf(src *tail.Source) *influx.Series {
-	d, ok := r.export.Device(src.Device)
-	if !ok {
+	d, err := r.export.deps.Devices.Get(src.Device)
+	if err != nil {
 		return nil
 	}
 	known, ok := r.series[src]

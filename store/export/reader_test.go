@@ -1,12 +1,17 @@
 package export
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/alarms"
+	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -53,11 +58,25 @@ var numberSchema = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", 
 // exportOf returns an export of a journal that has frames of one device.
 func exportOf(t *testing.T, j *journal.Journal, frames uint64) *Export {
 	t.Helper()
-	e, err := New(&Options{Config: influx.Config{URL: "http://127.0.0.1:1", Bucket: "b"}}, Deps{
-		Clock:   wallclock.System(),
-		Device:  func(string) (Device, bool) { return Device{Kind: "meter"}, true },
-		Dropped: func(first, last uint64) {},
-	})
+	dir, clock, log := t.TempDir(), wallclock.System(), slog.New(slog.DiscardHandler)
+	list := alarms.New(clock, log)
+	db, _, err := hubdb.Open(dir, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	registry, err := devices.Open(dir, db, clock, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registry.Add([]devices.NewDevice{{ID: "a", Kind: "meter"}}); err != nil {
+		t.Fatal(err)
+	}
+	gaps, err := outages.Open(db, clock, list, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(&Options{Config: influx.Config{URL: "http://127.0.0.1:1", Bucket: "b"}}, clock, list, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +99,6 @@ func exportOf(t *testing.T, j *journal.Journal, frames uint64) *Export {
 	if _, err := j.Commit(entries, int(frames), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	e.Begin(j, tail.NewLog(j, &sources), 1<<30, 0)
+	e.Begin(Deps{Journal: j, Tails: tail.NewLog(j, &sources), Devices: registry, Outages: gaps, MaxBytes: 1 << 30})
 	return e
 }

@@ -37,11 +37,11 @@ func (e *Export) Status() *Status {
 	if e.writer == nil {
 		return nil
 	}
-	j := e.journal
+	j := e.deps.Journal
 	segments, next := j.Segments(), j.Next()
 	s := &Status{URL: e.options.URL, Bucket: e.options.Bucket}
 	// By the clock as it is now: it may have been set since.
-	now, at := e.Clock.Now(), time.Now()
+	now, at := e.clock.Now(), time.Now()
 	e.gate.mu.Lock()
 	s.State, s.Reason = e.gate.state(), e.gate.reason
 	if !e.gate.since.IsZero() {
@@ -55,7 +55,7 @@ func (e *Export) Status() *Status {
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if clock := e.Clock; reachable && e.refusal.at != 0 && clock.Since(e.refusal.at) <= refusalFresh {
+	if clock := e.clock; reachable && e.refusal.at != 0 && clock.Since(e.refusal.at) <= refusalFresh {
 		s.State, s.Since, s.Reason, s.Sample = "dropping lines", clock.Time(e.refusal.at), e.refusal.text, e.refusal.line
 	}
 	s.Counts = e.counts
@@ -78,9 +78,9 @@ func (e *Export) Status() *Status {
 // horizon is when the journal reaches its limit if nothing is exported any more, and grows by rate bytes a second.
 func (e *Export) horizon(now time.Time, w Waiting, rate float64) (at time.Time) {
 	if rate > 0 {
-		at = after(now, max(float64(e.maxBytes-w.Bytes), 0)/rate)
+		at = after(now, max(float64(e.deps.MaxBytes-w.Bytes), 0)/rate)
 	}
-	if age := e.maxAge; age > 0 {
+	if age := e.deps.MaxAge; age > 0 {
 		oldest := now
 		if !w.Oldest.IsZero() {
 			oldest = w.Oldest
@@ -148,11 +148,11 @@ type rateSample struct {
 
 // Sample notes how far the journal and the export are.
 func (e *Export) Sample() {
-	next := e.journal.Next()
+	next := e.deps.Journal.Next()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := &e.rates
-	r.samples[r.n%len(r.samples)] = rateSample{e.Clock.Moment(), next, next - e.pending.count(next)}
+	r.samples[r.n%len(r.samples)] = rateSample{e.clock.Moment(), next, next - e.pending.count(next)}
 	r.n++
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 func TestHorizon(t *testing.T) {
-	e := &Export{maxBytes: 1 << 30}
+	e := &Export{deps: Deps{MaxBytes: 1 << 30}}
 	now := time.Now()
 	for _, test := range []struct {
 		waiting Waiting
@@ -22,7 +22,7 @@ func TestHorizon(t *testing.T) {
 		{Waiting{Oldest: now.Add(-time.Minute)}, 1 << 20, 10 * time.Minute, 9 * time.Minute},
 		{Waiting{}, 0, 10 * time.Minute, 10 * time.Minute},
 	} {
-		e.maxAge = test.age
+		e.deps.MaxAge = test.age
 		at := e.horizon(now, test.waiting, test.rate)
 		if test.want == 0 != at.IsZero() || !at.IsZero() && at.Sub(now).Round(time.Second) != test.want.Round(time.Second) {
 			t.Errorf("%+v at %v bytes/s: %v from now, want %v", test.waiting, test.rate, at.Sub(now), test.want)
