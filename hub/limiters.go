@@ -64,7 +64,10 @@ type bucket struct {
 
 // spend takes n tokens at a moment, and returns how many are taken that have not come back. Tokens come back at a rate.
 func (b *bucket) spend(now time.Duration, perSecond float64, n float64) (used float64) {
-	b.used = max(0, b.used-perSecond*(now-b.at).Seconds()) + n
-	b.at = now
+	if now > b.at {
+		b.used = max(0, b.used-perSecond*(now-b.at).Seconds())
+		b.at = now
+	}
+	b.used += n
 	return b.used
 }

@@ -199,9 +199,9 @@ func (s *session) lost(m *device.Lost) {
 
 // dataMessage takes one DATA message. In the steady state it allocates nothing.
 func (s *session) dataMessage(b []byte) {
-	now := s.hub.elapsed()
-	s.dataAt.Store(int64(now))
-	if !s.slowDown(now) {
+	heard := s.conn.Heard()
+	s.dataAt.Store(int64(heard))
+	if !s.slowDown(heard) {
 		return
 	}
 	s.owedFrames.Add(1)
@@ -243,10 +243,14 @@ func (s *session) reject(in *ledger.Ingest, b []byte, err error) {
 }
 
 // slowDown waits as long as the device is ahead of its rate; meanwhile TCP fills up and holds the device back. It returns
-// false if the session was closed in that time.
-func (s *session) slowDown(now time.Duration) bool {
+// false if the session was closed in that time. heard is when the message came.
+func (s *session) slowDown(heard time.Duration) bool {
 	limits := &s.hub.limits
-	ahead := s.frames.spend(now, limits.FramesPerSecond, 1) - float64(limits.FrameBurst)
+	burst := float64(limits.FrameBurst)
+	if s.frames.spend(heard, limits.FramesPerSecond, 1) <= burst {
+		return true
+	}
+	ahead := s.frames.spend(s.hub.elapsed(), limits.FramesPerSecond, 0) - burst // time may have passed since it came
 	if ahead <= 0 {
 		return true
 	}

@@ -70,13 +70,17 @@ func (h *History) flushDue() bool {
 	if h.Failing() != nil {
 		return time.Since(h.failedAt) >= retryFlush
 	}
+	if h.fullSize < h.askAgain {
+		return false
+	}
+	h.askAgain = h.fullSize + 8<<10 // a clock is not to be read for each frame
 	return h.fullSize >= maxBatch || time.Since(h.wroteAt) >= flushPause
 }
 
 // flush writes the full buffers, or all, and notes how that went.
 func (h *History) flush(all bool) error {
 	err := h.tryFlush(all)
-	h.wroteAt = time.Now()
+	h.wroteAt, h.askAgain = time.Now(), 0
 	if err != nil {
 		h.failedAt = h.wroteAt
 	}

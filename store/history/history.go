@@ -100,6 +100,7 @@ type History struct {
 	unsure   bool      // a commit failed: the file may hold it, or not
 	failedAt time.Time // when writing failed last
 	wroteAt  time.Time // when the last flush ended
+	askAgain int       // fullSize from which on it is worth to ask whether a flush is due
 
 	// mu guards what follows. A writer holds both, a reader of history this one only for a moment.
 	mu       sync.Mutex
