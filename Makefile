@@ -21,7 +21,7 @@ help: ## what can be made
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 .PHONY: test
-test: setup format vet staticcheck unit unit32 fuzz size units page disks demo ## everything that CI checks; installs what it lacks, where it may
+test: setup format vet staticcheck unit unit32 fuzz size units clients page disks demo ## everything that CI checks; installs what it lacks, where it may
 
 .PHONY: setup
 setup: ## install what the tests need, or say by which command
@@ -78,6 +78,11 @@ size: build ## the program has fewer bytes than promised
 .PHONY: units
 units: build ## what systemd says of the installed service
 	.ci/check-units
+
+# Clients that generators make of the API's document: they compile, and call every operation of a hub.
+.PHONY: clients
+clients: build ## clients that generators make of the API
+	.ci/clients/check
 
 # The dashboard's page: types, its modules by themselves, and in a real browser with a real hub. Pictures are kept in
 # dashboard/webtest/screenshots.

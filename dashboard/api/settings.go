@@ -34,7 +34,7 @@ func (a *API) serveSettings(w http.ResponseWriter, r *http.Request, _ Caller) {
 
 // NewSetting is a desired value, either as it is or as people type it: read as the device has announced the channel.
 type NewSetting struct {
-	Value Scalar  `json:"value"`
+	Value *Scalar `json:"value"`
 	Text  *string `json:"value_text"`
 }
 
@@ -47,13 +47,16 @@ func (a *API) setDesired(w http.ResponseWriter, r *http.Request, by Caller) {
 		TryLater(w, http.StatusTooManyRequests, pause, "throttled", "too many commands")
 		return
 	}
-	id, channel, value := r.PathValue("id"), r.PathValue("channel"), in.Value.value
+	if (in.Value == nil) == (in.Text == nil) {
+		Fail(w, http.StatusBadRequest, "bad_request", "there is not one value", "send value or value_text")
+		return
+	}
+	id, channel := r.PathValue("id"), r.PathValue("channel")
+	var value any
 	if in.Text != nil {
-		if value != nil {
-			Fail(w, http.StatusBadRequest, "bad_request", "value and value_text do not go together", "")
-			return
-		}
 		value = a.store.Settings.Parse(id, channel, *in.Text)
+	} else {
+		value = in.Value.value
 	}
 	s, err := a.store.Settings.Set(id, channel, value, by.By, by.From)
 	if err != nil {
