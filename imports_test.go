@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"store/influx":              {"device"},
 	"store/tail":                {"device", "store/journal"},
 	"store/history":             {"device", "store/boltfile", "store/tail", "store/wallclock"},
+	"store/history/feed":        {"device", "store/alarms", "store/history", "store/outages", "store/tail"},
 	"store/export":              {"device", "store/alarms", "store/devices", "store/hubdb", "store/influx", "store/journal", "store/outages", "store/tail", "store/wallclock"},
 	"store/alarms":              {"store/wallclock"},
 	"store/hubdb":               {"store/alarms", "store/boltfile", "store/wallclock"},
@@ -56,12 +57,13 @@ var mayImport = map[string][]string{
 // testsMayImport is what only the tests of a folder may import besides: the reference device drives the hub,
 // and is what commands from the dashboard reach.
 var testsMayImport = map[string][]string{
-	"store/export":   {"store", "store/ledger"},
-	"store/tail":     {"store", "store/ledger"},
-	"store/ledger":   {"store", "store/devices", "store/export", "store/influx", "store/wallclock/clocktest"},
-	"hub":            {"device/client"},
-	"dashboard":      {"device/client"},
-	"store/settings": {"store/alarms"},
+	"store/export":       {"store", "store/ledger"},
+	"store/tail":         {"store", "store/ledger"},
+	"store/history/feed": {"store/hubdb", "store/journal", "store/wallclock"},
+	"store/ledger":       {"store", "store/devices", "store/export", "store/influx", "store/wallclock/clocktest"},
+	"hub":                {"device/client"},
+	"dashboard":          {"device/client"},
+	"store/settings":     {"store/alarms"},
 }
 
 func TestImportsFollowTheFolders(t *testing.T) {

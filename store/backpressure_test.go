@@ -36,14 +36,14 @@ func TestAcknowledgementsWaitForTheHistory(t *testing.T) {
 func TestFailedHistoryHoldsNobodyUp(t *testing.T) {
 	s := open(t, Options{JournalMaxBytes: 4 * testSegment})
 	register(t, s, "a")
-	if err := s.history.Load().Close(); err != nil {
+	if err := s.history.Current().Close(); err != nil {
 		t.Fatal(err)
 	}
 	defer run(t, s)()
 	w := newWriter(t, s, 1)
 	w.send(100)
 	eventually(t, "an alarm", func() bool {
-		_, working := s.tail.progress()
+		_, working := s.history.Progress()
 		return !working && len(s.Status().Alarms) > 0
 	})
 	w.fill(1000)
@@ -57,6 +57,6 @@ func TestFailedHistoryHoldsNobodyUp(t *testing.T) {
 	eventually(t, "the journal within its limit", func() bool { return s.Status().Journal.Bytes <= 5*testSegment })
 	eventually(t, "a gap", func() bool {
 		gaps := s.Status().Gaps
-		return len(gaps) > 0 && gaps[0].Tail == historyName
+		return len(gaps) > 0 && gaps[0].Tail == "history"
 	})
 }

@@ -27,7 +27,7 @@ func TestSchemasArePruned(t *testing.T) {
 		s.Devices.Note("a", &device.Hello{SchemaHash: last})
 		w.send(30)
 		settle(t, s)
-		if err := s.history.Load().Flush(true); err != nil {
+		if err := s.history.Current().Flush(true); err != nil {
 			t.Fatal(err)
 		}
 		s.Ledger.Trim()
@@ -88,7 +88,7 @@ func TestStatusSaysWhatCanBeRead(t *testing.T) {
 	newWriter(t, s, 1).send(10)
 	settle(t, s)
 	for _, tail := range s.Status().Tails {
-		if next := s.journal.Next(); tail.Unread != 0 || tail.Name == historyName && tail.LagEntries == 0 {
+		if next := s.journal.Next(); tail.Unread != 0 || tail.Name == "history" && tail.LagEntries == 0 {
 			t.Errorf("%+v, the journal is at %d", tail, next)
 		}
 	}

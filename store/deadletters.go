@@ -17,6 +17,8 @@ var ErrNoExport = errors.New("no InfluxDB is configured")
 const (
 	replayPage  = 500     // letters read at once
 	replayBytes = 1 << 20 // of lines sent at once
+
+	retryRefused = 2 * time.Second // a checkpoint with what was refused
 )
 
 // maxRefusedWaiting is how many refused frames may wait for a checkpoint before the export does.
@@ -34,7 +36,7 @@ func (s *Store) keepRefused(ctx context.Context, lines []export.Refused) bool {
 	waiting := s.Ledger.AddDeadLetters(letters)
 	for waiting > maxRefusedWaiting && s.Ledger.Checkpoint() != nil {
 		select {
-		case <-time.After(retryTail):
+		case <-time.After(retryRefused):
 		case <-ctx.Done():
 			return false
 		}

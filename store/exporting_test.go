@@ -70,7 +70,7 @@ func TestJournalLimitDropsOldest(t *testing.T) {
 		t.Errorf("horizon %v without a rate", h)
 	}
 	w.fill(600)
-	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
+	if err := s.history.Reach(t.Context(), s.journal.Next()); err != nil {
 		t.Fatal(err)
 	}
 	s.Ledger.Trim()
@@ -84,7 +84,7 @@ func TestJournalLimitDropsOldest(t *testing.T) {
 		t.Errorf("%d entries dropped, gap %+v", e.Dropped, gap)
 	}
 	w.fill(300)
-	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
+	if err := s.history.Reach(t.Context(), s.journal.Next()); err != nil {
 		t.Fatal(err)
 	}
 	s.Ledger.Trim()
@@ -127,10 +127,10 @@ func TestWhatWaitsIsKept(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
+		if err := s.history.Reach(t.Context(), s.journal.Next()); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.history.Load().Flush(true); err != nil {
+		if err := s.history.Current().Flush(true); err != nil {
 			t.Fatal(err)
 		}
 		s.Ledger.Trim()
@@ -147,7 +147,7 @@ func TestWhatWaitsIsKept(t *testing.T) {
 	s = exporting(t, Options{Dir: dir}, influx.Config{URL: db.URL})
 	stop = run(t, s)
 	drain(t, s)
-	if err := s.history.Load().Flush(true); err != nil {
+	if err := s.history.Current().Flush(true); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "hub.db to know it", func() bool {

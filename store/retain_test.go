@@ -96,7 +96,7 @@ func settle(t *testing.T, s *Store) {
 	if err := s.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
+	if err := s.history.Reach(t.Context(), s.journal.Next()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -108,7 +108,7 @@ func TestTrimBehindTheTails(t *testing.T) {
 		w := newWriter(t, s, stream+1) // a device that begins a stream at every start
 		w.send(70)
 		settle(t, s)
-		if err := s.history.Load().Flush(true); err != nil {
+		if err := s.history.Current().Flush(true); err != nil {
 			t.Fatal(err)
 		}
 		s.Ledger.Trim()
@@ -138,10 +138,10 @@ func TestBooksHoldTheJournal(t *testing.T) {
 			}
 		}
 	}
-	if err := s.tail.reach(t.Context(), s.journal.Next()); err != nil {
+	if err := s.history.Reach(t.Context(), s.journal.Next()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.history.Load().Flush(true); err != nil {
+	if err := s.history.Current().Flush(true); err != nil {
 		t.Fatal(err)
 	}
 	if s.Ledger.Trim(); s.journal.First() != 1 {
@@ -163,7 +163,7 @@ func TestTrimWithoutFrames(t *testing.T) {
 		}
 	}
 	settle(t, s)
-	if err := s.history.Load().Flush(true); err != nil {
+	if err := s.history.Current().Flush(true); err != nil {
 		t.Fatal(err)
 	}
 	s.Ledger.Trim()
@@ -194,8 +194,8 @@ func TestJournalLimit(t *testing.T) {
 				t.Errorf("the journal holds %d bytes in %d segments", s.journal.Bytes(), len(segments))
 			}
 			// Everything had been read, and what was only in memory was written before its journal went.
-			if s.journal.First() > s.history.Load().Cursor() || len(s.Status().Alarms) != 0 {
-				t.Errorf("dropped up to %d, the history is at %d: %+v", s.journal.First(), s.history.Load().Cursor(), s.Status().Alarms)
+			if s.journal.First() > s.history.Current().Cursor() || len(s.Status().Alarms) != 0 {
+				t.Errorf("dropped up to %d, the history is at %d: %+v", s.journal.First(), s.history.Current().Cursor(), s.Status().Alarms)
 			}
 		})
 	}

@@ -35,7 +35,7 @@ func (s *Store) watchRoom(ctx context.Context) {
 // checkRoom keeps the history within the room there is, and raises an alarm while the disk is nearly full or has no room for
 // what the limits allow. tight is since when it has been nearly full, which the trimming of the journal may cure.
 func (s *Store) checkRoom(space ledger.Space, tight *time.Time) {
-	h := s.history.Load()
+	h := s.history.Current()
 	if !space.Tight() {
 		*tight = time.Time{}
 	} else if tight.IsZero() {

@@ -1,11 +1,6 @@
 package store
 
 import (
-	"cmp"
-	"context"
-	"errors"
-	"fmt"
-	"iter"
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
@@ -66,7 +61,7 @@ func (s *Store) Status() Status {
 func (s *Store) Condition() Status {
 	segments := s.journal.Segments()
 	next := s.journal.Next()
-	h := s.history.Load()
+	h := s.history.Current()
 	tail := func(name string, cursor uint64) TailStatus {
 		cursor = min(max(cursor, 1), next)
 		return TailStatus{Name: name, Cursor: cursor, LagEntries: next - cursor, LagBytes: ledger.LagBytes(segments, cursor)}
@@ -79,16 +74,15 @@ func (s *Store) Condition() Status {
 	if len(segments) > 0 {
 		status.Journal.Oldest = segments[0].Oldest
 	}
-	historyStatus := tail("history", h.Cursor())
+	historyStatus := tail(outages.HistoryTail, h.Cursor())
 	if err := h.Failing(); err != nil {
 		historyStatus.Error = err.Error()
 	}
-	s.tail.mu.Lock()
-	historyStatus.Unread = next - min(max(s.tail.next, 1), next)
-	if s.tail.err != nil {
-		historyStatus.Error = s.tail.err.Error()
+	read, _ := s.history.Progress()
+	historyStatus.Unread = next - min(max(read, 1), next)
+	if err := s.history.Err(); err != nil {
+		historyStatus.Error = err.Error()
 	}
-	s.tail.mu.Unlock()
 	status.Devices = s.Devices.Len()
 
 	status.Tails = []TailStatus{tail("books", s.Ledger.Cursor()), historyStatus}
@@ -100,30 +94,4 @@ func (s *Store) Condition() Status {
 	}
 	status.Gaps = s.Outages.Gaps()
 	return status
-}
-
-// Readings streams local readings in time order; equal times come in the order they were received. It first waits until
-// the history has everything that was acknowledged before the call; Run must be running. If it can't go on, an error comes behind
-// all it has. A [*history.IncompleteError] comes behind
-// all there is, if damage or a gap in the books have made some of it go missing.
-func (s *Store) Readings(ctx context.Context, q history.Query) iter.Seq2[history.Reading, error] {
-	return func(yield func(history.Reading, error) bool) {
-		late := s.tail.reach(ctx, s.journal.Next())
-		if ctx.Err() != nil || errors.Is(late, ErrClosed) {
-			yield(history.Reading{}, cmp.Or(late, context.Cause(ctx))) // it may end just after everything was there
-			return
-		}
-		for r, err := range s.history.Load().Readings(ctx, q) {
-			if !yield(r, err) || err != nil {
-				return
-			}
-		}
-		if late != nil {
-			yield(history.Reading{}, fmt.Errorf("the newest readings can't be had while the history can't be written: %w", late))
-			return
-		}
-		if err := s.gapIn(q); err != nil {
-			yield(history.Reading{}, err)
-		}
-	}
 }

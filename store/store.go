@@ -17,12 +17,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
@@ -30,6 +30,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/history/feed"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 	"github.com/telemetry-hub/telemetry-hub/store/ledger"
@@ -89,12 +90,10 @@ type Store struct {
 	opts     Options
 	db       *hubdb.DB
 	journal  *journal.Journal
-	history  atomic.Pointer[history.History] // replaced when its file turns out damaged
-	followed *wallclock.View                 // the clock that those who watch it have been shown
+	history  *feed.Feed
+	followed *wallclock.View // the clock that those who watch it have been shown
 
 	clockWatchers notify.List[struct{}]
-
-	tail historyTail
 
 	sources tail.Sources
 	schemas tail.Schemas
@@ -121,7 +120,6 @@ func Open(o Options) (*Store, error) {
 		Alarms: alarms.New(o.Clock, o.Logger),
 		log:    o.Logger, clock: o.Clock, now: o.Clock.Now, followed: o.Clock.View(), space: ledger.SpaceOf, opts: o,
 	}
-	s.tail = historyTail{store: s, moved: make(chan struct{})}
 	exporting, err := export.New(o.Influx, o.Clock, s.Alarms, o.Logger)
 	if err != nil {
 		return nil, err
@@ -153,14 +151,14 @@ func (s *Store) open() error {
 	if err := s.loadDatabase(); err != nil {
 		return fmt.Errorf("read hub.db: %w", err)
 	}
-	if err := s.openHistory(); err != nil {
+	if s.history, err = feed.Open(s.feedOptions()); err != nil {
 		return err
 	}
 	j, report, err := journal.Open(journal.Options{
 		Dir: filepath.Join(s.opts.Dir, "journal"),
 		// The committer begins segments, because it has to define the sources in each: the journal must not on its own.
 		SegmentBytes: 4 * journal.DefaultSegmentBytes,
-		Next:         max(s.Ledger.Cursor(), s.history.Load().Cursor()),
+		Next:         max(s.Ledger.Cursor(), s.history.Current().Cursor()),
 	})
 	if err != nil {
 		return fmt.Errorf("open the journal: %w", err)
@@ -172,8 +170,7 @@ func (s *Store) open() error {
 		return err
 	}
 	s.db.ForgetDamaged()
-	s.tail.next = max(s.history.Load().Cursor(), 1)
-	s.tail.repair()
+	s.history.Begin(s.Tails)
 	if set != 0 {
 		s.clockSet(s.now(), set)
 	}
@@ -231,9 +228,10 @@ func (s *Store) ledgerOptions() ledger.Options {
 		Dir: s.opts.Dir, CommitWindow: s.opts.CommitWindow,
 		MaxBytes: s.opts.JournalMaxBytes, MaxAge: s.opts.JournalMaxAge, HistoryAge: s.opts.HistoryMaxAge, SegmentBytes: s.opts.segmentBytes,
 		Log: s.log, Clock: s.clock, Alarms: s.Alarms, DB: s.db, Outages: s.Outages, Sources: &s.sources, Schemas: &s.schemas,
-		Space:   func(dir string) ledger.Space { return s.space(dir) },
-		History: s.history.Load, HistoryRead: s.tail.progress,
-		NoteSchema: s.Devices.NoteSchema, SchemasInUse: s.Devices.Schemas,
+		Space:       func(dir string) ledger.Space { return s.space(dir) },
+		History:     func() *history.History { return s.history.Current() },
+		HistoryRead: func() (next uint64, working bool) { return s.history.Progress() },
+		NoteSchema:  s.Devices.NoteSchema, SchemasInUse: s.Devices.Schemas,
 		Durable:  []ledger.DurableTail{{Floor: s.Export.Floor, Reached: s.Export.Reached, Drop: s.Export.Drop}},
 		Sections: []ledger.Section{s.Export.Section, s.devicesSection, s.accountsSection},
 	}
@@ -253,20 +251,29 @@ func (s *Store) accountsSection() (put func(*bbolt.Tx) error, done func(error)) 
 	return s.Accounts.SaveUses, func(error) { s.Accounts.RetryCopy() }
 }
 
-func (s *Store) openHistory() error {
-	h, setAside, err := history.Open(history.Options{
-		Path: filepath.Join(s.opts.Dir, "history.db"), MaxBytes: s.opts.HistoryMaxBytes, MaxAge: s.opts.HistoryMaxAge,
-		Logger: s.log, Now: s.now, Received: s.Ledger.ReceivedAt,
-	})
-	if err != nil {
-		return fmt.Errorf("open the history: %w", err)
+// feedOptions says what feeds the history, and how much that keeps.
+func (s *Store) feedOptions() feed.Options {
+	return feed.Options{
+		History: history.Options{
+			Path: filepath.Join(s.opts.Dir, "history.db"), MaxBytes: s.opts.HistoryMaxBytes, MaxAge: s.opts.HistoryMaxAge,
+			Logger: s.log, Now: s.now, Received: s.Ledger.ReceivedAt,
+		},
+		Alarms: s.Alarms, Outages: s.Outages, FirstCreated: s.firstCreated,
+		Schema: func(hash device.Hash) []byte {
+			_, message, _ := s.SchemaByHash(hash)
+			return message
+		},
 	}
-	s.history.Store(h)
-	if setAside != "" {
-		s.Alarms.Set("history.db damaged", fmt.Sprintf(
-			"history.db was damaged; it is kept as %s, and a new one is filled as far as the journal reaches", setAside))
+}
+
+// firstCreated is when the oldest device was registered, zero if there is none.
+func (s *Store) firstCreated() (first time.Time) {
+	for _, d := range s.Devices.All() {
+		if first.IsZero() || d.Created.Before(first) {
+			first = d.Created
+		}
 	}
-	return nil
+	return first
 }
 
 // Run commits, feeds the tails and enforces the limits until ctx ends. When it returns, all its goroutines have ended, and
@@ -280,7 +287,7 @@ func (s *Store) Run(ctx context.Context) error {
 	defer stop()
 	var g errgroup.Group
 	g.Go(func() error { defer end(); return s.Ledger.Run(ctx, stop) })
-	g.Go(func() error { s.tail.run(tails); return nil })
+	g.Go(func() error { s.history.Run(tails); return nil })
 	g.Go(func() error { s.Export.Run(ctx); return nil }) // what it does not get done is still in the journal at the next start
 	g.Go(func() error { s.watchRoom(tails); return nil })
 	g.Go(func() error { s.Commands.Run(tails); return nil })
@@ -296,8 +303,8 @@ func (s *Store) Close() error {
 
 func (s *Store) closeFiles() error {
 	var errs []error
-	if h := s.history.Load(); h != nil {
-		errs = append(errs, h.Close())
+	if s.history != nil {
+		errs = append(errs, s.history.Close())
 	}
 	if s.journal != nil {
 		errs = append(errs, s.journal.Close())

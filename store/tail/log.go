@@ -49,6 +49,12 @@ func NewLog(j *journal.Journal, sources *Sources) *Log {
 	return &Log{journal: j, sources: sources, limit: windowBytes, readers: map[*Reader]struct{}{}}
 }
 
+// First is the oldest position that the journal holds.
+func (l *Log) First() uint64 { return l.journal.First() }
+
+// Next is the position of the next entry that is committed.
+func (l *Log) Next() uint64 { return l.journal.Next() }
+
 // Publish hands readers what a commit has just written, and wakes them. The log keeps the entries: the caller gets the memory for
 // the next ones from Buffer. Commits are published in order; one that is not is read from the disk.
 func (l *Log) Publish(first uint64, count int, received time.Time, entries []byte) {

@@ -1,4 +1,4 @@
-package store
+package feed
 
 import (
 	"errors"
@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
@@ -20,15 +19,15 @@ import (
 const repairAgain = 10 * time.Minute
 
 // repair has the history put back from the journal what its damaged blocks held, and says what is missing for good. It belongs to
-// the goroutine of the tail, or to whoever opens the store. It does nothing if it knows of all damage and need
+// the goroutine of Run, or to Begin. It does nothing if it knows of all damage and need
 // not try again.
-func (t *historyTail) repair() {
-	s, h := t.store, t.history()
-	if err := h.Heal(s.schemaMessage); err != nil {
-		s.log.Error("schemas of the history could not be restored", "error", err)
+func (f *Feed) repair() {
+	h := f.Current()
+	if err := h.Heal(f.Schema); err != nil {
+		f.log.Error("schemas of the history could not be restored", "error", err)
 	}
 	damage := h.Damage()
-	if len(damage) == t.damaged && (t.again.IsZero() || time.Now().Before(t.again)) {
+	if len(damage) == f.damaged && (f.again.IsZero() || time.Now().Before(f.again)) {
 		return
 	}
 	var ids []string
@@ -37,40 +36,40 @@ func (t *historyTail) repair() {
 			ids = append(ids, d.Device)
 		}
 	}
-	begins, err := t.begins(ids)
+	begins, err := f.begins(ids)
 	for id, b := range begins {
 		var n int
-		if n, err = h.Restore(id, b.position, b.all, t.framesOf(id)); err != nil {
+		if n, err = h.Restore(id, b.position, b.all, f.framesOf(id)); err != nil {
 			break
 		}
-		t.rebuilt += n
+		f.rebuilt += n
 	}
-	t.again = time.Time{}
+	f.again = time.Time{}
 	if err != nil {
-		s.log.Error("damaged blocks of the history could not be made again; it is tried again", "error", err)
-		t.again = time.Now().Add(repairAgain)
+		f.log.Error("damaged blocks of the history could not be made again; it is tried again", "error", err)
+		f.again = time.Now().Add(repairAgain)
 	}
 	damage = h.Damage()
-	t.damaged = len(damage)
+	f.damaged = len(damage)
 	switch {
 	case len(damage) > 0 && err != nil:
-		s.Alarms.Set("history damage", fmt.Sprintf("%d blocks of history.db are damaged, and could not be made again from the journal: %v. The hub "+
+		f.Alarms.Set("history damage", fmt.Sprintf("%d blocks of history.db are damaged, and could not be made again from the journal: %v. The hub "+
 			"tries again in a while", len(damage), err))
 	case len(damage) > 0:
-		s.Alarms.Set("history damage", damageText(damage))
-	case t.rebuilt > 0:
-		s.Alarms.Set("history damage", fmt.Sprintf("%d damaged blocks of history.db were made again from the journal: no readings are "+
-			"missing. A disk that does this may be about to fail: have a look at its health, and a backup", t.rebuilt))
+		f.Alarms.Set("history damage", damageText(damage))
+	case f.rebuilt > 0:
+		f.Alarms.Set("history damage", fmt.Sprintf("%d damaged blocks of history.db were made again from the journal: no readings are "+
+			"missing. A disk that does this may be about to fail: have a look at its health, and a backup", f.rebuilt))
 	default:
-		s.Alarms.Clear("history damage")
+		f.Alarms.Clear("history damage")
 	}
 }
 
 // damageText says what is missing.
 func damageText(damage []history.Damage) string {
-	const told = 5
+	const named = 5
 	var of []string
-	for _, d := range damage[:min(len(damage), told)] {
+	for _, d := range damage[:min(len(damage), named)] {
 		switch {
 		case d.Device == "":
 			of = append(of, "of a device that is not known any more")
@@ -81,7 +80,7 @@ func damageText(damage []history.Damage) string {
 		}
 	}
 	more := ""
-	if n := len(damage) - told; n > 0 {
+	if n := len(damage) - named; n > 0 {
 		more = fmt.Sprintf(", and of %d blocks more", n)
 	}
 	return fmt.Sprintf("%d blocks of history.db are damaged, and the journal does not have them any more: readings are missing %s%s. "+
@@ -96,16 +95,16 @@ type beginning struct {
 
 // begins finds the beginnings for devices: what came before one was removed is not to come back. It reads all of the journal, so that
 // the books know of what is damaged in it.
-func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
+func (f *Feed) begins(ids []string) (map[string]beginning, error) {
 	begins := make(map[string]beginning, len(ids))
 	if len(ids) == 0 {
 		return begins, nil
 	}
-	first := t.store.journal.First()
+	first := f.tails.First()
 	for _, id := range ids {
 		begins[id] = beginning{first, first <= 1}
 	}
-	for e, err := range t.entries(first, t.store.journal.Next()) {
+	for e, err := range f.entries(first, f.tails.Next()) {
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +112,7 @@ func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
 			begins[e.Device] = beginning{e.Position + 1, true}
 		}
 	}
-	gaps := t.store.Outages.Gaps()
+	gaps := f.Outages.Gaps()
 	for id, b := range begins {
 		b.all = b.all && !slices.ContainsFunc(gaps, func(g outages.Gap) bool { return g.Last >= b.position })
 		begins[id] = b
@@ -123,9 +122,9 @@ func (t *historyTail) begins(ids []string) (map[string]beginning, error) {
 
 // entries returns the entries of the journal from one position on and before another, as far as they can be read. What is damaged is a
 // gap.
-func (t *historyTail) entries(from, to uint64) iter.Seq2[*tail.Entry, error] {
+func (f *Feed) entries(from, to uint64) iter.Seq2[*tail.Entry, error] {
 	return func(yield func(*tail.Entry, error) bool) {
-		r := t.store.Tails.Reader(from)
+		r := f.tails.Reader(from)
 		defer r.Close()
 		for {
 			e, err := r.Next()
@@ -139,7 +138,7 @@ func (t *historyTail) entries(from, to uint64) iter.Seq2[*tail.Entry, error] {
 				yield(nil, fmt.Errorf("the journal was trimmed up to position %d meanwhile", e.Position))
 				return
 			case e.Kind == tail.KindGap:
-				t.store.Outages.EnterGap(outages.Missing(e.Gap))
+				f.Outages.EnterGap(outages.Missing(e.Gap))
 			case e.Position >= to || !yield(e, nil):
 				return
 			}
@@ -148,10 +147,10 @@ func (t *historyTail) entries(from, to uint64) iter.Seq2[*tail.Entry, error] {
 }
 
 // framesOf returns the frames of a device that the journal has.
-func (t *historyTail) framesOf(id string) history.Frames {
+func (f *Feed) framesOf(id string) history.Frames {
 	return func(from, to uint64) iter.Seq2[*history.Frame, error] {
 		return func(yield func(*history.Frame, error) bool) {
-			for e, err := range t.entries(from, to) {
+			for e, err := range f.entries(from, to) {
 				if err != nil {
 					yield(nil, err)
 					return
@@ -173,29 +172,4 @@ func frameOf(e *tail.Entry) *history.Frame {
 	}
 }
 
-// schemaMessage returns the SCHEMA message with a hash, nil if there is none.
-func (s *Store) schemaMessage(hash device.Hash) []byte {
-	_, message, _ := s.SchemaByHash(hash)
-	return message
-}
-
-// gapIn returns an error if the books know of a gap that readings may be missing by which q selects.
-func (s *Store) gapIn(q history.Query) error {
-	d, err := s.Devices.Get(q.Device)
-	if err != nil {
-		return nil // of what was removed nothing is missing
-	}
-	expired := s.history.Load().Expired()
-	for _, g := range s.Outages.Gaps() {
-		switch {
-		case g.Tail != "" && g.Tail != historyName:
-		case g.From.IsZero(): // not known when that was
-			return &history.IncompleteError{Device: q.Device, Cause: g.Text()}
-		case g.To.Before(d.Created), !expired.IsZero() && !g.To.After(expired):
-		case !q.From.IsZero() && g.To.Before(q.From), !q.To.IsZero() && !g.From.Before(q.To):
-		default:
-			return &history.IncompleteError{Device: q.Device, Cause: g.Text()}
-		}
-	}
-	return nil
-}
+func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -88,36 +87,5 @@ func TestDamagedHistoryAndJournal(t *testing.T) {
 	}
 	if got < sent/2 || got == sent || incomplete == nil || len(s.Condition().Gaps) == 0 || len(s.Alarms.All()) == 0 {
 		t.Errorf("%d of %d readings, %v, gaps %+v, alarms %v", got, sent, incomplete, s.Condition().Gaps, s.Alarms.All())
-	}
-}
-
-// TestRepairIsTriedAgain: damaged blocks that could not be made again, for a full disk, are so later.
-func TestRepairIsTriedAgain(t *testing.T) {
-	s := open(t, Options{})
-	stop := run(t, s)
-	newWriter(t, s, 1).fill(40)
-	settle(t, s)
-	stop()
-	s = open(t, Options{Dir: s.Dir()})
-	defer func() { s.Close() }()
-	reopen := func(meanwhile func()) {
-		t.Helper()
-		err := s.history.Load().Close()
-		meanwhile()
-		if err := errors.Join(err, s.openHistory()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	reopen(func() { flipBlocks(t, s.Dir()) })
-	damaged := len(s.history.Load().Damage())
-	reopen(s.tail.repair) // can't be written
-	s.tail.repair()
-	if n := len(s.history.Load().Damage()); damaged == 0 || n != damaged {
-		t.Fatalf("%d damaged blocks, and tried again at once: %d", damaged, n)
-	}
-	s.tail.again = time.Now()
-	s.tail.repair()
-	if n := len(s.history.Load().Damage()); n != 0 || !s.tail.again.IsZero() {
-		t.Errorf("%d blocks are damaged still", n)
 	}
 }

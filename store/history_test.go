@@ -27,14 +27,14 @@ func TestHistoryDamagedWhileRunning(t *testing.T) {
 	w := newWriter(t, s, 1)
 	w.send(50)
 	settle(t, s)
-	if err := s.history.Load().Flush(true); err != nil {
+	if err := s.history.Current().Flush(true); err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Join(s.Dir(), "history.db")
 	scramble(t, name)
 	w.send(1)
 	settle(t, s)
-	if err := s.history.Load().Flush(true); !errors.Is(err, history.ErrDamaged) {
+	if err := s.history.Current().Flush(true); !errors.Is(err, history.ErrDamaged) {
 		t.Fatalf("flush into a damaged file: %v", err)
 	}
 	w.send(1)
