@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -56,54 +55,29 @@ func newAPIKeyAdd() *cobra.Command {
 }
 
 func newAPIKeyList() *cobra.Command {
-	var format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return printing(&cobra.Command{
 		Use:     "list [--format F]",
 		Short:   "List the API keys and when they were last used",
 		Example: "  telemetry-hub apikey list",
 		Args:    exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
-				keys, err := c.APIKeys(ctx)
-				if err != nil {
-					return err
-				}
-				return render.List(cmd.OutOrStdout(), format, keys, keyColumns(time.Now()),
-					"There are no API keys yet: telemetry-hub apikey add NAME --role viewer makes one.")
-			})
-		},
-	}
-	formatFlag(cmd, &format)
-	hub.add(cmd)
-	return cmd
+	}, &hubFlags{}, reading, func(ctx context.Context, c *client.Client, _ []string) ([]api.APIKey, error) { return c.APIKeys(ctx) },
+		inColumns(keyColumns, "There are no API keys yet: telemetry-hub apikey add NAME --role viewer makes one."))
 }
 
-func keyColumns(now time.Time) []render.Column[api.APIKey] {
-	return []render.Column[api.APIKey]{
-		{Name: "key", Cell: func(k *api.APIKey) any { return k.Name }},
-		{Name: "role", Cell: func(k *api.APIKey) any { return k.Role }},
-		{Name: "created", Cell: func(k *api.APIKey) any { return k.Created.Time() }},
-		{Name: "last used", Cell: func(k *api.APIKey) any { return render.Age{At: k.LastUsed.Time(), Now: now} }},
-	}
+var keyColumns = []render.Column[api.APIKey]{
+	{Name: "key", Cell: func(k *api.APIKey) any { return k.Name }},
+	{Name: "role", Cell: func(k *api.APIKey) any { return k.Role }},
+	{Name: "created", Cell: func(k *api.APIKey) any { return k.Created.Time() }},
+	{Name: "last used", Cell: func(k *api.APIKey) any { return render.Age(k.LastUsed.Time()) }},
 }
 
 func newAPIKeyRemove() *cobra.Command {
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return changing(&cobra.Command{
 		Use:     "remove NAME",
 		Short:   "Make an API key invalid",
 		Example: "  telemetry-hub apikey remove reports",
 		Args:    exactArgs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			err := withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error { return c.RemoveAPIKey(ctx, args[0]) })
-			if err == nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed\n", args[0])
-			}
-			return err
-		},
-	}
-	hub.add(cmd)
-	cmd.ValidArgsFunction = hub.complete(keyNames)
-	return cmd
+	}, existing, func(ctx context.Context, c *client.Client, args []string) (string, error) {
+		return args[0] + " is removed", c.RemoveAPIKey(ctx, args[0])
+	}, keyNames)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,9 +12,8 @@ import (
 
 func newAudit() *cobra.Command {
 	var f client.Filter
-	var since, format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	hub := &hubFlags{}
+	cmd := printing(&cobra.Command{
 		Use:   "audit [--device ID] [--since 1d] [--limit N] [--format F]",
 		Short: "Show who did what, and what came of it",
 		Long: `audit prints the audit trail, the newest entry first: each step of every
@@ -24,24 +22,12 @@ and from where. The hub has no way to change an entry; the oldest of 50,000 go.`
 		Example: `  telemetry-hub audit --device room-1 --since 7d
   telemetry-hub audit --limit 50000 --format json > audit.json`,
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if f.Since, _, err = bounds(since, "", "", time.Now()); err != nil {
-				return misused(cmd, err)
-			}
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
-				list, err := c.AuditTrail(ctx, f)
-				if err != nil {
-					return err
-				}
-				return render.List(cmd.OutOrStdout(), format, list, auditColumns, "There are no such entries.")
-			})
-		},
-	}
+	}, hub, reading, func(ctx context.Context, c *client.Client, _ []string) ([]api.AuditEntry, error) {
+		return c.AuditTrail(ctx, f)
+	},
+		inColumns(auditColumns, "There are no such entries."))
 	cmd.Flags().StringVar(&f.Device, "device", "", "only what is about this `device`")
-	cmd.Flags().StringVar(&since, "since", "", "no older than this: 90s, 1h, 7d")
-	cmd.Flags().IntVar(&f.Limit, "limit", 100, "how many at most")
-	formatFlag(cmd, &format)
-	hub.add(cmd)
+	filterFlags(cmd, &f)
 	hub.completeFlag(cmd, "device", deviceIDs)
 	return cmd
 }

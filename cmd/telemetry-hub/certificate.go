@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,33 +25,19 @@ public key, which stays the same.`,
 }
 
 func newCertificateShow() *cobra.Command {
-	var format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return printing(&cobra.Command{
 		Use:   "show [--format F]",
 		Short: "Print the certificate's names and dates, and what a device trusts or pins",
 		Example: `  telemetry-hub certificate show
   telemetry-hub certificate show --format json | jq -r .public_key`,
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
-				info, err := c.Certificate(ctx)
-				if err != nil {
-					return err
-				}
-				return printCertificate(cmd.OutOrStdout(), format, &info)
-			})
-		},
-	}
-	formatFlag(cmd, &format)
-	hub.add(cmd)
-	return cmd
+	}, &hubFlags{}, reading, func(ctx context.Context, c *client.Client, _ []string) (api.Certificate, error) {
+		return c.Certificate(ctx)
+	}, inFields(fillCertificate))
 }
 
 func newCertificateRenew() *cobra.Command {
-	var format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return printing(&cobra.Command{
 		Use:   "renew [--format F]",
 		Short: "Make another certificate now, with the same key",
 		Long: `renew makes another certificate under the hub's own CA, with the key there is,
@@ -62,23 +47,9 @@ given it have to be given the CA, DIR/tls/ca.pem, before. If the CA's key is
 lost, a new CA is made, which has to be given to the devices, too.`,
 		Example: "  telemetry-hub certificate renew",
 		Args:    exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error {
-				info, err := c.RenewCertificate(ctx)
-				if err != nil {
-					return err
-				}
-				return printCertificate(cmd.OutOrStdout(), format, &info)
-			})
-		},
-	}
-	formatFlag(cmd, &format)
-	hub.add(cmd)
-	return cmd
-}
-
-func printCertificate(w io.Writer, format string, i *api.Certificate) error {
-	return render.Record(w, format, i, func(t *render.Table) { fillCertificate(t, i) })
+	}, &hubFlags{}, existing, func(ctx context.Context, c *client.Client, _ []string) (api.Certificate, error) {
+		return c.RenewCertificate(ctx)
+	}, inFields(fillCertificate))
 }
 
 func fillCertificate(t *render.Table, i *api.Certificate) {

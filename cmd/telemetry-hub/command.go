@@ -148,7 +148,7 @@ func (s *sending) sendOne(ctx context.Context, cmd *cobra.Command, c *client.Cli
 	}
 	switch {
 	case s.format != render.FormatTable:
-		err = printCommand(cmd.OutOrStdout(), s.format, &command)
+		err = inFields(fillCommand)(cmd.OutOrStdout(), s.format, command)
 	case s.wait:
 		err = printOutcome(cmd.OutOrStdout(), &command)
 	default:
@@ -205,10 +205,11 @@ func outcomeError(c *live.CommandStatus) error {
 
 func newCommandList() *cobra.Command {
 	var f client.Filter
-	var states []string
-	var since, format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	var all []string
+	for _, state := range commands.States() {
+		all = append(all, string(state))
+	}
+	cmd := printing(&cobra.Command{
 		Use:   "list [DEVICE] [--state S]... [--since 1h] [--limit N] [--format F]",
 		Short: "List commands, the newest first",
 		Example: `  telemetry-hub command list
@@ -217,55 +218,33 @@ func newCommandList() *cobra.Command {
 			if len(args) > 1 {
 				return exactArgs("DEVICE")(cmd, args)
 			}
-			for _, name := range states {
-				if !slices.Contains(commands.States(), commands.State(name)) {
+			for _, name := range f.States {
+				if !slices.Contains(all, name) {
 					return misused(cmd, fmt.Errorf("there is no state %q", name))
 				}
-				f.States = append(f.States, name)
-			}
-			var err error
-			if f.Since, _, err = bounds(since, "", "", time.Now()); err != nil {
-				return misused(cmd, err)
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				f.Device = args[0]
-			}
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
-				list, err := c.Commands(ctx, f)
-				if err != nil {
-					return err
-				}
-				return render.List(cmd.OutOrStdout(), format, list, commandColumns(time.Now()), "There are no such commands.")
-			})
-		},
-	}
-	cmd.Flags().StringArrayVar(&states, "state", nil, "only those in this `state`; may be repeated")
-	cmd.Flags().StringVar(&since, "since", "", "no older than this: 90s, 1h, 7d")
-	cmd.Flags().IntVar(&f.Limit, "limit", 100, "how many at most")
-	formatFlag(cmd, &format)
-	hub.add(cmd)
-	var all []string
-	for _, state := range commands.States() {
-		all = append(all, string(state))
-	}
+	}, &hubFlags{}, reading, func(ctx context.Context, c *client.Client, args []string) ([]live.CommandStatus, error) {
+		if len(args) == 1 {
+			f.Device = args[0]
+		}
+		return c.Commands(ctx, f)
+	}, inColumns(commandColumns, "There are no such commands."), deviceIDs)
+	cmd.Flags().StringArrayVar(&f.States, "state", nil, "only those in this `state`; may be repeated")
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(all, cobra.ShellCompDirectiveNoFileComp))
-	cmd.ValidArgsFunction = hub.complete(deviceIDs)
+	filterFlags(cmd, &f)
 	return cmd
 }
 
-func commandColumns(now time.Time) []render.Column[live.CommandStatus] {
-	return []render.Column[live.CommandStatus]{
-		{Name: "created", Cell: func(c *live.CommandStatus) any { return render.Age{At: c.Created.Time(), Now: now} }},
-		{Name: "device", Cell: func(c *live.CommandStatus) any { return c.Device }},
-		{Name: "command", Cell: func(c *live.CommandStatus) any { return c.Name + argsText(c.Args) }},
-		{Name: "state", Cell: func(c *live.CommandStatus) any { return c.State }},
-		{Name: "by", Cell: func(c *live.CommandStatus) any { return c.By }},
-		{Name: "id", Cell: func(c *live.CommandStatus) any { return c.ID }},
-		{Name: "text", Cell: func(c *live.CommandStatus) any { return c.Text }},
-	}
+var commandColumns = []render.Column[live.CommandStatus]{
+	{Name: "created", Cell: func(c *live.CommandStatus) any { return render.Age(c.Created.Time()) }},
+	{Name: "device", Cell: func(c *live.CommandStatus) any { return c.Device }},
+	{Name: "command", Cell: func(c *live.CommandStatus) any { return c.Name + argsText(c.Args) }},
+	{Name: "state", Cell: func(c *live.CommandStatus) any { return c.State }},
+	{Name: "by", Cell: func(c *live.CommandStatus) any { return c.By }},
+	{Name: "id", Cell: func(c *live.CommandStatus) any { return c.ID }},
+	{Name: "text", Cell: func(c *live.CommandStatus) any { return c.Text }},
 }
 
 func argsText(args map[string]any) (text string) {
@@ -275,73 +254,54 @@ func argsText(args map[string]any) (text string) {
 	return text
 }
 
+// commandIDArg takes the id of a command.
+func commandIDArg(cmd *cobra.Command, args []string) error {
+	err := exactArgs("ID")(cmd, args)
+	if err == nil {
+		if _, err = device.ParseCommandID(args[0]); err != nil {
+			err = misused(cmd, err)
+		}
+	}
+	return err
+}
+
 func newCommandShow() *cobra.Command {
-	var format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return printing(&cobra.Command{
 		Use:     "show ID [--format F]",
 		Short:   "Show a command, what came of it, and when",
 		Example: "  telemetry-hub command show 0193f05e-7a10-7c2b-9d41-3e88510c6faa",
-		Args:    exactArgs("ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := device.ParseCommandID(args[0])
-			if err != nil {
-				return misused(cmd, err)
-			}
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
-				command, err := c.Command(ctx, id.String(), 0)
-				if err != nil {
-					return err
-				}
-				return printCommand(cmd.OutOrStdout(), format, &command)
-			})
-		},
-	}
-	formatFlag(cmd, &format)
-	hub.add(cmd)
-	cmd.ValidArgsFunction = hub.complete(commandIDs())
-	return cmd
+		Args:    commandIDArg,
+	}, &hubFlags{}, reading, func(ctx context.Context, c *client.Client, args []string) (live.CommandStatus, error) {
+		return c.Command(ctx, args[0], 0)
+	}, inFields(fillCommand), commandIDs())
 }
 
-func printCommand(w io.Writer, format string, c *live.CommandStatus) error {
-	return render.Record(w, format, c, func(t *render.Table) {
-		t.Field("id", "%s", c.ID)
-		t.Field("device", "%s", c.Device)
-		t.Field("command", "%s%s", c.Name, argsText(c.Args))
-		t.Field("state", "%s since %s", c.State, render.Stamp(c.Changed.Time()))
-		t.Text("text", c.Text)
-		for _, name := range slices.Sorted(maps.Keys(c.Values)) {
-			t.Field("", "%s = %s", name, plainText(c.Values[name]))
-		}
-		t.Field("by", "%s, %s", c.By, c.From)
-		t.Field("created", "%s", render.Stamp(c.Created.Time()))
-		t.Field("deadline", "%s", render.Stamp(c.Deadline.Time()))
-		t.Field("sent", "%s", render.Stamp(c.Sent.Time()))
-	})
+func fillCommand(t *render.Table, c *live.CommandStatus) {
+	t.Field("id", "%s", c.ID)
+	t.Field("device", "%s", c.Device)
+	t.Field("command", "%s%s", c.Name, argsText(c.Args))
+	t.Field("state", "%s since %s", c.State, render.Stamp(c.Changed.Time()))
+	t.Text("text", c.Text)
+	for _, name := range slices.Sorted(maps.Keys(c.Values)) {
+		t.Field("", "%s = %s", name, plainText(c.Values[name]))
+	}
+	t.Field("by", "%s, %s", c.By, c.From)
+	t.Field("created", "%s", render.Stamp(c.Created.Time()))
+	t.Field("deadline", "%s", render.Stamp(c.Deadline.Time()))
+	t.Field("sent", "%s", render.Stamp(c.Sent.Time()))
 }
 
 func newCommandCancel() *cobra.Command {
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return changing(&cobra.Command{
 		Use:     "cancel ID",
 		Short:   "Take back a command that is still queued",
 		Example: "  telemetry-hub command cancel 0193f05e-7a10-7c2b-9d41-3e88510c6faa",
-		Args:    exactArgs("ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := device.ParseCommandID(args[0])
-			if err != nil {
-				return misused(cmd, err)
-			}
-			return withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error {
-				command, err := c.CancelCommand(ctx, id.String())
-				if err == nil {
-					fmt.Fprintf(cmd.ErrOrStderr(), "%s for %s is cancelled\n", command.Name, command.Device)
-				}
-				return err
-			})
-		},
-	}
-	hub.add(cmd)
-	cmd.ValidArgsFunction = hub.complete(commandIDs(string(commands.Queued)))
-	return cmd
+		Args:    commandIDArg,
+	}, existing, func(ctx context.Context, c *client.Client, args []string) (string, error) {
+		command, err := c.CancelCommand(ctx, args[0])
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%s for %s is cancelled", command.Name, command.Device), nil
+	}, commandIDs(string(commands.Queued)))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -74,39 +75,37 @@ func sequence(seq uint64) string {
 }
 
 func newDeadLettersShow() *cobra.Command {
-	var format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return printing(&cobra.Command{
 		Use:     "show POSITION [--format F]",
 		Short:   "Show a dead letter with the bytes of its frame",
 		Example: "  telemetry-hub dead-letters show 4711",
-		Args:    exactArgs("POSITION"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			positions, err := parsePositions(cmd, args)
-			if err != nil {
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := exactArgs("POSITION")(cmd, args); err != nil {
 				return err
 			}
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
-				l, err := c.DeadLetter(ctx, positions[0])
-				if err != nil {
-					return err
-				}
-				if format != render.FormatTable {
-					return render.Record(cmd.OutOrStdout(), format, l, nil)
-				}
-				content := hex.Dump(l.Message)
-				if l.Lines > 0 {
-					content = string(l.Message) // line protocol, as it was sent
-				}
-				_, err = fmt.Fprintf(text.NewWriter(cmd.OutOrStdout()), "position  %d\nreceived  %s\ndevice    %s\nseq       %s\nreason    %s\n\n%s",
-					l.Position, render.Stamp(l.Received.Time()), l.Device, sequence(l.Seq), reason(&l), content)
-				return err
-			})
+			_, err := parsePositions(cmd, args)
+			return err
 		},
+	}, &hubFlags{}, reading, func(ctx context.Context, c *client.Client, args []string) (api.DeadLetter, error) {
+		position, err := strconv.ParseUint(args[0], 10, 64)
+		if err != nil {
+			return api.DeadLetter{}, err
+		}
+		return c.DeadLetter(ctx, position)
+	}, printLetter)
+}
+
+func printLetter(w io.Writer, format string, l api.DeadLetter) error {
+	if format != render.FormatTable {
+		return render.Record(w, format, l, nil)
 	}
-	formatFlag(cmd, &format)
-	hub.add(cmd)
-	return cmd
+	content := hex.Dump(l.Message)
+	if l.Lines > 0 {
+		content = string(l.Message) // line protocol, as it was sent
+	}
+	_, err := fmt.Fprintf(text.NewWriter(w), "position  %d\nreceived  %s\ndevice    %s\nseq       %s\nreason    %s\n\n%s",
+		l.Position, render.Stamp(l.Received.Time()), l.Device, sequence(l.Seq), reason(&l), content)
+	return err
 }
 
 func newDeadLettersReplay() *cobra.Command {

@@ -208,18 +208,21 @@ func writeTokens(w io.Writer, creds []devices.Credential) error {
 }
 
 func newDeviceRevoke() *cobra.Command {
-	return deviceAction(&cobra.Command{
+	return changing(&cobra.Command{
 		Use:   "revoke ID",
 		Short: "Shut a device out",
 		Long: `revoke makes the tokens of a device invalid and closes its connection. Its
 readings stay; "device rotate" admits it again with a new token.`,
 		Example: "  telemetry-hub device revoke pump-7",
-	}, "revoked", (*client.Client).Revoke)
+		Args:    exactArgs("ID"),
+	}, existing, func(ctx context.Context, c *client.Client, args []string) (string, error) {
+		return args[0] + " is revoked", c.Revoke(ctx, args[0])
+	}, deviceIDs)
 }
 
 func newDeviceRemove() *cobra.Command {
 	var yes bool
-	cmd := deviceAction(&cobra.Command{
+	cmd := changing(&cobra.Command{
 		Use:   "remove ID [--yes]",
 		Short: "Forget a device and its readings",
 		Long: `remove forgets a device: its tokens, counters and all its local readings, which
@@ -227,7 +230,10 @@ can't be had back. It closes its connection. On a terminal it asks first;
 scripts say --yes. "device revoke" shuts a device out and keeps its readings.`,
 		Example: `  telemetry-hub device remove pump-7
   telemetry-hub device remove pump-7 --yes`,
-	}, "removed", (*client.Client).Remove)
+		Args: exactArgs("ID"),
+	}, existing, func(ctx context.Context, c *client.Client, args []string) (string, error) {
+		return args[0] + " is removed", c.Remove(ctx, args[0])
+	}, deviceIDs)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	remove := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -256,20 +262,4 @@ func confirm(cmd *cobra.Command, id string) error {
 		return errors.New("nothing was removed")
 	}
 	return nil
-}
-
-// deviceAction completes a command that does one thing to one device.
-func deviceAction(cmd *cobra.Command, done string, act func(*client.Client, context.Context, string) error) *cobra.Command {
-	cmd.Args = exactArgs("ID")
-	var hub hubFlags
-	hub.add(cmd)
-	cmd.ValidArgsFunction = hub.complete(deviceIDs)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		err := withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) error { return act(c, ctx, args[0]) })
-		if err == nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s is %s\n", args[0], done)
-		}
-		return err
-	}
-	return cmd
 }

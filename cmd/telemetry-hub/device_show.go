@@ -17,45 +17,32 @@ import (
 )
 
 func newDeviceList() *cobra.Command {
-	var format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return printing(&cobra.Command{
 		Use:   "list [--format F]",
 		Short: "List the devices with their state and counters",
 		Example: `  telemetry-hub device list
   telemetry-hub device list --format json | jq -r '.[] | select(.revoked) | .id'`,
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
-				devices, err := c.Devices(ctx)
-				if err != nil {
-					return err
-				}
-				return render.List(cmd.OutOrStdout(), format, devices, deviceColumns(time.Now()),
-					"There are no devices yet: telemetry-hub device add ID registers one.")
-			})
-		},
-	}
-	formatFlag(cmd, &format)
-	hub.add(cmd)
-	return cmd
+	}, &hubFlags{}, reading, func(ctx context.Context, c *client.Client, _ []string) ([]api.DeviceItem, error) {
+		return c.Devices(ctx)
+	},
+		inColumns(deviceColumns, "There are no devices yet: telemetry-hub device add ID registers one."))
 }
 
-func deviceColumns(now time.Time) []render.Column[api.DeviceItem] {
-	return []render.Column[api.DeviceItem]{
-		{Name: "device", Cell: func(d *api.DeviceItem) any { return d.ID }},
-		{Name: "state", Cell: func(d *api.DeviceItem) any {
-			return render.Either{Table: deviceState(&d.DeviceRecord, now), CSV: string(d.State)}
-		}},
-		{Name: "newest data", Cell: func(d *api.DeviceItem) any { return render.Age{At: d.Books.LastData.Time(), Now: now} }},
-		{Name: "frames", Cell: func(d *api.DeviceItem) any { return d.Books.Frames }},
-		{Name: "rejected", Cell: func(d *api.DeviceItem) any { return d.Books.Rejected }},
-		{Name: "lost", Cell: func(d *api.DeviceItem) any { return d.Books.Lost }},
-		{Name: "missing", Cell: func(d *api.DeviceItem) any { return d.Books.Holes }},
-	}
+var deviceColumns = []render.Column[api.DeviceItem]{
+	{Name: "device", Cell: func(d *api.DeviceItem) any { return d.ID }},
+	{Name: "state", Cell: func(d *api.DeviceItem) any {
+		return render.Either{Table: deviceState(&d.DeviceRecord), CSV: string(d.State)}
+	}},
+	{Name: "newest data", Cell: func(d *api.DeviceItem) any { return render.Age(d.Books.LastData.Time()) }},
+	{Name: "frames", Cell: func(d *api.DeviceItem) any { return d.Books.Frames }},
+	{Name: "rejected", Cell: func(d *api.DeviceItem) any { return d.Books.Rejected }},
+	{Name: "lost", Cell: func(d *api.DeviceItem) any { return d.Books.Lost }},
+	{Name: "missing", Cell: func(d *api.DeviceItem) any { return d.Books.Holes }},
 }
 
-func deviceState(d *api.DeviceRecord, now time.Time) string {
+func deviceState(d *api.DeviceRecord) string {
+	now := time.Now()
 	switch {
 	case d.Revoked:
 		return "revoked"
@@ -68,37 +55,25 @@ func deviceState(d *api.DeviceRecord, now time.Time) string {
 }
 
 func newDeviceShow() *cobra.Command {
-	var format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return printing(&cobra.Command{
 		Use:     "show ID [--format F]",
 		Short:   "Show everything known of a device",
 		Example: "  telemetry-hub device show pump-7",
 		Args:    exactArgs("ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
-				d, err := c.Device(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				return render.Record(cmd.OutOrStdout(), format, d, func(t *render.Table) { fillDevice(t, &d, time.Now()) })
-			})
-		},
-	}
-	formatFlag(cmd, &format)
-	hub.add(cmd)
-	cmd.ValidArgsFunction = hub.complete(deviceIDs)
-	return cmd
+	}, &hubFlags{}, reading, func(ctx context.Context, c *client.Client, args []string) (api.Device, error) {
+		return c.Device(ctx, args[0])
+	},
+		inFields(fillDevice), deviceIDs)
 }
 
-func fillDevice(t *render.Table, d *api.Device, now time.Time) {
+func fillDevice(t *render.Table, d *api.Device) {
 	row, p := &d.Device, &d.Presence
 	t.Field("device", "%s", row.ID)
 	t.Field("kind", "%s", d.Kind)
 	for i, k := range slices.Sorted(maps.Keys(d.Labels)) {
 		t.Field(strings.Repeat("labels", 1-min(i, 1)), "%s=%s", k, d.Labels[k])
 	}
-	t.Field("state", "%s", deviceState(&d.DeviceRecord, now))
+	t.Field("state", "%s", deviceState(&d.DeviceRecord))
 	if p.Address != "" {
 		t.Field("address", "%s", p.Address)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -133,6 +134,29 @@ func choiceFlag(cmd *cobra.Command, to *string, name, kind string, among ...stri
 func formatFlag(cmd *cobra.Command, format *string) {
 	*format = render.FormatTable
 	choiceFlag(cmd, format, "format", "F", render.FormatTable, render.FormatJSON, render.FormatCSV)
+}
+
+// past is a flag with a duration that says how long ago something was.
+type past struct {
+	to   *time.Time
+	text string
+}
+
+func (p *past) String() string { return p.text }
+func (p *past) Type() string   { return "duration" }
+func (p *past) Set(s string) error {
+	d, err := parseDuration(s)
+	if err != nil || d <= 0 {
+		return fmt.Errorf("%q is not a duration like 90s, 1h or 7d", s)
+	}
+	p.text, *p.to = s, time.Now().Add(-d)
+	return nil
+}
+
+// filterFlags adds --since and --limit.
+func filterFlags(cmd *cobra.Command, f *client.Filter) {
+	cmd.Flags().Var(&past{to: &f.Since}, "since", "no older than this: 90s, 1h, 7d")
+	cmd.Flags().IntVar(&f.Limit, "limit", 100, "how many at most")
 }
 
 // once is a flag with one value: another one would replace it without a word.

@@ -15,9 +15,7 @@ import (
 )
 
 func newStatus() *cobra.Command {
-	var format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return printing(&cobra.Command{
 		Use:   "status [--format F]",
 		Short: "Show what the hub does and holds",
 		Long: `status shows the state of the hub: devices and connections, the counters (frames
@@ -27,22 +25,11 @@ hub, too.`,
 		Example: `  telemetry-hub status
   telemetry-hub status --format json | jq .alarms`,
 		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
-				s, err := c.Status(ctx)
-				if err != nil {
-					return err
-				}
-				return render.Record(cmd.OutOrStdout(), format, s, func(t *render.Table) { fillStatus(t, &s, time.Now()) })
-			})
-		},
-	}
-	formatFlag(cmd, &format)
-	hub.add(cmd)
-	return cmd
+	}, &hubFlags{}, reading, func(ctx context.Context, c *client.Client, _ []string) (api.Status, error) { return c.Status(ctx) }, inFields(fillStatus))
 }
 
-func fillStatus(t *render.Table, s *api.Status, now time.Time) {
+func fillStatus(t *render.Table, s *api.Status) {
+	now := time.Now()
 	if s.Running {
 		t.Field("hub", "running, %d of %s connected", s.Connected, render.Plural(s.Devices, "device"))
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -71,30 +72,17 @@ reads it from the standard input. The name is taken in lower case.`,
 }
 
 func newUserList() *cobra.Command {
-	var format string
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return printing(&cobra.Command{
 		Use:     "list [--format F]",
 		Short:   "List the users",
 		Example: "  telemetry-hub user list",
 		Args:    exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHub(cmd, &hub, reading, func(ctx context.Context, c *client.Client) error {
-				users, err := c.Users(ctx)
-				if err != nil {
-					return err
-				}
-				return render.List(cmd.OutOrStdout(), format, users, []render.Column[api.User]{
-					{Name: "user", Cell: func(u *api.User) any { return u.Name }},
-					{Name: "role", Cell: func(u *api.User) any { return u.Role }},
-					{Name: "created", Cell: func(u *api.User) any { return u.Created.Time() }},
-				}, "There are no users yet: telemetry-hub user add NAME --role admin makes one.")
-			})
-		},
-	}
-	formatFlag(cmd, &format)
-	hub.add(cmd)
-	return cmd
+	}, &hubFlags{}, reading, func(ctx context.Context, c *client.Client, _ []string) ([]api.User, error) { return c.Users(ctx) },
+		inColumns([]render.Column[api.User]{
+			{Name: "user", Cell: func(u *api.User) any { return u.Name }},
+			{Name: "role", Cell: func(u *api.User) any { return u.Role }},
+			{Name: "created", Cell: func(u *api.User) any { return u.Created.Time() }},
+		}, "There are no users yet: telemetry-hub user add NAME --role admin makes one."))
 }
 
 func newUserPasswd() *cobra.Command {
@@ -128,43 +116,21 @@ password on the terminal or, if there is none, reads it from the standard input.
 }
 
 func newUserRemove() *cobra.Command {
-	var hub hubFlags
-	cmd := &cobra.Command{
+	return changing(&cobra.Command{
 		Use:   "remove NAME",
 		Short: "Remove a user",
 		Long: `remove removes a user and logs the user out everywhere. Without users, the hub
 prints a setup link at its next start.`,
 		Example: "  telemetry-hub user remove kim",
 		Args:    exactArgs("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var left []api.User
-			err := withHub(cmd, &hub, existing, func(ctx context.Context, c *client.Client) (err error) {
-				if err := c.RemoveUser(ctx, args[0]); err != nil {
-					return err
-				}
-				left, err = c.Users(ctx)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s is removed\n", accounts.UserName(args[0]))
-			if !hasAdmin(left) {
-				fmt.Fprintln(cmd.ErrOrStderr(), "there is no admin now: telemetry-hub user add NAME --role admin makes one")
-			}
-			return nil
-		},
-	}
-	hub.add(cmd)
-	cmd.ValidArgsFunction = hub.complete(userNames)
-	return cmd
-}
-
-func hasAdmin(users []api.User) bool {
-	for _, u := range users {
-		if u.Role == accounts.RoleAdmin {
-			return true
+	}, existing, func(ctx context.Context, c *client.Client, args []string) (string, error) {
+		if err := c.RemoveUser(ctx, args[0]); err != nil {
+			return "", err
 		}
-	}
-	return false
+		done := accounts.UserName(args[0]) + " is removed"
+		if left, err := c.Users(ctx); err == nil && !slices.ContainsFunc(left, func(u api.User) bool { return u.Role == accounts.RoleAdmin }) {
+			done += "\nthere is no admin now: telemetry-hub user add NAME --role admin makes one"
+		}
+		return done, nil
+	}, userNames)
 }

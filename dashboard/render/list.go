@@ -33,7 +33,7 @@ const exactTime = "2006-01-02T15:04:05.000Z" // in UTC
 type Either struct{ Table, CSV any }
 
 // Age is a time of which a table says how long ago that was.
-type Age struct{ At, Now time.Time }
+type Age time.Time
 
 // List prints rows; a table without rows is the text empty. JSON has everything of a row, whatever the columns are.
 func List[T any](w io.Writer, format string, rows []T, columns []Column[T], empty string) error {
@@ -101,7 +101,7 @@ func (p *Pages[T]) Print(rows []T) error {
 			case Exact:
 				cells[k] = time.Time(v).UTC().Format(exactTime)
 			case Age:
-				cells[k] = Ago(v.At, v.Now)
+				cells[k] = Ago(time.Time(v), time.Now())
 			case nil:
 				cells[k] = ""
 			}
@@ -136,7 +136,7 @@ func appendCell(dst []byte, v any) []byte {
 	case Either:
 		return appendCell(dst, v.CSV)
 	case Age:
-		return appendCell(dst, v.At)
+		return appendCell(dst, time.Time(v))
 	case Exact:
 		return appendCell(dst, time.Time(v))
 	case time.Time:

@@ -33,7 +33,7 @@ var noon = time.Date(2026, 2, 4, 12, 0, 0, 5e6, time.UTC)
 var gaugeColumns = []Column[gauge]{
 	{"name", func(g *gauge) any { return g.Name }},
 	{"level", func(g *gauge) any { return Either{fmt.Sprint("at ", g.Level), g.Level} }},
-	{"last seen", func(g *gauge) any { return Age{g.Seen.Time(), noon.Add(time.Hour)} }},
+	{"last seen", func(g *gauge) any { return Age(g.Seen.Time()) }},
 	{"exactly", func(g *gauge) any { return Exact(g.Seen.Time()) }},
 	{"time", func(g *gauge) any { return g.Seen.Time() }},
 }
@@ -42,8 +42,8 @@ func TestList(t *testing.T) {
 	gauges := []gauge{{Name: "=a,\x1b[2J", Level: -3, Seen: millis(noon.UnixMilli())}, {Name: "b", Seen: millis(noon.UnixMilli()), Tags: []string{"x"}}}
 	for format, want := range map[string]string{
 		FormatTable: `NAME        LEVEL  LAST SEEN  EXACTLY                   TIME
-=a,\x1b[2J  at -3  1h ago     2026-02-04T12:00:00.005Z  2026-02-04T12:00:00Z
-b           at 0   1h ago     2026-02-04T12:00:00.005Z  2026-02-04T12:00:00Z
+=a,\x1b[2J  at -3  LONGAGO  2026-02-04T12:00:00.005Z  2026-02-04T12:00:00Z
+b           at 0   LONGAGO  2026-02-04T12:00:00.005Z  2026-02-04T12:00:00Z
 `,
 		FormatCSV: `name,level,last_seen,exactly,time
 "'=a,\x1b[2J",-3,2026-02-04T12:00:00.005Z,2026-02-04T12:00:00.005Z,2026-02-04T12:00:00.005Z
@@ -66,6 +66,7 @@ b,0,2026-02-04T12:00:00.005Z,2026-02-04T12:00:00.005Z,2026-02-04T12:00:00.005Z
 ]
 `,
 	} {
+		want = strings.ReplaceAll(want, "LONGAGO", fmt.Sprintf("%-9s", Ago(noon, time.Now())))
 		printed(t, want, func(w io.Writer) error { return List(w, format, gauges, gaugeColumns, "none") })
 	}
 	for format, want := range map[string]string{FormatTable: "none\n", FormatCSV: "name,level,last_seen,exactly,time\n", FormatJSON: "[]\n"} {
