@@ -322,11 +322,3 @@ func (s *Store) Dir() string { return s.opts.Dir }
 func (s *Store) MaxBytes() (journal, history int64) {
 	return s.opts.JournalMaxBytes, s.opts.HistoryMaxBytes
 }
-
-// signal says that something changed; the reader looks for itself what it was.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
