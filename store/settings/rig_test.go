@@ -36,7 +36,8 @@ type rig struct {
 	at    time.Time
 	clock *wallclock.Clock
 
-	removed bool // device a is not registered any more
+	removed  bool   // device a is not registered any more
+	lookedUp func() // is called when the device has been looked up; may be nil
 }
 
 func newRig(t testing.TB) *rig {
@@ -65,6 +66,9 @@ func (r *rig) open() {
 	book, err := commands.Open(commands.Deps{DB: r.db, Clock: r.clock, Alarms: active, Device: func(id string) (commands.Device, error) {
 		if id != "a" || r.removed {
 			return commands.Device{}, errNoDevice
+		}
+		if r.lookedUp != nil {
+			r.lookedUp()
 		}
 		return commands.Device{Schema: schema, Hash: device.HashSchema(message), Message: message}, nil
 	}})

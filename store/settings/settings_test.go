@@ -204,3 +204,25 @@ func TestLookingDoesNotWait(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A device is removed when it has just been looked up for a desired value.
+func TestRemovedMeanwhile(t *testing.T) {
+	r := newRig(t)
+	removed := make(chan error, 1)
+	r.lookedUp = func() {
+		r.lookedUp, r.removed = nil, true
+		done := make(chan struct{})
+		go func() { defer close(done); removed <- r.book.Remove("a") }()
+		select {
+		case <-done:
+		case <-time.After(50 * time.Millisecond): // it waits for the change that is being made
+		}
+	}
+	_, _ = r.Set("a", "setpoint", 21.0, "ada", "")
+	if err := <-removed; err != nil {
+		t.Fatal(err)
+	}
+	if list := r.List("a"); len(list) != 0 {
+		t.Errorf("still desired: %+v", list)
+	}
+}
