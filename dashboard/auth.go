@@ -84,7 +84,7 @@ func (d *Dashboard) audit(by api.Caller, action, deviceID, text string) {
 	_ = d.store.Audit.Enter(audit.Entry{By: by.By, From: by.From, Action: action, Device: deviceID, Text: text})
 }
 
-// foreignOrigin tells whether a browser without Sec-Fetch-Site says that a page of another origin asks for a change. A page by
+// foreignOrigin reports whether a browser without Sec-Fetch-Site says that a page of another origin asks for a change. A page by
 // plain HTTP is one, whatever its host: whoever sits between can write it. The standard library looks at the host only.
 func foreignOrigin(r *http.Request) bool {
 	switch r.Method {

@@ -24,7 +24,7 @@ func ownNames(more []string) []string {
 	return names
 }
 
-// allowedHost tells whether the request is for this hub by one of its names or by any IP address. A page of an attacker
+// allowedHost reports whether the request is for this hub by one of its names or by any IP address. A page of an attacker
 // whose name was made to point at the hub (DNS rebinding) is of the hub's own origin for the browser; only the name in Host
 // gives it away.
 func (d *Dashboard) allowedHost(r *http.Request) bool {
@@ -39,7 +39,7 @@ func (d *Dashboard) allowedHost(r *http.Request) bool {
 	return slices.Contains(d.names, host) || d.certificate != nil && d.certificate.Covers(host)
 }
 
-// sameOrigin tells whether the browser says that a page of this hub sent the request: its Origin is exactly the scheme,
+// sameOrigin reports whether the browser says that a page of this hub sent the request: its Origin is exactly the scheme,
 // name and port of the request itself or, without Origin, as in GETs of the same origin, Sec-Fetch-Site says so. Programs
 // send neither.
 func sameOrigin(r *http.Request) bool {

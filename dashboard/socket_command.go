@@ -17,7 +17,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
-// refusedCommands is the body of a MESSAGE about a command that was not accepted, which only who has sent it is told. It looks like
+// refusedCommands is the body of a MESSAGE about a command that was not accepted, which is sent only to who sent it. It looks like
 // an update of /user/queue/commands.
 type refusedCommands struct {
 	Now      live.Millis      `json:"now"`

@@ -29,7 +29,7 @@ type subscription struct {
 	unacked  []uint64      // numbers of the MESSAGEs without ACK, ascending
 }
 
-// sent notes that a MESSAGE goes out, and tells whether it is to be acknowledged.
+// sent notes that a MESSAGE goes out, and reports whether it is to be acknowledged.
 func (s *subscription) sent(number uint64) bool {
 	if s.ack == "auto" {
 		return false

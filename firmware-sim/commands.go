@@ -77,7 +77,7 @@ func (m *member) obey(ctx context.Context, cmd device.Command) device.Result {
 	case "blink":
 		return device.Result{Text: "blinked 3 times"}
 	case "fail":
-		return device.Result{Status: device.ResultFailed, Text: "failed as it was told to"}
+		return device.Result{Status: device.ResultFailed, Text: "failed on purpose"}
 	case "answer_late":
 		seconds, ok := cmd.Args["seconds"].(float64)
 		if !ok {

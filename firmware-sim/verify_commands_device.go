@@ -123,7 +123,7 @@ func (r *commandDevice) obey(ctx context.Context, cmd device.Command) (result de
 			return device.Result{Status: device.ResultFailed, Text: "interrupted"}
 		}
 	case "fail":
-		return device.Result{Status: device.ResultFailed, Text: "as told"}
+		return device.Result{Status: device.ResultFailed, Text: "on purpose"}
 	}
 	return device.Result{Text: "done"}
 }

@@ -41,7 +41,7 @@ func (m *measured) ahead(base int64) time.Duration {
 	return skewOf(ahead, 0)
 }
 
-// wrong tells whether readings that the device gives the time of a wall clock, have a wrong time.
+// wrong reports whether readings that the device gives the time of a wall clock, have a wrong time.
 func (m *measured) wrong(base int64) bool { return m.ahead(base).Abs() > maxSkew }
 
 // timing decides how the times of a frame become hub time. offset returns what is known of a boot, received is the hub's

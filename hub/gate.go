@@ -223,7 +223,7 @@ func (g *gate) next() (next, victim *gatedConn, wait time.Duration, err error) {
 	return nil, victim, wait, nil
 }
 
-// hasRoom tells whether a peer may have one more place. mu is held.
+// hasRoom reports whether a peer may have one more place. mu is held.
 func (g *gate) hasRoom(p *peer) bool {
 	all := g.limits.PendingConnections
 	switch taken := len(g.places); {

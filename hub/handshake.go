@@ -37,7 +37,7 @@ func (h *Hub) Handler() http.Handler {
 	}))
 }
 
-// strayDevice tells whether a device has the wrong path. It is told so at once: a redirect, which is what a mux answers to
+// strayDevice reports whether a device has the wrong path. It is told so at once: a redirect, which is what a mux answers to
 // //v1/device, would take its token somewhere, and a page for people would tell it nothing.
 func strayDevice(r *http.Request) bool {
 	return r.URL.Path != device.Path && (path.Clean(r.URL.Path) == device.Path || socket.Offers(r, device.Subprotocol))
@@ -131,7 +131,7 @@ func tokenOf(r *http.Request) (token string, fromCookie bool) {
 	return "", false
 }
 
-// ownOrigin tells whether a browser that sent this request showed a page of the hub itself, which is always one by HTTPS.
+// ownOrigin reports whether a browser that sent this request showed a page of the hub itself, which is always one by HTTPS.
 // Programs send no Origin, or, like some libraries for microcontrollers, one that no web page can have.
 func ownOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")

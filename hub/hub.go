@@ -35,7 +35,7 @@ type Config struct {
 	Logger *slog.Logger     // nil: slog.Default
 	Now    func() time.Time // wall clock; nil: that of Store
 	Name   string           // realm shown to devices that fail to authenticate; "": telemetry-hub
-	Feed   *live.Feed       // is told who comes and goes; nil: nobody is
+	Feed   *live.Feed       // learns who connects and disconnects; may be nil
 	Other  http.Handler     // serves every path but device.Path, over HTTP/1.1; nil: they are answered 404
 }
 

@@ -10,7 +10,7 @@ import (
 const (
 	limitedLines = 10          // of one message in a span
 	limitedSpan  = time.Minute //
-	limitedHosts = 1000        // told apart in a span
+	limitedHosts = 1000        // counted in a span
 )
 
 // LimitedLog is a logger for what anybody can provoke who only reaches the hub: such lines could fill a disk. Of each message it
@@ -68,7 +68,7 @@ func (h limitedHandler) WithGroup(name string) slog.Handler {
 	return limitedHandler{h.Handler.WithGroup(name), h.lines}
 }
 
-// leaveOut counts a line, and tells whether it is one too many.
+// leaveOut counts a line, and reports whether it is one too many.
 func (c *messageCounts) leaveOut(r *slog.Record) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -165,7 +165,7 @@ func (b *arriving) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// passing tells whether Accept may succeed the next time.
+// passing reports whether Accept may succeed the next time.
 func passing(err error) bool {
 	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
 		if errors.Is(err, e) {

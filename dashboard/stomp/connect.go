@@ -38,7 +38,7 @@ func ParseHeartBeat(value string) (HeartBeat, error) {
 	return HeartBeat{Sends: duration(sends), Wants: duration(wants)}, nil
 }
 
-// Accepts tells whether a list of versions, like 1.0,1.1,1.2, names one.
+// Accepts reports whether a list of versions, like 1.0,1.1,1.2, names one.
 func Accepts(acceptVersion, version string) bool {
 	for v := range strings.SplitSeq(acceptVersion, ",") {
 		if v == version {

@@ -71,12 +71,12 @@ func (f *Frame) Size() int {
 	return n
 }
 
-// escapes tells whether names and values of a command's frames are escaped.
+// escapes reports whether names and values of a command's frames are escaped.
 func escapes(command string) bool {
 	return command != Connect && command != Stomp && command != Connected
 }
 
-// hasBody tells whether a command's frames may have a body.
+// hasBody reports whether a command's frames may have a body.
 func hasBody(command string) bool {
 	return command == Send || command == Message || command == Error
 }

@@ -56,7 +56,7 @@ type Config struct {
 
 	Now    func() time.Time       // wall clock; nil: time.Now
 	Logger *slog.Logger           // nil: slog.Default
-	Alarm  func(key, text string) // is told what an operator has to know, and "" when that is over; nil: nobody is
+	Alarm  func(key, text string) // gets what an operator has to know, and "" when that is over; may be nil
 
 	machine func() (name string, addresses []net.IP) // nil: thisMachine
 }
@@ -167,7 +167,7 @@ func (c *Certificate) TLSConfig() *tls.Config {
 	}
 }
 
-// Covers tells whether the certificate is for this host name or address.
+// Covers reports whether the certificate is for this host name or address.
 func (c *Certificate) Covers(host string) bool {
 	return c.served.Load().pair.Leaf.VerifyHostname(host) == nil
 }

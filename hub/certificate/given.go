@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// endsSoon is how long before the end of a given certificate somebody has to be told. Those of Let's Encrypt are renewed 30
+// endsSoon is how long before the end of a given certificate an operator is warned. Those of Let's Encrypt are renewed 30
 // days before it: then something has failed already.
 const endsSoon = 21 * 24 * time.Hour
 

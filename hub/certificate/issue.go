@@ -46,13 +46,13 @@ func validity(now time.Time) (begin, end time.Time) {
 	return begin, begin.Add(leafLife)
 }
 
-// wrongDates tells whether a certificate made now would do much better: the present one ends soon, or the clock was set.
+// wrongDates reports whether a certificate made now would do much better: the present one ends soon, or the clock was set.
 func wrongDates(leaf *x509.Certificate, now time.Time) bool {
 	begin, _ := validity(now)
 	return leaf.NotBefore.After(begin.Add(backdated/2)) || leaf.NotAfter.Before(begin.Add(backdated+renewBefore))
 }
 
-// issuedByHub tells whether a certificate was signed by the CA of a hub, this one's or another.
+// issuedByHub reports whether a certificate was signed by the CA of a hub, this one's or another.
 func issuedByHub(leaf *x509.Certificate) bool {
 	return strings.HasPrefix(leaf.Issuer.CommonName, caName)
 }

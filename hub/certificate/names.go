@@ -55,7 +55,7 @@ func (c *Config) wanted() (n names, bad []string) {
 	return n, bad
 }
 
-// addDNS tells whether the name can stand in a certificate.
+// addDNS reports whether the name can stand in a certificate.
 func (n *names) addDNS(name string) bool {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if !validName(name) {
@@ -92,7 +92,7 @@ func (n *names) missing(leaf *x509.Certificate) string {
 	return ""
 }
 
-// validName tells whether a name can stand in a certificate and be connected to: labels of letters, digits, hyphens, and the
+// validName reports whether a name can stand in a certificate and be connected to: labels of letters, digits, hyphens, and the
 // underscores that some machines have, none longer than 63 bytes (RFC 1034 §3.1). A kernel takes any bytes as a machine's name.
 func validName(name string) bool {
 	if len(name) > 253 {

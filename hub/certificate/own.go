@@ -148,7 +148,7 @@ func (o *own) renew() (*served, error) {
 	return o.served(), nil
 }
 
-// issued tells whether the certificate was signed by the present CA.
+// issued reports whether the certificate was signed by the present CA.
 func (o *own) issued() bool {
 	return o.chain != nil && o.ca != nil && o.chain[0].CheckSignatureFrom(o.ca) == nil
 }

@@ -71,7 +71,7 @@ func (r *rig) check(c *Certificate) {
 	c.served.Store(c.source.check())
 }
 
-// trusts tells whether a client with this PEM and the hub's clock would connect to name.
+// trusts reports whether a client with this PEM and the hub's clock would connect to name.
 func (r *rig) trusts(c *Certificate, ca, name string) error {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM([]byte(ca)) {

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	maxAttention = 20 // troubles that are told
+	maxAttention = 20 // troubles that are listed
 
 	// recent is how long single events, such as a rejected frame, count as trouble.
 	recent = int64(time.Hour / time.Microsecond)

@@ -59,7 +59,7 @@ type heldSetting struct {
 	changed uint64
 }
 
-// watchCommands has the store tell of commands and desired values, until stop is called.
+// watchCommands has the store report commands and desired values, until stop is called.
 func (f *Feed) watchCommands() (stop func()) {
 	stopCommands := f.store.Commands.Watch(func(c commands.Command) {
 		f.mu.Lock()
@@ -101,7 +101,7 @@ func (f *Feed) newCommandTopic(key commandKey, cut uint64) content {
 	return t
 }
 
-// load takes in what there is already. What changes at the same moment is told, too, and counts.
+// load takes in what there is already. What changes at the same moment is reported, too, and counts.
 func (t *commandTopic) load() {
 	filter := commands.Filter{Device: t.key.device, Limit: loadedCommands}
 	list, err := t.feed.store.Commands.List(filter)

@@ -149,7 +149,7 @@ func (a *fleet) close() {
 	}
 }
 
-// body writes a DevicesUpdate. A device whose points are not all there is told as a snapshot.
+// body writes a DevicesUpdate. A device whose points are not all there comes as a snapshot.
 func (a *fleet) body(since, cut uint64, snapshot bool) []byte {
 	f := a.feed
 	f.mu.Lock()

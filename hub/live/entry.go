@@ -160,7 +160,7 @@ func (e *entry) channel(ch *device.Channel) (index int, ok bool) {
 	return 0, false
 }
 
-// reset forgets what the journal told.
+// reset forgets what the journal said.
 func (e *entry) reset() {
 	for i := range e.values {
 		e.values[i] = value{time: noTime, state: StateStale}

@@ -82,7 +82,7 @@ type repeatKey struct {
 type repeat struct {
 	event Event
 	until int64
-	count int // times it happened since it was told
+	count int // times it happened since it was noted
 }
 
 // note enters an event. The device's viewers see it with the tick under way.
@@ -101,11 +101,11 @@ func (f *Feed) note(e Event, now int64) {
 	}
 }
 
-// ofUnknown tells whether e was caused by somebody who is no device of ours.
+// ofUnknown reports whether e was caused by somebody who is no device of ours.
 func ofUnknown(e *Event) bool { return e.Device == "" && (e.Kind == kindRefused || e.Kind == kindTLS) }
 
 // noteOften enters an event of a sort that may come often. about says what has to be equal for it to be the same thing; that
-// is told once, and then counted for ten seconds.
+// is noted once, and then counted for ten seconds.
 func (f *Feed) noteOften(e Event, about string, now int64) {
 	l := &f.events
 	key := repeatKey{e.Kind, e.Device, e.Address, about}
@@ -128,7 +128,7 @@ func (f *Feed) noteOften(e Event, about string, now int64) {
 	f.note(e, now)
 }
 
-// settle tells how often things happened again whose ten seconds are over.
+// settle notes how often things happened again whose ten seconds are over.
 func (l *eventLog) settle(f *Feed, now int64) {
 	for key, r := range l.repeats {
 		if now < r.until {

@@ -60,7 +60,7 @@ func (f *Feed) adopt(e *entry, s *device.Schema, hash device.Hash) {
 	e.mark(e.schemaFrom)
 }
 
-// announced tells whether a device's newest schema is the one with this hash.
+// announced reports whether a device's newest schema is the one with this hash.
 func (f *Feed) announced(id string, hash device.Hash) bool {
 	d, err := f.store.Devices.Get(id)
 	return err == nil && d.Schema == hash

@@ -36,7 +36,7 @@ type Config struct {
 
 const defaultTick = 250 * time.Millisecond
 
-// Feed knows the newest state of everything and tells those who watch. Its methods are safe for concurrent use.
+// Feed knows the newest state of everything and shows it to viewers. Its methods are safe for concurrent use.
 type Feed struct {
 	// static
 	store   *store.Store

@@ -9,12 +9,12 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
-// What the hub tells the feed. A nil feed ignores it, so that a hub works without one. Connections are numbered by the hub
-// from 1 in the order in which they took over: what is told of an older one does not touch what is known of the newer.
+// What the hub reports to the feed. A nil feed ignores it, so that a hub works without one. Connections are numbered by the hub
+// from 1 in the order in which they took over: what is reported of an older one does not touch what is known of the newer.
 
 // Connected says that a connection of a device has begun.
 func (f *Feed) Connected(deviceID string, connection uint64, address string) {
-	f.tell(deviceID, func(e *entry, now int64) {
+	f.update(deviceID, func(e *entry, now int64) {
 		if connection <= e.connection {
 			return
 		}
@@ -30,7 +30,7 @@ func (f *Feed) Connected(deviceID string, connection uint64, address string) {
 
 // Greeted says what HELLO told of the device's clock: how far it is ahead of the hub's.
 func (f *Feed) Greeted(deviceID string, connection uint64, skew time.Duration) {
-	f.tell(deviceID, func(e *entry, now int64) {
+	f.update(deviceID, func(e *entry, now int64) {
 		if connection != e.connection {
 			return
 		}
@@ -44,7 +44,7 @@ func (f *Feed) Greeted(deviceID string, connection uint64, skew time.Duration) {
 
 // Renumbered says that a device gives its frames numbers that its stream cannot go on with, and why.
 func (f *Feed) Renumbered(deviceID, problem string) {
-	f.tell(deviceID, func(_ *entry, now int64) {
+	f.update(deviceID, func(_ *entry, now int64) {
 		f.noteOften(Event{Device: deviceID, Kind: kindStream, Text: problem}, "", now)
 	})
 }
@@ -52,7 +52,7 @@ func (f *Feed) Renumbered(deviceID, problem string) {
 // Disconnected says that a connection has ended. The code is the close code, 0 if there was none; returning says that the
 // device ended it in an orderly way and may be back at once.
 func (f *Feed) Disconnected(deviceID string, connection uint64, code device.CloseCode, reason string, returning bool) {
-	f.tell(deviceID, func(e *entry, now int64) {
+	f.update(deviceID, func(e *entry, now int64) {
 		if connection != e.connection || !e.connected {
 			return // a newer one took over, which has been told
 		}
@@ -97,8 +97,8 @@ func hostOf(address string) string {
 	return address
 }
 
-// tell changes what is known of a device.
-func (f *Feed) tell(deviceID string, change func(e *entry, now int64)) {
+// update changes what is known of a device.
+func (f *Feed) update(deviceID string, change func(e *entry, now int64)) {
 	if f == nil {
 		return
 	}

@@ -35,7 +35,7 @@ type content interface {
 	// had not before. With second, a second has passed.
 	advance(cut uint64, second bool) bool
 
-	// covers tells whether an update can tell all that has changed since the end of a tick.
+	// covers reports whether an update can tell all that has changed since the end of a tick.
 	covers(since uint64) bool
 
 	// body makes the message for those who have seen everything up to the end of the tick since; of a snapshot, for
@@ -104,7 +104,7 @@ func (t *topic) take(since uint64, nothing bool) taken {
 	return m
 }
 
-// covers tells whether somebody who has seen everything up to the end of the tick since can go on from there.
+// covers reports whether somebody who has seen everything up to the end of the tick since can go on from there.
 func (t *topic) covers(since uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -239,7 +239,7 @@ func (v *Viewer) take(s *subscription) (Update, bool) {
 	return u, true
 }
 
-// due tells whether there is a message to be made when the tick cut is over.
+// due reports whether there is a message to be made when the tick cut is over.
 func (s *subscription) due(cut, second uint64) bool {
 	return s.fresh || s.since < cut && (s.topic.changed.Load() > s.since || cut-s.since >= second)
 }

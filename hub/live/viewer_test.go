@@ -36,7 +36,7 @@ func (w *watcher) resume(at *Position, destination string, params ...string) {
 	}
 }
 
-// signalled tells whether C was signalled since the last time.
+// signalled reports whether C was signalled since the last time.
 func (w *watcher) signalled() bool {
 	select {
 	case <-w.C():

@@ -112,7 +112,7 @@ func (c *Conn) Heard() time.Duration { return time.Duration(c.wire.heard.Load())
 // Waiting is since when bytes have been waited for, on the clock of Options; 0: they are not, because the handler is busy.
 func (c *Conn) Waiting() time.Duration { return time.Duration(c.wire.waiting.Load()) }
 
-// Slow tells whether the connection was cut because the peer did not read.
+// Slow reports whether the connection was cut because the peer did not read.
 func (c *Conn) Slow() bool { return c.wire.slow.Load() }
 
 // events is what gws calls, in the goroutine of Serve.

@@ -57,7 +57,7 @@ func Check(w http.ResponseWriter, r *http.Request, protocol string, optional boo
 	return true
 }
 
-// Offers tells whether a client offers a subprotocol.
+// Offers reports whether a client offers a subprotocol.
 func Offers(r *http.Request, protocol string) bool {
 	return slices.Contains(tokens(r.Header["Sec-Websocket-Protocol"]), protocol)
 }
@@ -73,7 +73,7 @@ func Refuse(w http.ResponseWriter, status int, sentence string) bool {
 	return false
 }
 
-// hasToken tells whether a comma-separated header, in any number of lines, has a token, in any case.
+// hasToken reports whether a comma-separated header, in any number of lines, has a token, in any case.
 func hasToken(lines []string, token string) bool {
 	return slices.ContainsFunc(tokens(lines), func(t string) bool { return strings.EqualFold(t, token) })
 }

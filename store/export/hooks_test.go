@@ -26,7 +26,7 @@ func (e *Export) Live() uint64 {
 	return e.live
 }
 
-// Behind tells whether there is a backlog that is not on its way.
+// Behind reports whether there is a backlog that is not on its way.
 func (e *Export) Behind() bool {
 	_, behind := e.oldestBacklog()
 	return behind

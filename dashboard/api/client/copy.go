@@ -15,7 +15,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 )
 
-// NeedsCopy tells whether there are a hub's data that this process can't write, on a read-only file system or of another user,
+// NeedsCopy reports whether there are a hub's data that this process can't write, on a read-only file system or of another user,
 // and no hub to ask.
 func NeedsCopy(ctx context.Context, dir string) bool {
 	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK, unix.AT_EACCESS)

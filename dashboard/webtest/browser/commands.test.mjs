@@ -49,7 +49,7 @@ test('a command goes to the device, and each state is seen', async () => {
 
   await send(page, 'fail').click()
   await state(page, 'fail', 'Failed')
-  await control(page, 'fail').getByText('failed as it was told to').waitFor()
+  await control(page, 'fail').getByText('failed on purpose').waitFor()
   await page.getByRole('alert').filter({ hasText: /fail.*Failed/ }).waitFor({ state: 'attached' })
 
   // Twice answered is once done.
