@@ -48,7 +48,7 @@ const (
 
 var (
 	// ErrEntry is returned for bytes that are no entry.
-	ErrEntry = errors.New("store: malformed journal entry")
+	ErrEntry = errors.New("tail: malformed journal entry")
 	// ErrNoSource is wrong with a frame if the block that defined its source was damaged.
 	ErrNoSource = errors.New("the schema of its frames stood in what is damaged")
 )
@@ -177,7 +177,9 @@ func Parse(b []byte, e *Entry) error {
 		return ErrEntry
 	}
 	r := fields{b: b[1:]}
-	*e = Entry{Kind: Kind(b[0] & kindMask)}
+	if kind := Kind(b[0] & kindMask); kind != KindFrame || e.Kind != KindFrame {
+		*e = Entry{Kind: kind} // from frame to frame, what follows sets all there is
+	}
 	if e.Kind != KindFrame && b[0] != byte(e.Kind) || b[0]>>(qualityShift+2) != 0 {
 		return ErrEntry
 	}
@@ -186,7 +188,7 @@ func Parse(b []byte, e *Entry) error {
 		e.Number, e.Device, e.Stream, e.Message = r.uvarint(), r.string(), r.uvarint(), r.bytes()
 	case KindFrame:
 		e.Number, e.Timing.Quality = r.uvarint(), Quality(b[0]>>qualityShift&3)
-		if b[0]&frameOffset != 0 {
+		if e.Timing.Offset = 0; b[0]&frameOffset != 0 {
 			e.Timing.Offset = r.varint()
 		}
 		e.Message = r.rest()

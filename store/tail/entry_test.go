@@ -43,6 +43,23 @@ func TestEntries(t *testing.T) {
 	}
 }
 
+// What an entry held before does not matter.
+func TestEntryIsReused(t *testing.T) {
+	frame := Entry{Kind: KindFrame, Number: 4, Message: []byte{7}}
+	encoded := AppendFrame(nil, frame.Number, frame.Timing, frame.Message)
+	for _, c := range entryCases {
+		var got Entry
+		for _, b := range [][]byte{c.encoded, encoded, c.encoded} {
+			if err := Parse(b, &got); err != nil {
+				t.Fatal(err)
+			}
+			if want := map[bool]Entry{true: c.want, false: frame}[&b[0] == &c.encoded[0]]; !reflect.DeepEqual(got, want) {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, c := range entryCases {
 		f.Add(c.encoded)
