@@ -32,7 +32,7 @@ func (s *session) Pong() { s.allowControl(1) }
 // not acknowledged, and the device sends it again.
 func (s *session) Message(binary bool, b []byte) {
 	switch {
-	case s.ctx.Err() != nil:
+	case s.leaving.Load():
 	case !binary:
 		s.close(device.CloseUnsupportedData, "send binary messages only")
 	case len(b) == 0:

@@ -50,6 +50,7 @@ type session struct {
 	dataAt     atomic.Int64             // elapsed ns of the newest DATA; 0: none
 	measured   atomic.Pointer[measured] // set by HELLO
 	borrowed   atomic.Bool              // the device has no clock of its own, and gave a reading the time of a wall clock
+	leaving    atomic.Bool              // ctx has ended, or is about to: quicker to ask for each frame
 	out        outbox
 	delivery   delivery
 	wg         sync.WaitGroup // the writer and the delivery
@@ -164,6 +165,7 @@ func (s *session) leave(away *device.GoAway) {
 }
 
 func (s *session) finish(c *closing) {
+	s.leaving.Store(true)
 	s.cancel()
 	if s.out.finish(c) {
 		time.AfterFunc(s.hub.pace.closing, s.conn.Cut)

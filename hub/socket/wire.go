@@ -69,8 +69,9 @@ func (w *wire) receive(b []byte) (int, error) {
 		return n, nil
 	}
 	w.waiting.Store(int64(w.options.Elapsed()))
-	defer w.waiting.Store(0)
-	return w.Conn.Read(b)
+	n, err := w.Conn.Read(b)
+	w.waiting.Store(0)
+	return n, err
 }
 
 // endWith ends reading, and answers with the peer's own code (RFC 6455 §5.5.1), with why it is refused, or with nothing if
