@@ -80,11 +80,11 @@ test('while the history is on its way, nothing is said about it', async () => {
   })
   const to = Date.now() - 86_400_000
   await page.goto(`${hub.url}/devices/room-1?from=${to - 3_600_000}&to=${to}`)
-  await page.getByText('The history is on its way').first().waitFor()
+  await page.getByText('Loading the history').first().waitFor()
   assert.equal(await page.getByText('No readings in this window').count(), 0)
   answer()
   await page.getByText('No readings in this window').first().waitFor()
-  assert.equal(await page.getByText('The history is on its way').count(), 0)
+  assert.equal(await page.getByText('Loading the history').count(), 0)
 })
 
 // The counters of the simulated meters begin somewhere above 2^53: about half of their values are no floats.

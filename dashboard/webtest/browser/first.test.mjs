@@ -42,7 +42,7 @@ test('first user, first device, first frame', async () => {
 
   await writeFile(credentials, `device,token\npump-7,${token}\n`)
   const right = hub.simulate(credentials, 1, '--profile', 'office')
-  await page.getByText('The first frame is here').waitFor()
+  await page.getByText('The first frame has arrived').waitFor()
   await picture(page, 'add-arrived')
   await page.getByRole('link', { name: 'Open pump-7' }).click()
   await page.getByRole('heading', { name: 'pump-7' }).waitFor()
