@@ -3,6 +3,7 @@ package dashboard
 import (
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
@@ -94,10 +95,38 @@ func foreignOrigin(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") != "" && !sameOrigin(r)
 }
 
+// fromOtherPage tells whether a page of one of the origins that are let in asks the API, and says so to its browser (Fetch §3.3); a
+// preflight is answered with that. Such a page has to send a key: a session counts for the hub's own page only.
+func (d *Dashboard) fromOtherPage(w http.ResponseWriter, r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if len(d.origins) == 0 || !strings.HasPrefix(r.URL.Path, "/api/v1/") {
+		return false
+	}
+	header := w.Header()
+	header.Add("Vary", "Origin")
+	if !slices.Contains(d.origins, origin) || sameOrigin(r) {
+		return false
+	}
+	r.Header.Del("Cookie")
+	header.Set("Access-Control-Allow-Origin", origin)
+	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	header.Set("Access-Control-Expose-Headers", "ETag, Link, Location, Retry-After, "+api.CursorField)
+	if r.Method == http.MethodOptions {
+		header.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
+		header.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-None-Match")
+		header.Set("Access-Control-Max-Age", "600")
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return true
+}
+
 // guard refuses what a browser sends on behalf of others: requests for a name that is not the hub's, and changes that a
 // page of another origin asks for.
 func (d *Dashboard) guard(next http.Handler) http.Handler {
 	csrf := http.NewCrossOriginProtection()
+	for _, origin := range d.origins {
+		_ = csrf.AddTrustedOrigin(origin) // New has checked it
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !d.allowedHost(r) {
 			d.limited.Warn("request refused", "reason", "host", "host", r.Host, "address", r.RemoteAddr)
@@ -105,7 +134,11 @@ func (d *Dashboard) guard(next http.Handler) http.Handler {
 				"use its IP address or a name in its certificate; for another name, set names in the hub's configuration, or give it a certificate for that name with --tls-cert")
 			return
 		}
-		if err := csrf.Check(r); err != nil || foreignOrigin(r) {
+		if d.fromOtherPage(w, r) {
+			if r.Method == http.MethodOptions {
+				return
+			}
+		} else if err := csrf.Check(r); err != nil || foreignOrigin(r) {
 			d.limited.Warn("request refused", "reason", "origin", "origin", r.Header.Get("Origin"), "address", r.RemoteAddr)
 			api.Fail(w, http.StatusForbidden, "foreign_origin", "this change was asked for by a page of another origin", "open the hub's own page, or use an API key from a script")
 			return

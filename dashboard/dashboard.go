@@ -4,6 +4,7 @@ package dashboard
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -24,6 +25,7 @@ type Config struct {
 	Feed        *live.Feed
 	Certificate *certificate.Certificate
 	Names       []string // host names it is reached by, besides the machine's and those in the certificate
+	Origins     []string // whose pages may use the API with a key, such as https://plant.example; none but the hub's own
 	Version     string
 	Logger      *slog.Logger
 	Now         func() time.Time // nil: that of Store
@@ -36,6 +38,7 @@ type Dashboard struct {
 	feed        *live.Feed
 	certificate *certificate.Certificate
 	names       []string
+	origins     []string
 	version     string
 	log         *slog.Logger
 	limited     *hub.LimitedLog // for what anybody can provoke
@@ -63,12 +66,17 @@ func New(c Config) (*Dashboard, error) {
 	}
 	d := &Dashboard{
 		store: c.Store, hub: c.Hub, feed: c.Feed, certificate: c.Certificate, version: c.Version, log: c.Logger, now: c.Now,
-		names: ownNames(c.Names), mux: http.NewServeMux(),
+		names: ownNames(c.Names), origins: c.Origins, mux: http.NewServeMux(),
 		logins:   limit.NewTurns(1, 1, maxLoginsWaiting),
 		throttle: limit.NewThrottle(c.Store.Clock().View().Now), // never follows a clock that is set: whoever has to wait a minute, waits a minute
 		api: api.New(api.Config{
 			Store: c.Store, Hub: c.Hub, Feed: c.Feed, Certificate: c.Certificate, Version: c.Version, Logger: c.Logger, Now: c.Now,
 		}),
+	}
+	for _, origin := range c.Origins {
+		if err := new(http.CrossOriginProtection).AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("an origin is like https://plant.example:8443: %w", err)
+		}
 	}
 	var err error
 	if d.page, err = embedded(); err != nil {

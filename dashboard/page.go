@@ -20,6 +20,8 @@ import (
 	"github.com/tdewolff/minify/v2"
 	"github.com/tdewolff/minify/v2/css"
 	"github.com/tdewolff/minify/v2/js"
+
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
 )
 
 //go:embed web
@@ -201,10 +203,10 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
 	header.Set("Vary", "Accept-Encoding")
 	body := a.plain
 	switch {
-	case a.brotli != nil && accepts(r, "br"):
+	case a.brotli != nil && api.Accepts(r, "br"):
 		header.Set("Content-Encoding", "br")
 		body = a.brotli
-	case a.gzip != nil && accepts(r, "gzip"):
+	case a.gzip != nil && api.Accepts(r, "gzip"):
 		header.Set("Content-Encoding", "gzip")
 		body = a.gzip
 	}
@@ -212,21 +214,6 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body)
 	}
-}
-
-// accepts reads Accept-Encoding (RFC 9110 §12.5.3); a weight of 0 refuses.
-func accepts(r *http.Request, wanted string) bool {
-	for _, line := range r.Header["Accept-Encoding"] {
-		for part := range strings.SplitSeq(line, ",") {
-			coding, weight, _ := strings.Cut(part, ";")
-			if !strings.EqualFold(strings.TrimSpace(coding), wanted) {
-				continue
-			}
-			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.ReplaceAll(weight, " ", ""), "q="), 64)
-			return weight == "" || err == nil && q > 0
-		}
-	}
-	return false
 }
 
 // protect sets what every answer carries for browsers.

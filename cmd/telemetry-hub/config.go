@@ -33,6 +33,7 @@ type config struct {
 	DataDir  string        `key:"data_dir"`
 	Listen   string        `key:"listen"`
 	Names    string        `key:"names"`
+	Origins  string        `key:"cors_origins"`
 	TLSCert  string        `key:"tls_cert"`
 	TLSKey   string        `key:"tls_key"`
 	LogLevel slog.Level    `key:"log_level"`
@@ -88,6 +89,11 @@ type limitsConfig struct {
 // names are those the hub is reached by besides the machine's own.
 func (c *config) names() []string {
 	return strings.FieldsFunc(c.Names, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// origins are those whose pages may use the API.
+func (c *config) origins() []string {
+	return strings.FieldsFunc(c.Origins, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 func (c *config) hubLimits() hub.Limits { return hub.Limits(c.Limits) }

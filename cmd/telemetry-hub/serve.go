@@ -153,7 +153,7 @@ func openServer(cfg *config, log *slog.Logger) (_ *server, err error) {
 		Other: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.dashboard.Handler().ServeHTTP(w, r) }),
 	})
 	s.dashboard, err = dashboard.New(dashboard.Config{
-		Store: s.store, Hub: s.hub, Feed: s.feed, Certificate: s.cert, Names: cfg.names(), Version: version, Logger: log,
+		Store: s.store, Hub: s.hub, Feed: s.feed, Certificate: s.cert, Names: cfg.names(), Origins: cfg.origins(), Version: version, Logger: log,
 	})
 	return s, err
 }

@@ -5,8 +5,10 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
 	_ "embed"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -138,9 +140,9 @@ type Identify func(*http.Request) (Caller, error)
 // Register adds the API to mux, which may have more routes below /api/ of its own.
 func (a *API) Register(mux *http.ServeMux, identify Identify) {
 	for _, r := range a.routes() {
-		mux.HandleFunc(r.pattern, a.Require(identify, r.role, r.handle))
+		mux.HandleFunc(r.pattern, compressed(a.Require(identify, r.role, r.handle)))
 	}
-	mux.HandleFunc("GET /api/v1/openapi.json", a.serveOpenAPI)
+	mux.HandleFunc("GET /api/v1/openapi.json", compressed(a.serveOpenAPI))
 	mux.HandleFunc(apiRest, func(w http.ResponseWriter, r *http.Request) { noRoute(mux, w, r) })
 }
 
@@ -187,8 +189,26 @@ func noRoute(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
 var openAPI []byte
 
 // serveOpenAPI is open to everybody, as it is in the source.
-func (a *API) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+func (a *API) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-cache")
-	_, _ = w.Write(openAPI)
+	if !unchanged(w, r, openAPITag) {
+		_, _ = w.Write(openAPI)
+	}
+}
+
+var openAPITag = fmt.Sprintf("%x", sha256.Sum256(openAPI))[:16]
+
+// unchanged names what is answered, and answers 304 if the caller has it (RFC 9110 §13.1.2). The tag is a weak one, because of the
+// content codings.
+func unchanged(w http.ResponseWriter, r *http.Request, tag string) bool {
+	tag = `W/"` + tag + `"`
+	w.Header().Set("ETag", tag)
+	for have := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
+		if have = strings.TrimSpace(have); have == tag || have == "*" {
+			w.WriteHeader(http.StatusNotModified)
+			return true
+		}
+	}
+	return false
 }

@@ -41,7 +41,9 @@ func (a *API) serveCertificate(w http.ResponseWriter, r *http.Request, _ Caller)
 		a.Failed(w, err)
 		return
 	}
-	Answer(w, http.StatusOK, describeCertificate(&info))
+	if !unchanged(w, r, info.Fingerprint) {
+		Answer(w, http.StatusOK, describeCertificate(&info))
+	}
 }
 
 // renewCertificate makes another one in place of the hub's own, with the same key.
