@@ -233,7 +233,7 @@ func (s *session) dataMessage(b []byte) {
 	}
 }
 
-// reject puts a message that ParseData refused on the dead-letter shelf; the REJECT follows when it is there.
+// reject puts a message that ParseData refused among the dead letters; the REJECT follows when it is there.
 func (s *session) reject(in *ledger.Ingest, b []byte, err error) {
 	var wrong *device.DataError
 	if !errors.As(err, &wrong) {

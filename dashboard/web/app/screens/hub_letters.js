@@ -1,4 +1,4 @@
-// The dead-letter shelf: frames that could not be stored, and lines that InfluxDB refused.
+// Dead letters: frames that could not be stored, and lines that InfluxDB refused.
 import { ago } from '../ages.js'
 import { del, get, post } from '../api.js'
 import { confirm } from '../dialog.js'
@@ -106,7 +106,7 @@ export function lettersPanel(signal) {
   return {
     element: h('section', { class: 'panel stack', id: 'dead-letters' }, h('header', null, h('h2', { text: t('hub.letters') }), total),
       h('p', { class: 'hint', text: t('hub.letters.text') }), body, message, said),
-    /** @param {number} n on the shelf */
+    /** @param {number} n there are */
     count(n) {
       if (n === known) return
       const first = known < 0
