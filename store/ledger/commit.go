@@ -168,7 +168,7 @@ func (c *committer) waitForHistory(ctx context.Context) {
 		if !working || LagBytes(c.journal.Segments(), read) <= c.opts.MaxBytes/4 {
 			return
 		}
-		c.heldBack.note(time.Now())
+		c.throttle.note(time.Now())
 		c.progress.Add(1)
 		select {
 		case <-ctx.Done():

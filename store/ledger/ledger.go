@@ -102,7 +102,7 @@ type Ledger struct {
 	latencies latencies
 	numbering numbering
 	diskPace  diskPace
-	heldBack  heldBack
+	throttle  throttle
 
 	progress      atomic.Uint64
 	work          chan struct{}   // capacity 1: the batch being filled is no longer empty

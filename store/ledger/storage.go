@@ -26,7 +26,7 @@ func (l *Ledger) Storage() Storage {
 	now := time.Now()
 	since, text := l.diskPace.slowSince(now), slowDisk
 	if since.IsZero() {
-		since, text = l.heldBack.since(now), slowHistory
+		since, text = l.throttle.since(now), slowHistory
 	}
 	if since.IsZero() {
 		return Storage{State: "ok"}
@@ -38,10 +38,10 @@ const (
 	slowDisk    = "the disk is slow: it takes longer than a second to make frames durable, and acknowledgements wait for it"
 	slowHistory = "frames arrive faster than the local history takes them, and acknowledgements wait for it, so that nothing is lost"
 
-	slowWrite   = time.Second     // a commit that takes longer is slow: as long as the longest commit window
-	slowFor     = time.Minute     // how long a disk counts as slow after a slow commit
-	heldBackFor = 5 * time.Second // how long the history counts as slow after a commit had to wait for it
-	watchEvery  = time.Second
+	slowWrite    = time.Second     // a commit that takes longer is slow: as long as the longest commit window
+	slowFor      = time.Minute     // how long a disk counts as slow after a slow commit
+	throttledFor = 5 * time.Second // how long the history counts as slow after a commit had to wait for it
+	watchEvery   = time.Second
 )
 
 // watchPace raises an alarm while the disk is slow, until ctx ends. It writes nothing itself, so that a disk that takes its time
@@ -107,29 +107,29 @@ func (p *diskPace) slowSince(now time.Time) time.Time {
 	return p.slowedAt
 }
 
-// heldBack is when commits had to wait for the history. Its times are monotonic.
-type heldBack struct {
+// throttle is when commits had to wait for the history. Its times are monotonic.
+type throttle struct {
 	mu          sync.Mutex
 	began, last time.Time // zero: never
 }
 
-func (h *heldBack) note(now time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if now.Sub(h.last) >= heldBackFor {
-		h.began = now
+func (t *throttle) note(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.last) >= throttledFor {
+		t.began = now
 	}
-	h.last = now
+	t.last = now
 }
 
 // since returns since when commits have had to wait, zero if they do not.
-func (h *heldBack) since(now time.Time) time.Time {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if now.Sub(h.last) >= heldBackFor {
+func (t *throttle) since(now time.Time) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.last) >= throttledFor {
 		return time.Time{}
 	}
-	return h.began
+	return t.began
 }
 
 // LagBytes estimates the journal bytes behind cursor; within a segment entries are taken as equally long.

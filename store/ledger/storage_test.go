@@ -28,23 +28,23 @@ func TestPace(t *testing.T) {
 	}
 }
 
-func TestHeldBack(t *testing.T) {
-	var h heldBack
+func TestThrottle(t *testing.T) {
+	var h throttle
 	now := time.Now()
 	if since := h.since(now); !since.IsZero() {
-		t.Errorf("held back since %v without a wait", since)
+		t.Errorf("throttled since %v without a wait", since)
 	}
 	h.note(now)
-	h.note(now.Add(heldBackFor / 2))
-	if since := h.since(now.Add(heldBackFor)); !since.Equal(now) {
-		t.Errorf("held back since %v, began %v", since, now)
+	h.note(now.Add(throttledFor / 2))
+	if since := h.since(now.Add(throttledFor)); !since.Equal(now) {
+		t.Errorf("throttled since %v, began %v", since, now)
 	}
-	later := now.Add(2 * heldBackFor)
+	later := now.Add(2 * throttledFor)
 	if since := h.since(later); !since.IsZero() {
-		t.Errorf("still held back since %v", since)
+		t.Errorf("still throttled since %v", since)
 	}
 	h.note(later)
 	if since := h.since(later); !since.Equal(later) {
-		t.Errorf("held back since %v, began again %v", since, later)
+		t.Errorf("throttled since %v, began again %v", since, later)
 	}
 }
