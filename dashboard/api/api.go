@@ -75,7 +75,9 @@ func New(c Config) *API {
 
 // End has requests that wait for something answered at once, and ends what goes on without a request.
 func (a *API) End() {
+	a.rollouts.mu.Lock() // none begins behind this
 	a.end()
+	a.rollouts.mu.Unlock()
 	a.rollouts.tasks.Wait()
 }
 
