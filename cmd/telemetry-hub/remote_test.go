@@ -14,7 +14,7 @@ import (
 func TestHubElsewhere(t *testing.T) {
 	dir, files := t.TempDir(), t.TempDir()
 	p := start(t, dir, nil)
-	must(t, "device", "add", "probe-1", "--data-dir", dir)
+	send(t, p.connect(t, strings.TrimSpace(must(t, "device", "add", "probe-1", "--data-dir", dir))), 50)
 	keyFile := func(role string) string {
 		path := filepath.Join(files, role)
 		key := must(t, "apikey", "add", role, "--role", role, "--data-dir", dir)
@@ -31,6 +31,13 @@ func TestHubElsewhere(t *testing.T) {
 	if r := as(viewer, "device", "list"); r.code != 0 || !strings.Contains(r.stdout, "probe-1") {
 		t.Errorf("%+v", r)
 	}
+	for _, format := range []string{"table", "csv", "json", "lineprotocol"} {
+		want := must(t, "readings", "probe-1", "--format", format, "--data-dir", dir)
+		if r := as(viewer, "readings", "probe-1", "--format", format); r.code != 0 || r.stdout != want || !strings.Contains(want, "20.49") {
+			t.Errorf("readings as %s: %+v", format, r)
+		}
+	}
+	as(viewer, "readings", "probe-1", "--channel", "volume").wants(t, exitNotFound, `no channel "volume"`, "hint: its channels are temperature, open")
 	as(viewer, "device", "revoke", "probe-1").wants(t, exitRefused, "needs the role admin")
 	as(admin, "device", "revoke", "probe-1").wants(t, 0, "probe-1 is revoked")
 	if r := as(admin, "audit", "--limit", "1", "--format", "csv"); !strings.Contains(r.stdout, "API key admin") || !strings.Contains(r.stdout, "device revoked") {
@@ -39,7 +46,7 @@ func TestHubElsewhere(t *testing.T) {
 	if r := as(admin, "user", "list", "--format", "json"); r.stdout != "[]\n" {
 		t.Errorf("%+v", r)
 	}
-	if r := as(viewer, "status"); r.code != 0 || !strings.Contains(r.stdout, "running, 0 of 1 device") {
+	if r := as(viewer, "status"); r.code != 0 || !strings.Contains(r.stdout, "of 1 device") {
 		t.Errorf("%+v", r)
 	}
 	if r := as(viewer, "certificate", "show", "--format", "csv"); !strings.Contains(r.stdout, "public_key,"+p.publicKey) {
