@@ -40,6 +40,29 @@ func (s *subscription) sent(number uint64) bool {
 
 func (s *subscription) full() bool { return len(s.unacked) >= maxUnacked }
 
+// subscribeHeaders are those of SUBSCRIBE that are no parameters of what is subscribed to.
+var subscribeHeaders = []string{"id", "destination", "ack", "receipt"}
+
+// listParameters are those of /topic/devices; every topic has epoch and offset besides.
+var listParameters = []string{"q", "state", "label", "sort", "first", "count"}
+
+// takeParameter enters a parameter of a subscription, over STOMP as in an event stream. One that there is not may be a slip of the
+// pen, and two of one name are not what somebody meant.
+func takeParameter(params map[string]string, destination, name, value string) error {
+	known := name == "epoch" || name == "offset" || destination == "/topic/devices" && slices.Contains(listParameters, name)
+	_, twice := params[name]
+	switch {
+	case !known:
+		return wrong("%s has no parameter %.40q", destination, name)
+	case twice:
+		return wrong("%s is given twice", name)
+	case len(value) > api.MaxParameter:
+		return wrong("%s may have at most %d bytes", name, api.MaxParameter)
+	}
+	params[name] = value
+	return nil
+}
+
 // subscribe takes SUBSCRIBE.
 func (c *liveConn) subscribe(f *stomp.Frame) error {
 	id, hasID := f.Headers.Get("id")
@@ -48,13 +71,12 @@ func (c *liveConn) subscribe(f *stomp.Frame) error {
 		return wrong("SUBSCRIBE needs an id and a destination of at most %d bytes", maxDestination)
 	}
 	s := &subscription{id: id, destination: destination, ack: "auto", params: map[string]string{}}
-	for _, name := range []string{"q", "state", "label", "sort", "first", "count", "epoch", "offset"} { // others must not stay in memory
-		value, ok := f.Headers.Get(name)
-		if len(value) > api.MaxParameter {
-			return wrong("%s may have at most %d bytes", name, api.MaxParameter)
+	for _, h := range f.Headers {
+		if slices.Contains(subscribeHeaders, h.Name) {
+			continue
 		}
-		if ok {
-			s.params[name] = value
+		if err := takeParameter(s.params, destination, h.Name, h.Value); err != nil {
+			return err
 		}
 	}
 	if ack, ok := f.Headers.Get("ack"); ok {

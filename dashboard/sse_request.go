@@ -27,6 +27,11 @@ func parseSubs(r *http.Request) ([]eventSub, error) {
 	if err != nil {
 		return nil, errors.New("the query is not url-encoded")
 	}
+	for name := range query {
+		if name != "sub" {
+			return nil, fmt.Errorf("there is no parameter %.40q here", name)
+		}
+	}
 	texts := query["sub"]
 	if len(texts) == 0 || len(texts) > maxSubscriptions {
 		return nil, fmt.Errorf("ask for 1 to %d subscriptions", maxSubscriptions)
@@ -58,8 +63,12 @@ func parseSub(text string) (eventSub, error) {
 		return eventSub{}, errors.New("the parameters of a sub must be name=value&name=value, url-encoded once more")
 	}
 	sub := eventSub{id: id, destination: destination, params: map[string]string{}}
-	for name := range values {
-		sub.params[name] = values.Get(name)
+	for name, all := range values {
+		for _, value := range all {
+			if err := takeParameter(sub.params, destination, name, value); err != nil {
+				return eventSub{}, fmt.Errorf("%s: %w", id, err)
+			}
+		}
 	}
 	sub.resume, err = positionOf(sub.params)
 	return sub, err
