@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
 // TestReadingsByPages reads what two devices have measured, page by page, in each form: together the pages are the whole.
@@ -52,6 +53,14 @@ func TestReadingsByPages(t *testing.T) {
 			if strings.Join(got, "\n") != strings.Join(whole, "\n") {
 				t.Errorf("%s by %d: %d readings\n%s", form, limit, len(got), strings.Join(got, "\n"))
 			}
+		}
+	}
+	// A device that is named twice is there once, or its pages would have no end.
+	next := "/readings.ndjson?device=s&device=u&device=s&channel=power&limit=1"
+	for got := 1; next != ""; got++ {
+		r := a.call("viewer", "GET", next, nil).wants(200, nil)
+		if next, _, _ = strings.Cut(strings.TrimPrefix(r.header.Get("Link"), "</api/v1"), ">"); got > 10 || next == "" && got < 10 {
+			t.Fatalf("page %d, then %q", got, next)
 		}
 	}
 	// Who follows goes on at the cursor of the last page, when there is more.
@@ -115,6 +124,11 @@ func TestReadingsOverTheSocket(t *testing.T) {
 	var p api.Problem
 	if err := json.Unmarshal([]byte(resp.Trailer.Get(api.ErrorField)), &p); err != nil || p.Code != "no_channel" || p.Status != 404 {
 		t.Errorf("%q: %v", resp.Trailer, err)
+	}
+	// That readings are missing is said, whatever else is.
+	a.store.Outages.EnterGap(outages.Gap{First: 1, Last: 3, Cause: "damaged"})
+	if r := a.call("viewer", "GET", "/readings.csv?device=a&channel=none", nil).wants(200, nil); !strings.Contains(string(r.body), "# ") {
+		t.Errorf("%s", r.body)
 	}
 }
 

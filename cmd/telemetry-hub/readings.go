@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -68,7 +69,11 @@ Formats:
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q.Devices = args
+			for _, id := range args {
+				if !slices.Contains(q.Devices, id) {
+					q.Devices = append(q.Devices, id)
+				}
+			}
 			if follow {
 				return followReadings(cmd, &hub, q)
 			}

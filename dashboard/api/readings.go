@@ -71,7 +71,7 @@ type rawQuery struct {
 
 func (a *API) readRawQuery(r *http.Request) (rawQuery, error) {
 	q := readQuery(r)
-	ids := q.texts("device", maxDevices)
+	ids := distinct(q.texts("device", maxDevices)) // a cursor names a device, which is at one place
 	out := rawQuery{
 		channels: q.texts("channel", device.MaxChannels), from: q.moment("from", a.now()), to: q.moment("to", a.now()),
 		limit: int(q.number("limit", 0, 1, maxReadings)),
@@ -104,6 +104,16 @@ func (a *API) readRawQuery(r *http.Request) (rawQuery, error) {
 		out.devices = append(out.devices, dev)
 	}
 	return out, nil
+}
+
+// distinct leaves out what was there before.
+func distinct(list []string) []string {
+	seen := make(map[string]bool, len(list))
+	return slices.DeleteFunc(list, func(s string) bool {
+		before := seen[s]
+		seen[s] = true
+		return before
+	})
 }
 
 // cursorOf names the place behind n readings of a device at the moment t.
@@ -267,7 +277,7 @@ func (a *API) write(r *http.Request, by Caller, f form, q rawQuery, out io.Write
 		if more {
 			break
 		}
-		if missing := channels.missing(); missing != nil {
+		if missing := channels.missing(); missing != nil && problem == nil {
 			problem = missing
 		}
 	}
