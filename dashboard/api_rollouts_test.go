@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
@@ -66,6 +67,9 @@ func TestRollout(t *testing.T) {
 		{"id": device.NewCommandID(), "name": "blink", "all": true, "rate": 1e9},
 	} {
 		a.call("operator", "POST", "/rollouts", bad).wants(400, nil)
+	}
+	if r := a.call("operator", "POST", "/rollouts", fields{"id": id, "name": "blink", "devices": three}).wants(409, nil); !strings.Contains(string(r.body), "command_conflict") {
+		t.Errorf("another command with the same id: %s", r.body)
 	}
 	a.call("operator", "POST", "/rollouts", fields{"id": id, "name": "blink", "devices": []string{"none"}}).wants(404, nil)
 	a.call("operator", "POST", "/rollouts", fields{"id": id, "name": "blink", "labels": map[string]string{"site": "none"}}).wants(404, nil)

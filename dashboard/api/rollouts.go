@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/sha256"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -137,7 +138,7 @@ func hasLabels(d *devices.Device, labels map[string]string) bool {
 	return true
 }
 
-// start begins a rollout, or returns the one that was begun with this id.
+// start begins a rollout, or returns the one that was begun with this id and command. Which devices are meant may have changed since.
 func (a *API) start(in *NewRollout, ids []string, by Caller) (*rollout, error) {
 	r := &rollout{
 		command: NewCommand{Name: in.Name, Args: in.Args, Text: in.Text, TTL: in.TTL}, by: by,
@@ -154,6 +155,9 @@ func (a *API) start(in *NewRollout, ids []string, by Caller) (*rollout, error) {
 	running := 0
 	for _, other := range all.list {
 		if other.state.ID == r.state.ID {
+			if !other.command.same(&r.command) {
+				return nil, &Problem{Status: http.StatusConflict, Code: "command_conflict", Detail: "the id " + r.state.ID + " names another rollout", Hint: "every rollout needs an id of its own"}
+			}
 			return other, nil
 		}
 		if !other.ended() {
@@ -175,6 +179,11 @@ func (a *API) start(in *NewRollout, ids []string, by Caller) (*rollout, error) {
 		a.roll(ctx, r)
 	})
 	return r, nil
+}
+
+// same reports whether two requests are for the same command.
+func (n *NewCommand) same(other *NewCommand) bool {
+	return n.Name == other.Name && n.TTL == other.TTL && maps.Equal(n.Args, other.Args) && maps.Equal(n.Text, other.Text)
 }
 
 func (r *rollout) ended() bool {
