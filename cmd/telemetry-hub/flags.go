@@ -73,9 +73,13 @@ func (h *hubFlags) check(cmd *cobra.Command) error {
 
 // remote returns a client of the hub at --url.
 func (h *hubFlags) remote() (*client.Client, error) {
-	key, err := readFile(h.keyFile)
+	text, err := readFile(h.keyFile)
 	if err != nil {
 		return nil, err
+	}
+	key := strings.TrimSpace(string(text))
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, fmt.Errorf("%s has no API key", h.keyFile)
 	}
 	var roots *x509.CertPool
 	if h.ca != "" {
@@ -88,7 +92,7 @@ func (h *hubFlags) remote() (*client.Client, error) {
 			return nil, fmt.Errorf("%s has no certificate in PEM", h.ca)
 		}
 	}
-	c, err := client.Remote(h.url, strings.TrimSpace(string(key)), roots)
+	c, err := client.Remote(h.url, key, roots)
 	if err != nil {
 		return nil, &codedError{fmt.Errorf("--url: %w", err), exitUsage}
 	}

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -64,7 +65,12 @@ Exit codes:
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return misused(cmd, err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd.HasSubCommands() { // a flag is unknown because the command before it is
+			return cmp.Or(noSuchCommand(cmd, cmd.Flags().Args()), misused(cmd, err))
+		}
+		return misused(cmd, err)
+	})
 	root.AddCommand(newServe(), newDemo(), newDevice(), newUser(), newAPIKey(), newReadings(), newStatus(), newDeadLetters(), newInflux(),
 		newCommand(), newSetting(), newAudit(), newCertificate())
 	refuseRepeats(root)

@@ -42,6 +42,20 @@ func TestReadingsIntoAClosedPipe(t *testing.T) {
 	if !status.Signaled() || status.Signal() != syscall.SIGPIPE || stderr.Len() > 0 {
 		t.Errorf("%v, %s", cmd.ProcessState, &stderr)
 	}
+	// That the output can't be written is not the hub's fault.
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, format := range []string{"csv", "table"} {
+		stderr.Reset()
+		cmd := exec.Command(program("telemetry-hub"), "readings", "probe-1", "--format", format, "--data-dir", dir)
+		cmd.Stdout, cmd.Stderr = full, &stderr
+		if _ = cmd.Run(); cmd.ProcessState.ExitCode() != exitFailure || !strings.HasPrefix(stderr.String(), "error: write /dev/stdout: no space left") {
+			t.Errorf("%s: %v, %s", format, cmd.ProcessState, &stderr)
+		}
+	}
 }
 
 // The memory that readings needs, in the hub and in the command, does not grow with what it prints.
@@ -141,6 +155,8 @@ func TestUsage(t *testing.T) {
 	cli(t, "readings", "x", "--since", "1h", "--to", "2026-02-04").wants(t, exitUsage, "--since goes without", "hint: telemetry-hub readings --help")
 	cli(t, "readings", "x", "--since", "1h", "--since", "2h").wants(t, exitUsage, `"--since" flag: it is 1h already`)
 	cli(t, "device", "lst").wants(t, exitUsage, `unknown command "lst"`, "did you mean list?")
+	cli(t, "device", "lst", "--data-dir", "x").wants(t, exitUsage, `unknown command "lst"`, "did you mean list?")
+	cli(t, "device", "--data-dir", "x").wants(t, exitUsage, "unknown flag: --data-dir")
 	cli(t, "device", "add").wants(t, exitUsage, "ID is missing")
 	cli(t, "device", "add", "x", "--count", "3").wants(t, exitUsage, "both were given")
 	cli(t, "device", "add", "--count", "3").wants(t, exitUsage, "--prefix")

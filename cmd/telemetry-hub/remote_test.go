@@ -68,6 +68,7 @@ func TestHubElsewhere(t *testing.T) {
 	cli(t, "status", "--ca", ca).wants(t, exitUsage, "go with --url")
 	cli(t, "status", "--url", "http://hub", "--key-file", viewer).wants(t, exitUsage, "is not like https://HOST:PORT")
 	cli(t, "status", "--url", url, "--key-file", viewer, "--ca", viewer).wants(t, exitFailure, "no certificate in PEM")
+	cli(t, "status", "--url", url, "--key-file", ca, "--ca", ca).wants(t, exitFailure, "ca.pem has no API key")
 	cli(t, "status", "--url", url, "--key-file", "missing").wants(t, exitFailure, "missing: no such file")
 }
 

@@ -3,6 +3,7 @@ package client
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -122,6 +123,17 @@ func withoutLine(body io.ReadCloser) io.ReadCloser {
 	}{r, body}
 }
 
+// received is a body whose errors are the hub's, not those of where it is written to.
+type received struct{ body io.Reader }
+
+func (r received) Read(b []byte) (int, error) {
+	n, err := r.body.Read(b)
+	if err != nil && err != io.EOF {
+		err = &UnreachableError{fmt.Errorf("the readings broke off: %w", err)}
+	}
+	return n, err
+}
+
 // copier writes a body somewhere.
 type copier func(body io.Reader) error
 
@@ -134,8 +146,8 @@ func writer(w io.Writer) copier {
 
 // copy writes the body of an answer, and returns what its trailer says of it.
 func (c copier) copy(resp *http.Response) error {
-	if err := c(resp.Body); err != nil {
-		return &UnreachableError{fmt.Errorf("the readings broke off: %w", err)}
+	if err := c(received{resp.Body}); err != nil {
+		return err
 	}
 	if text := resp.Trailer.Get(api.ErrorField); text != "" {
 		return parseProblem([]byte(text), resp)
@@ -168,7 +180,7 @@ func (c *Client) tableWriter(ctx context.Context, devices []string, w io.Writer)
 			var row render.Row
 			dec := json.NewDecoder(bytes.NewReader(lines.Bytes()))
 			if err := dec.Decode(&row); err != nil {
-				return err
+				return cmp.Or(lines.Err(), error(&UnreachableError{fmt.Errorf("its answer can't be read: %w", err)}))
 			}
 			if row.Device == "" { // a remark about those above, which the trailer has, too
 				continue
