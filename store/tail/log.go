@@ -14,7 +14,7 @@ const (
 	windowBytes = 4 << 20
 
 	// Buffers that nobody needs any more are kept for the next batches, unless what was in them shows that they are too large.
-	maxFree    = 3
+	maxFree    = 8
 	smallBytes = 64 << 10
 )
 
@@ -130,7 +130,11 @@ func (l *Log) release(b *block) {
 	if b.held--; b.held > 0 {
 		return
 	}
-	if fits := cap(b.entries) <= max(smallBytes, 8*len(b.entries)); fits && len(l.free) < maxFree {
+	switch fits := cap(b.entries) <= max(smallBytes, 8*len(b.entries)); {
+	case !fits: // a flood is over
+		clear(l.free)
+		l.free = l.free[:0]
+	case len(l.free) < maxFree:
 		l.free = append(l.free, b.entries[:0])
 	}
 }

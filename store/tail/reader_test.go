@@ -296,6 +296,42 @@ func TestReadersComeAndGo(t *testing.T) {
 	}
 }
 
+// After a flood the memory that it took is given back.
+func TestBuffersShrink(t *testing.T) {
+	r := newRig(t, windowBytes)
+	reader := r.log.Reader(1)
+	defer reader.Close()
+	read := func() {
+		for {
+			if _, err := reader.Next(); errors.Is(err, io.EOF) {
+				return
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	kept := func() (n int) {
+		for _, b := range r.log.free {
+			n += cap(b)
+		}
+		return n
+	}
+	for range 2 * maxFree {
+		r.commit(10_000)
+	}
+	read()
+	if n := kept(); len(r.log.free) != maxFree || n < maxFree*smallBytes {
+		t.Errorf("%d buffers, %d bytes are kept", len(r.log.free), n)
+	}
+	for range 3 {
+		r.commit(10)
+		read()
+	}
+	if n := kept(); n > maxFree*smallBytes {
+		t.Errorf("%d bytes are kept when little comes", n)
+	}
+}
+
 // The journal is held for the hindmost of those who say so.
 func TestHold(t *testing.T) {
 	r := newRig(t, windowBytes)
