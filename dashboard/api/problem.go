@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 
@@ -92,15 +93,23 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, v any) bool {
 func readJSON(w http.ResponseWriter, r *http.Request, most int64, v any) bool {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	dec.DisallowUnknownFields()
-	err := dec.Decode(v)
+	err, whole := dec.Decode(v), false
 	if err == nil {
-		if _, err = dec.Token(); errors.Is(err, io.EOF) {
-			return true
+		if _, err = dec.Token(); err == nil {
+			err = errors.New("there is more behind the first value")
 		}
-		err = errors.New("there is more behind the first value")
+		whole = errors.Is(err, io.EOF)
+	}
+	patient(w) // the body may have taken longer than there is for an answer, from when the request came
+	if whole {
+		return true
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		Fail(w, http.StatusRequestEntityTooLarge, "too_large", "the request is too large", "")
+		return false
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		Fail(w, http.StatusRequestTimeout, "too_slow", "the request did not come in time", "")
 		return false
 	}
 	Fail(w, http.StatusBadRequest, "bad_json", "the request is not the JSON that is expected here: "+err.Error(), "/api/v1/openapi.json describes it")
