@@ -182,7 +182,7 @@ func (c *committer) settle(b *batch, first uint64) {
 	if b.move != nil {
 		c.ages.Store(c.ages.Load().moved(first, *b.move))
 	}
-	c.opts.Sources.Written(b.sources, first)
+	c.opts.Sources.Written(b.sources, b.segment, first)
 	c.mu.Lock()
 	for _, in := range b.ingests {
 		c.ranges = in.writing.seqs.AppendRanges(c.ranges[:0], in.writing.seqs.Len())

@@ -78,7 +78,7 @@ func (c *committer) defineAgain() error {
 		if err != nil {
 			return err
 		}
-		c.opts.Sources.Written(chunk, first)
+		c.opts.Sources.Written(chunk, 0, first)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package tail
 
 import (
-	"math"
 	"sync"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
@@ -55,12 +54,13 @@ type Sources struct {
 type definition struct {
 	source   *Source
 	segment  uint64 // the newest segment that defines it, as counted by the batches
-	position uint64 // of the newest definition on disk
-	saved    bool   // in hub.db
+	written  uint64 // the newest one that does so on disk; 0: none since the start
+	position uint64 // of the newest definition on disk; 0: there is none
+	recorded uint64 // what hub.db has as position; 0: it does not have the source
 }
 
-// unwritten is the position of a definition that is not on disk yet.
-const unwritten = math.MaxUint64
+// underWay tells whether a definition is in a batch that is not on disk yet.
+func (d *definition) underWay() bool { return d.segment != d.written }
 
 // Get returns a source, nil if it is not known.
 func (ss *Sources) Get(number uint64) *Source {
@@ -79,11 +79,18 @@ func (ss *Sources) Len() int {
 	return len(ss.byNumber)
 }
 
-// Restore makes a source known that is defined at a position of the journal; saved says whether hub.db has it.
+// Restore makes a source known that is defined at a position of the journal; saved says whether hub.db has it like that.
 func (ss *Sources) Restore(s *Source, position uint64, saved bool) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.put(&definition{source: s, position: position, saved: saved})
+	d := &definition{source: s, position: position}
+	if old := ss.byNumber[s.Number]; old != nil {
+		d.recorded = old.recorded
+	}
+	if saved {
+		d.recorded = position
+	}
+	ss.put(d)
 }
 
 func (ss *Sources) put(d *definition) {
@@ -109,17 +116,18 @@ func (ss *Sources) Define(s Source, segment uint64) (source *Source, undefined b
 	if d.segment == segment {
 		return d.source, false
 	}
-	d.segment, d.position = segment, unwritten
+	d.segment = segment
 	return d.source, true
 }
 
-// Written says that definitions are on disk, in a block that begins at a position.
-func (ss *Sources) Written(sources []*Source, first uint64) {
+// Written says that definitions are on disk, in a block that begins at a position. segment is that for which Define asked for them, or 0:
+// they are there once more.
+func (ss *Sources) Written(sources []*Source, segment, first uint64) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	for _, s := range sources {
 		if d := ss.byNumber[s.Number]; d != nil {
-			d.position = first
+			d.written, d.position = max(d.written, segment), first
 		}
 	}
 }
@@ -130,7 +138,7 @@ func (ss *Sources) OnDisk() []*Source {
 	defer ss.mu.RUnlock()
 	var sources []*Source
 	for _, d := range ss.byNumber {
-		if d.position != unwritten {
+		if d.position != 0 {
 			sources = append(sources, d.source)
 		}
 	}
@@ -144,14 +152,15 @@ type SourceChange struct {
 	Remove    []uint64 // numbers
 }
 
-// TakeChange returns what hub.db does not have yet. Returned or Saved says what became of it.
+// TakeChange returns what hub.db does not have yet, or with the position of an older definition: after a start it would seem as if no
+// segment that is held defined it any more. Returned or Saved says what became of it.
 func (ss *Sources) TakeChange() SourceChange {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	c := SourceChange{Remove: ss.pruned}
 	ss.pruned = nil
 	for _, d := range ss.byNumber {
-		if !d.saved && d.position != unwritten {
+		if d.recorded != d.position {
 			c.Add, c.Positions = append(c.Add, d.source), append(c.Positions, d.position)
 		}
 	}
@@ -162,9 +171,9 @@ func (ss *Sources) TakeChange() SourceChange {
 func (ss *Sources) Saved(c *SourceChange) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	for _, s := range c.Add {
+	for i, s := range c.Add {
 		if d := ss.byNumber[s.Number]; d != nil {
-			d.saved = true
+			d.recorded = c.Positions[i]
 		} else {
 			ss.pruned = append(ss.pruned, s.Number) // forgotten meanwhile
 		}
@@ -184,14 +193,14 @@ func (ss *Sources) Prune(first uint64) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	for number, d := range ss.byNumber {
-		if d.position >= first {
+		if d.position >= first || d.underWay() {
 			continue
 		}
 		delete(ss.byNumber, number)
 		if ss.byKey[d.source.key()] == d {
 			delete(ss.byKey, d.source.key())
 		}
-		if d.saved {
+		if d.recorded != 0 {
 			ss.pruned = append(ss.pruned, number)
 		}
 	}

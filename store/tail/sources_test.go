@@ -28,7 +28,7 @@ func TestSources(t *testing.T) {
 	if c := ss.TakeChange(); len(c.Add) != 0 || len(ss.OnDisk()) != 0 {
 		t.Errorf("%+v before they are on disk", c)
 	}
-	ss.Written([]*Source{a, b}, 10)
+	ss.Written([]*Source{a, b}, 1, 10)
 	c := ss.TakeChange()
 	if len(c.Add) != 2 || !slices.Equal(c.Positions, []uint64{10, 10}) || len(ss.OnDisk()) != 2 {
 		t.Errorf("%+v", c)
@@ -62,11 +62,44 @@ func TestSources(t *testing.T) {
 func TestSourcesForgottenWhileSaved(t *testing.T) {
 	var ss Sources
 	s, _ := ss.Define(Source{Device: "a", Message: testMessage, Schema: testSchema}, 1)
-	ss.Written([]*Source{s}, 1)
+	ss.Written([]*Source{s}, 1, 1)
 	c := ss.TakeChange()
 	ss.Prune(2)
 	ss.Saved(&c)
 	if c = ss.TakeChange(); !slices.Equal(c.Remove, []uint64{s.Number}) {
 		t.Errorf("%+v", c)
+	}
+}
+
+// hub.db has to know the newest definition on disk, or a start would forget the source with the segment of an older one.
+func TestNewestDefinitionIsRecorded(t *testing.T) {
+	var ss Sources
+	like := Source{Device: "a", Message: testMessage, Schema: testSchema}
+	s, _ := ss.Define(like, 1)
+	ss.Written([]*Source{s}, 1, 10)
+	c := ss.TakeChange()
+	ss.Saved(&c)
+	if c = ss.TakeChange(); len(c.Add) != 0 {
+		t.Errorf("%+v", c)
+	}
+	ss.Define(like, 2)
+	if c = ss.TakeChange(); len(c.Add) != 0 || len(ss.OnDisk()) != 1 { // the old definition is still there
+		t.Errorf("%+v; %d on disk", c, len(ss.OnDisk()))
+	}
+	ss.Written([]*Source{s}, 2, 20)
+	c = ss.TakeChange()
+	ss.Written([]*Source{s}, 0, 30) // meanwhile, after a failed write
+	ss.Saved(&c)
+	if !slices.Equal(c.Positions, []uint64{20}) {
+		t.Errorf("%+v", c)
+	}
+	if c = ss.TakeChange(); !slices.Equal(c.Positions, []uint64{30}) {
+		t.Errorf("%+v", c)
+	}
+	if ss.Prune(30); ss.Len() != 1 {
+		t.Error("it is forgotten, and on disk")
+	}
+	if ss.Prune(31); ss.Len() != 0 {
+		t.Error("it is not forgotten, and not on disk")
 	}
 }
