@@ -137,6 +137,9 @@ func (c *committer) take(checkpoint bool) (*batch, *checkpoint) {
 	defer c.mu.Unlock()
 	b := c.filling
 	for _, a := range b.repeats {
+		if a.removed { // the batch says so: who reads it must not count for the device again
+			continue
+		}
 		b.scratch = tail.AppendDuplicates(b.scratch[:0], a.device, a.repeats)
 		b.append(b.scratch)
 		a.repeats = 0

@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/ledger"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -143,5 +144,29 @@ func TestCommitLatency(t *testing.T) {
 	}
 	if p50, p99, ok := h.Ledger.CommitLatency(); !ok || p50 <= 0 || p99 < p50 {
 		t.Errorf("%v, %v, %v", p50, p99, ok)
+	}
+}
+
+// Duplicates of a device that is removed before they are committed are not counted, neither now nor when the journal is read again.
+func TestDuplicatesOfARemovedDevice(t *testing.T) {
+	s := open(t, store.Options{})
+	c := s.Ledger.ByHand(t)
+	a := connect(t, s, "a", 1)
+	a.send(1)
+	if err := c.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.send(1)
+	s.Ledger.Remove("a")
+	if err := c.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, store.Options{Dir: s.Dir()})
+	defer s.Close()
+	if got := s.Ledger.Books("a"); got != (ledger.Books{}) {
+		t.Errorf("books %+v", got)
 	}
 }
