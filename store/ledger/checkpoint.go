@@ -112,7 +112,6 @@ func (l *Ledger) writeCheckpoints(end func()) (damaged error) {
 
 // save writes a checkpoint in one transaction.
 func (l *Ledger) save(cp *checkpoint) error {
-	inUse := l.opts.SchemasInUse()
 	return l.update(cp.cursor, func(tx *bbolt.Tx) error {
 		books, boots, meta := tx.Bucket(hubdb.BucketBooks), tx.Bucket(hubdb.BucketBoots), tx.Bucket(hubdb.BucketMeta)
 		for _, id := range cp.forgotten {
@@ -134,7 +133,7 @@ func (l *Ledger) save(cp *checkpoint) error {
 		if err := cp.outages.Put(tx); err != nil {
 			return err
 		}
-		if err := putSources(tx, &cp.sources, inUse); err != nil {
+		if err := putSources(tx, &cp.sources, l.opts.SchemasInUse); err != nil {
 			return err
 		}
 		return hubdb.Put(meta, hubdb.KeyCursor, hubdb.Key8(cp.cursor))

@@ -48,9 +48,9 @@ func (l *Ledger) loadSources(tx *bbolt.Tx) error {
 	)
 }
 
-// putSources writes what has changed, with the schemas of new sources, and deletes the schemas that nothing names any more. inUse are
+// putSources writes what has changed, with the schemas of new sources, and deletes the schemas that nothing names any more. inUse returns
 // those of the devices; what is added to it does not matter.
-func putSources(tx *bbolt.Tx, c *tail.SourceChange, inUse map[device.Hash]bool) error {
+func putSources(tx *bbolt.Tx, c *tail.SourceChange, inUse func() map[device.Hash]bool) error {
 	b, schemas := tx.Bucket(hubdb.BucketSources), tx.Bucket(hubdb.BucketSchemas)
 	for _, number := range c.Remove {
 		if err := b.Delete(hubdb.Key8(number)); err != nil {
@@ -71,7 +71,7 @@ func putSources(tx *bbolt.Tx, c *tail.SourceChange, inUse map[device.Hash]bool) 
 	if len(c.Remove) == 0 {
 		return nil
 	}
-	return pruneSchemas(tx, inUse)
+	return pruneSchemas(tx, inUse()) // now: what devices have announced is written by the same transaction
 }
 
 // pruneSchemas deletes the schemas that neither a source, nor what a device has announced last, nor any of those in use names.
