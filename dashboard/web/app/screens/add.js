@@ -105,7 +105,7 @@ export function mount(root, { query }) {
     step(2)
     const since = now()
     const state = h('p', { role: 'status', text: t('add.waiting') })
-    const list = h('ul', { class: 'events' })
+    const list = h('ul', { class: 'events', tabindex: 0, 'aria-label': t('add.refused') })
     const trouble = h('div', { class: 'stack', hidden: true }, h('h3', { text: t('add.refused') }), h('p', { class: 'hint', text: t('add.refused.text') }), list)
     const link = h('a', { class: 'button primary', hidden: true, href: `/devices/${encodeURIComponent(id)}`, text: t('add.open', { id }) })
     replace(third, heading(3), state, trouble, h('div', null, link))

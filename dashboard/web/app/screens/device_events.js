@@ -31,7 +31,7 @@ export function eventItem(event, withDevice = false) {
 
 /** @param {string} device */
 export function eventsPanel(device) {
-  const list = h('ol', { class: 'events' })
+  const list = h('ol', { class: 'events', tabindex: 0, 'aria-label': t('device.events') })
   const none = h('p', { class: 'muted', text: t('device.events.none') })
   const spoken = h('div', { class: 'visually-hidden', role: 'log', 'aria-live': 'polite', 'aria-label': t('device.events') })
   const element = h('section', { class: 'panel' }, h('header', null, h('h2', { text: t('device.events') })), none, list, spoken)

@@ -49,7 +49,7 @@ export function mount(root) {
 
 /** Who was not let in, and why. */
 function refusalsPanel() {
-  const list = h('ol', { class: 'events' })
+  const list = h('ol', { class: 'events', tabindex: 0, 'aria-label': t('hub.refusals') })
   const none = h('p', { class: 'muted', text: t('hub.refusals.none') })
   /** @type {Map<string, Event>} */
   let events = new Map()
