@@ -144,14 +144,7 @@ func (c *committer) roomFor(bytes int) error {
 		need *= 2
 	}
 	if c.noRoom = s.Free-int64(bytes) < need; c.noRoom {
-		return &noRoomError{s.reserve()}
+		return fmt.Errorf("the disk has less than the %d MiB free that the hub keeps for its books: make room", s.reserve()>>20)
 	}
 	return nil
-}
-
-// noRoomError says that the disk has less than the reserve.
-type noRoomError struct{ reserve int64 }
-
-func (e *noRoomError) Error() string {
-	return fmt.Sprintf("the disk has less than the %d MiB free that the hub keeps for its books: make room", e.reserve>>20)
 }
