@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 // testsMayImport is what only the tests of a folder may import besides: the reference device drives the hub,
 // and is what commands from the dashboard reach.
 var testsMayImport = map[string][]string{
+	"store/accounts":     {"store/wallclock/clocktest"},
 	"store/export":       {"store", "store/ledger"},
 	"store/tail":         {"store", "store/ledger"},
 	"store/history/feed": {"store/hubdb", "store/journal", "store/wallclock"},

@@ -64,7 +64,7 @@ type Accounts struct {
 	// static
 	db        *hubdb.DB
 	clock     *wallclock.Clock
-	times     *wallclock.View  // what times in sessions are by; moved with them
+	times     *wallclock.View  // what times in sessions are by; moved with them, under mu
 	now       func() time.Time // of times
 	log       *slog.Logger
 	passwords passwords

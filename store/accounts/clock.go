@@ -1,6 +1,8 @@
 package accounts
 
 import (
+	"time"
+
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
@@ -16,21 +18,22 @@ func (a *Accounts) FollowClock() error {
 	if a.times.Behind() == 0 && a.clockRecorded {
 		return nil
 	}
-	base := a.clock.Base()
-	by := a.times.Follow(base)
-	old, moved, now := a.sessions, map[secrets.Hash]*session{}, a.now().UTC()
+	base, oldBase := a.clock.Base(), a.times.Base()
+	by := time.Duration(base-oldBase) * time.Microsecond
+	old, moved, now := a.sessions, map[secrets.Hash]*session{}, a.now().Add(by).UTC()
 	for hash, e := range old {
 		created, seen := e.created.Add(by), e.seen.time().Add(by)
 		moved[hash] = &session{user: e.user, created: wallclock.Earlier(created, now)}
 		moved[hash].seen.at.Store(wallclock.Earlier(seen, now).Unix())
 	}
-	use := func(sessions map[secrets.Hash]*session) {
+	use := func(sessions map[secrets.Hash]*session, base int64) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.sessions = sessions
+		a.times.Follow(base)
 	}
 	err := a.update(func(tx *bbolt.Tx) error {
-		use(moved) // within the transaction: the next checkpoint records sessions, too
+		use(moved, base) // within the transaction: the next checkpoint records sessions, too
 		for hash, e := range moved {
 			value, err := e.record()
 			if err != nil {
@@ -43,8 +46,7 @@ func (a *Accounts) FollowClock() error {
 		return hubdb.PutClock(tx, hubdb.KeySessionsClock, a.clock, base)
 	})
 	if err != nil { // as if it had not been noticed yet
-		use(old)
-		a.times.Follow(base - by.Microseconds())
+		use(old, oldBase)
 		return err
 	}
 	a.clockRecorded = true

@@ -60,9 +60,9 @@ func (a *Accounts) Identify(secret string) (Identity, error) {
 func (a *Accounts) Recheck(id Identity) (Identity, error) { return a.identify(id.Hash) }
 
 func (a *Accounts) identify(hash secrets.Hash) (Identity, error) {
-	now := a.now()
 	a.mu.RLock()
 	defer a.mu.RUnlock()
+	now := a.now() // the times of sessions move with it, under mu
 	if k := a.keys[hash]; k != nil {
 		k.used.set(now)
 		return Identity{Name: k.name, Role: k.role, Via: ViaKey, Hash: hash}, nil
