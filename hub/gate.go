@@ -81,7 +81,7 @@ func (g *gate) listen() {
 
 // arrive lets a connection wait for its turn. If there are too many, the last one of the address with the most goes.
 func (g *gate) arrive(conn net.Conn) {
-	c := &gatedConn{Conn: conn, raw: newRawIO(conn), gate: g, place: -1}
+	c := &gatedConn{Conn: conn, gate: g, place: -1}
 	address := addressOf(conn.RemoteAddr().String())
 	g.mu.Lock()
 	if g.err != nil {

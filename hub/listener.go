@@ -16,7 +16,6 @@ import (
 type gatedConn struct {
 	// static
 	net.Conn
-	raw  *rawIO // what reads and writes; nil: Conn does
 	gate *gate
 	peer *peer
 
@@ -88,21 +87,16 @@ func (c *gatedConn) Read(b []byte) (int, error) {
 	if c.turn.Load() {
 		c.endTurn()
 	}
-	if c.raw != nil {
-		return c.raw.read(b)
-	}
 	return c.Conn.Read(b)
 }
 
 // Write notes since when a peer does not read the answer to its request.
 func (c *gatedConn) Write(b []byte) (int, error) {
-	if !c.admitted.Load() && c.since.Load() == 0 {
-		c.peersTurn()
-		defer c.hubsTurn()
+	if c.admitted.Load() || c.since.Load() != 0 {
+		return c.Conn.Write(b)
 	}
-	if c.raw != nil {
-		return c.raw.writeAll(b)
-	}
+	c.peersTurn()
+	defer c.hubsTurn()
 	return c.Conn.Write(b)
 }
 
