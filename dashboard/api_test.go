@@ -197,7 +197,7 @@ func TestNoRoute(t *testing.T) {
 		c.do("GET", path, nil).wants(404, nil)
 	}
 	for path, allow := range map[string]string{
-		"/api/v1/hub": "GET, HEAD", "/api/v1/devices/a": "GET, HEAD, DELETE", "/api/v1/devices": "GET, HEAD, POST", "/api/v1/setup": "POST",
+		"/api/v1/hub": "GET, HEAD", "/api/v1/devices/a": "GET, HEAD, PATCH, DELETE", "/api/v1/devices": "GET, HEAD, POST", "/api/v1/setup": "POST",
 	} {
 		r := c.do("PUT", path, nil).wants(405, nil)
 		if got := r.header.Get("Allow"); got != allow {
