@@ -31,6 +31,7 @@ type Client struct {
 	base   string // URL of the hub
 	header http.Header
 	close  func() error
+	alone  bool // no hub runs: it holds the files of one
 }
 
 // UnreachableError says that the hub gave no answer, or none that is one.

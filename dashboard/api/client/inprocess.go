@@ -83,11 +83,13 @@ func open(o Options) (*Client, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return socket.Serve(ctx, ln, mux) })
 	g.Go(func() error { return st.Run(ctx) }) // a killed hub may have left frames that the history has not seen
-	return local(ln.dial, func() error {
+	c := local(ln.dial, func() error {
 		a.End()
 		cancel()
 		return errors.Join(g.Wait(), st.Close())
-	}), nil
+	})
+	c.alone = true
+	return c, nil
 }
 
 // pipeListener hands the client's connections to the server in the same process.

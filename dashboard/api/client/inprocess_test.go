@@ -3,11 +3,13 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
 )
 
@@ -24,6 +26,9 @@ func TestConnectWithoutHub(t *testing.T) {
 	}
 	if _, err := c.AddDevices(t.Context(), []devices.NewDevice{{ID: "a"}}); err != nil {
 		t.Fatal(err)
+	}
+	if err := c.Follow(t.Context(), ReadingsQuery{Devices: []string{"a"}, Format: "csv"}, io.Discard); !errors.Is(err, socket.ErrNotRunning) {
+		t.Errorf("follow without a hub: %v", err)
 	}
 	impatient, cancel := context.WithCancel(t.Context())
 	cancel()

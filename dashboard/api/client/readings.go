@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/dashboard/render"
 )
 
@@ -64,8 +65,12 @@ const (
 )
 
 // Follow is Readings that goes on with what comes, until ctx ends. Of each device it writes readings in the order of their times:
-// one that comes with a time before that of another is not written any more.
+// one that comes with a time before that of another is not written any more. Where no hub runs nothing comes, and none could start
+// while the files are held.
 func (c *Client) Follow(ctx context.Context, q ReadingsQuery, w io.Writer) error {
+	if c.alone {
+		return &UnreachableError{socket.ErrNotRunning}
+	}
 	write := writer(w)
 	if q.Format == render.FormatTable {
 		var err error
