@@ -1,8 +1,10 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api"
+	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 )
 
@@ -129,6 +132,31 @@ func TestReadingsOverTheSocket(t *testing.T) {
 	a.store.Outages.EnterGap(outages.Gap{First: 1, Last: 3, Cause: "damaged"})
 	if r := a.call("viewer", "GET", "/readings.csv?device=a&channel=none", nil).wants(200, nil); !strings.Contains(string(r.body), "# ") {
 		t.Errorf("%s", r.body)
+	}
+}
+
+// Who goes away before the answer is no failure of the hub, which its log would tell.
+func TestReadingsForNobody(t *testing.T) {
+	a := newAPI(t, rigOptions{}, "a")
+	var log strings.Builder
+	mux := http.NewServeMux()
+	api.New(api.Config{Store: a.store, Logger: slog.New(slog.NewTextHandler(&log, nil))}).Register(mux, func(*http.Request) (api.Caller, error) {
+		return api.Caller{Identity: accounts.Identity{Name: "anna", Role: accounts.RoleViewer, Via: accounts.ViaSession}}, nil
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	for _, query := range []string{"", "&limit=10"} {
+		func() {
+			defer func() {
+				if reason := recover(); reason != http.ErrAbortHandler {
+					t.Errorf("%s: %v", query, reason)
+				}
+			}()
+			mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/api/v1/readings.csv?device=a"+query, nil))
+		}()
+	}
+	if log.Len() > 0 {
+		t.Error(log.String())
 	}
 }
 

@@ -167,6 +167,9 @@ func (a *API) servePage(w http.ResponseWriter, r *http.Request, by Caller, f for
 	cursor := r.URL.Query().Get("cursor")
 	more, problem, err := a.write(r, by, f, q, &body, &cursor)
 	if err != nil {
+		if gone(r, by) {
+			panic(http.ErrAbortHandler)
+		}
 		a.Failed(w, err)
 		return
 	}
@@ -201,7 +204,7 @@ func (a *API) download(w http.ResponseWriter, r *http.Request, by Caller, f form
 	out := bufio.NewWriterSize(to, streamBuffer)
 	_, problem, err := a.write(r, by, f, q, out, new(string))
 	switch {
-	case err != nil && !to.began && by.Via != ViaSocket:
+	case err != nil && !to.began && by.Via != ViaSocket && !gone(r, by):
 		header.Del("Content-Disposition")
 		header.Del("Trailer")
 		a.Failed(w, err)
@@ -216,6 +219,10 @@ func (a *API) download(w http.ResponseWriter, r *http.Request, by Caller, f form
 	}
 	problem.trail(w)
 }
+
+// gone reports whether a caller does not wait for an answer any more, so that nothing has failed. The Unix socket's requests also end
+// with the hub.
+func gone(r *http.Request, by Caller) bool { return by.Via != ViaSocket && r.Context().Err() != nil }
 
 // trail says in the trailer what is wrong with what was sent, nil: nothing.
 func (p *Problem) trail(w http.ResponseWriter) {
