@@ -64,6 +64,7 @@ func TestRollout(t *testing.T) {
 	}
 	for _, bad := range []fields{
 		{"id": id, "name": "blink"}, {"id": id, "name": "blink", "all": true, "devices": three}, {"name": "blink", "all": true},
+		{"id": device.NewCommandID(), "all": true},
 		{"id": device.NewCommandID(), "name": "blink", "all": true, "rate": 1e9},
 	} {
 		a.call("operator", "POST", "/rollouts", bad).wants(400, nil)

@@ -384,6 +384,8 @@ func (a *API) startRollout(w http.ResponseWriter, r *http.Request, by Caller) {
 		return
 	case in.ID == (device.CommandID{}):
 		err = &Problem{Status: http.StatusBadRequest, Code: "bad_request", Detail: "the rollout has no id", Hint: "make a random UUID for each rollout, and send the same one if you send it again"}
+	case in.Name == "":
+		err = &Problem{Status: http.StatusBadRequest, Code: "bad_request", Detail: "the command has no name"}
 	case in.Rate < 0.001 || in.Rate > maxRate:
 		err = &Problem{Status: http.StatusBadRequest, Code: "bad_request", Detail: "rate is from 0.001 to 1000 devices a second"}
 	}
