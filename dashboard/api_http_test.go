@@ -41,7 +41,7 @@ func TestAnswersAreCompressed(t *testing.T) {
 	a := newAPI(t, rigOptions{}, "a")
 	fillDownload(a)
 	auth := "Bearer " + a.key
-	for path, worth := range map[string]bool{"/openapi.json": true, "/readings.csv?device=s&limit=1000": true, "/readings.ndjson?device=s": true, "/session": false, "/devices/none": false} {
+	for path, worth := range map[string]bool{"/openapi.json": true, "/readings.csv?device=s&limit=1000": true, "/readings.ndjson?device=s&limit=1000": true, "/session": false, "/devices/none": false} {
 		plain, want := a.raw("GET", path, map[string]string{"Authorization": auth})
 		if got := plain.Header.Get("Content-Encoding"); got != "" {
 			t.Errorf("%s is %s for who does not take that", path, got)
