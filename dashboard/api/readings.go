@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -143,7 +144,9 @@ func (a *API) download(w http.ResponseWriter, r *http.Request, by Caller, f form
 
 // gone reports whether a caller does not wait for an answer any more, so that nothing has failed. The Unix socket's requests also end
 // with the hub.
-func gone(r *http.Request, by Caller) bool { return by.Via != ViaSocket && r.Context().Err() != nil }
+func gone(r *http.Request, by Caller) bool {
+	return by.Via != ViaSocket && errors.Is(context.Cause(r.Context()), context.Canceled)
+}
 
 // trail says in the trailer what is wrong with what was sent, nil: nothing.
 func (p *Problem) trail(w http.ResponseWriter) {
