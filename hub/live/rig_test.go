@@ -67,7 +67,10 @@ func newRig(t testing.TB, devices ...string) *rig {
 // start opens the store and begins to follow it.
 func (r *rig) start() {
 	r.t.Helper()
-	s, err := store.Open(store.Options{Dir: r.dir, CommitWindow: 5 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Now: r.clock.now})
+	s, err := store.Open(store.Options{
+		Dir: r.dir, CommitWindow: 5 * time.Millisecond, Logger: slog.New(slog.DiscardHandler), Now: r.clock.now,
+		JournalMaxBytes: 1 << 30, HistoryMaxBytes: 1 << 30, // whatever room the disk has
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
