@@ -253,6 +253,7 @@ func wsFrame(first byte, payload []byte) []byte {
 
 func (c *stompClient) write(b []byte) {
 	c.t.Helper()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
 	if _, err := c.conn.Write(b); err != nil {
 		c.t.Fatal(err)
 	}
