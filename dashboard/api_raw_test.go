@@ -98,7 +98,7 @@ func TestReadingsByPages(t *testing.T) {
 func TestExactIntegers(t *testing.T) {
 	a := newAPI(t, rigOptions{})
 	s := newSensor(a, "s")
-	s.send(time.Now().Add(-time.Second), math.MaxInt64)
+	s.send(time.Now().Add(-time.Second), int64(math.MaxInt64))
 	a.commit()
 	for _, form := range []string{"ndjson", "csv"} {
 		if body := a.call("viewer", "GET", "/readings."+form+"?device=s", nil).wants(200, nil).body; !strings.Contains(string(body), "92233720368547758.07") {
