@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -137,7 +138,10 @@ var setupLine = regexp.MustCompile(`^nobody can log in yet; make the first user:
 func start(t *testing.T, dir string, environ []string, args ...string) *process {
 	t.Helper()
 	p := &process{dir: dir, stderr: &lines{}, rest: make(chan string, 1), err: make(chan error, 1)}
-	p.cmd = exec.Command(program("telemetry-hub"), append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0"}, args...)...)
+	if !slices.Contains(args, "--listen") {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
+	p.cmd = exec.Command(program("telemetry-hub"), append([]string{"serve", "--data-dir", dir}, args...)...)
 	p.cmd.Env = append(os.Environ(), environ...)
 	p.cmd.Stderr = p.stderr
 	stdout, err := p.cmd.StdoutPipe()

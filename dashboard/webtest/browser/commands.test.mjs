@@ -134,8 +134,12 @@ test('what the hub does not confirm can be sent again, and counts once', async (
 
 test('a double click sends once', async () => {
   const page = await open('room-2')
-  await send(page, 'blink').dblclick()
-  await control(page, 'blink').evaluate((form) => { form.requestSubmit(); form.requestSubmit() })
+  // In one turn: on a busy machine the command may be settled before the next call to the browser.
+  await control(page, 'blink').evaluate((form) => {
+    const button = form.querySelector('button')
+    for (let i = 0; i < 2; i++) button.click()
+    for (let i = 0; i < 2; i++) form.requestSubmit()
+  })
   await state(page, 'blink', 'Succeeded')
   assert.equal((await records('room-2', 'blink')).length, 1)
 })
