@@ -16,6 +16,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 )
 
 // messageRate is how many messages and frames a second a client may send, after a first burst. A faster one is read more
@@ -263,8 +264,5 @@ func (c *liveConn) end(last []byte, how closing) {
 }
 
 func (c *liveConn) signal() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	notify.Signal(c.wake)
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 )
 
 // mostWaiting is how many accepted connections may wait to be served: about 4 MiB of them.
@@ -136,10 +138,7 @@ func (g *gate) forgetIfGone(p *peer) {
 }
 
 func (g *gate) signal() {
-	select {
-	case g.changed <- struct{}{}:
-	default:
-	}
+	notify.Signal(g.changed)
 }
 
 // Accept returns the next connection to be served. It is for one goroutine.

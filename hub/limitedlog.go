@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 )
 
 const (
@@ -84,7 +86,7 @@ func (c *messageCounts) leaveOut(r *slog.Record) bool {
 	n.leftOut++
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "address" && len(n.hosts) < limitedHosts {
-			n.hosts[hostOf(a.Value.String())] = struct{}{}
+			n.hosts[live.HostOf(a.Value.String())] = struct{}{}
 		}
 		return a.Key != "address"
 	})

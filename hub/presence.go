@@ -1,8 +1,9 @@
 package hub
 
 import (
-	"net"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // Presence is what the hub knows of a device's connection. Times are the hub's, zero if unknown: presence lives in
@@ -25,14 +26,6 @@ func (h *Hub) Presence(deviceID string) Presence {
 	return p
 }
 
-func hostOf(address string) string {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return address
-	}
-	return host
-}
-
 // Connected returns how many devices are connected.
 func (h *Hub) Connected() int { return h.sessions.connected() }
 
@@ -45,16 +38,9 @@ func (s *session) addTo(p *Presence, now time.Time, elapsed time.Duration) {
 		}
 		return now.Add(time.Duration(at) - elapsed)
 	}
-	p.LastSeen = later(p.LastSeen, moment(int64(s.conn.Heard())))
-	p.LastData = later(p.LastData, moment(s.dataAt.Load()))
+	p.LastSeen = wallclock.Later(p.LastSeen, moment(int64(s.conn.Heard())))
+	p.LastData = wallclock.Later(p.LastData, moment(s.dataAt.Load()))
 	if since := moment(int64(s.opened)); !since.Before(p.Since) {
 		p.Since, p.Address, p.ClockSkew = since, s.address, s.measured.Load().ahead(s.hub.store.Clock().Base())
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

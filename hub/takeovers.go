@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/hub/socket"
 )
 
@@ -52,7 +53,7 @@ func (h *Hub) tookOver(s *session) {
 		}
 		h.takeovers.byDevice[s.device] = r
 	}
-	r.count, r.last, r.hosts = r.count+1, h.elapsed(), [2]string{hostOf(s.address), hostOf(newer)}
+	r.count, r.last, r.hosts = r.count+1, h.elapsed(), [2]string{live.HostOf(s.address), live.HostOf(newer)}
 	slices.Sort(r.hosts[:]) // or every takeover would be news
 	h.reportTakeovers()
 }

@@ -43,7 +43,7 @@ func (s *Store) watchClock(ctx context.Context) {
 
 // clockSet raises the alarm, and tells everybody who keeps moments that the clock was set.
 func (s *Store) clockSet(now time.Time, by time.Duration) {
-	text := fmt.Sprintf("the hub's clock was set %s, from %s to %s", forwardOrBack(by), utc(now.Add(-by)), utc(now))
+	text := fmt.Sprintf("the hub's clock was set %s, from %s to %s", forwardOrBack(by), wallclock.Text(now.Add(-by)), wallclock.Text(now))
 	if by.Abs() < ledger.LeastClockAlarm {
 		s.log.Info(text, "by", by)
 	} else {
@@ -94,4 +94,3 @@ func (s *Store) checkFloor(now time.Time) {
 }
 
 // utc is a moment in words.
-func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

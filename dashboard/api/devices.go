@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/hub"
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // Devices is a page of the list of devices.
@@ -156,7 +156,7 @@ func (a *API) record(dev *devices.Device) DeviceRecord {
 	out := DeviceRecord{
 		Created: Millis(dev.Created), Revoked: dev.Revoked, Tokens: make([]Token, len(dev.Tokens)),
 		Presence: Presence{
-			Connected: p.Connected, Since: Millis(p.Since), LastSeen: Millis(later(p.LastSeen, books.LastReceived)), Address: p.Address,
+			Connected: p.Connected, Since: Millis(p.Since), LastSeen: Millis(wallclock.Later(p.LastSeen, books.LastReceived)), Address: p.Address,
 			Skew: p.ClockSkew.Milliseconds(), Takeovers: p.Takeovers,
 		},
 		Books: Books{
@@ -171,11 +171,4 @@ func (a *API) record(dev *devices.Device) DeviceRecord {
 		out.Tokens[i] = Token{Created: Millis(t.Created), FirstUsed: Millis(t.FirstUsed), Expires: Millis(t.Expires)}
 	}
 	return out
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/live"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 )
 
 // rollouts are those of this run of the hub. The commands themselves are on disk.
@@ -150,10 +151,7 @@ func (a *API) roll(ctx context.Context, r *rollout) {
 	news := make(chan struct{}, 1)
 	defer a.store.Commands.Watch(func(c commands.Command) {
 		if r.changed(&c) {
-			select {
-			case news <- struct{}{}:
-			default:
-			}
+			notify.Signal(news)
 		}
 	})()
 	pace := time.NewTicker(max(r.interval, 1))

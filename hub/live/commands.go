@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 	"github.com/telemetry-hub/telemetry-hub/store/settings"
 )
 
@@ -86,10 +87,7 @@ func (f *Feed) watchCommands() (stop func()) {
 
 // endTickEarly ends the tick under way: somebody may be waiting for what has just happened.
 func (f *Feed) endTickEarly() {
-	select {
-	case f.hurry <- struct{}{}:
-	default:
-	}
+	notify.Signal(f.hurry)
 }
 
 func (f *Feed) newCommandTopic(key commandKey, cut uint64) content {

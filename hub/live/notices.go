@@ -77,7 +77,7 @@ func (f *Feed) Refused(address, deviceID, reason string) {
 	if e := f.entries[deviceID]; e != nil {
 		e.refused = now
 	}
-	f.noteOften(Event{Device: deviceID, Kind: kindRefused, Text: reason, Address: hostOf(address)}, reason, now)
+	f.noteOften(Event{Device: deviceID, Kind: kindRefused, Text: reason, Address: HostOf(address)}, reason, now)
 }
 
 // TLSFailed says that a TLS handshake with an address (host:port) failed.
@@ -87,10 +87,11 @@ func (f *Feed) TLSFailed(address, reason string) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.noteOften(Event{Kind: kindTLS, Text: reason, Address: hostOf(address)}, reason, f.micros())
+	f.noteOften(Event{Kind: kindTLS, Text: reason, Address: HostOf(address)}, reason, f.micros())
 }
 
-func hostOf(address string) string {
+// HostOf is the host of an address, or all of it if it has no port.
+func HostOf(address string) string {
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		return host
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 )
 
 // Errors of Viewer.Subscribe and Viewer.Unsubscribe.
@@ -95,10 +97,7 @@ func (v *Viewer) Is(user string) {
 func (v *Viewer) C() <-chan struct{} { return v.due }
 
 func (v *Viewer) signal() {
-	select {
-	case v.due <- struct{}{}:
-	default:
-	}
+	notify.Signal(v.due)
 }
 
 // Subscribe adds a subscription; what it brings, Take returns, the first at once. With a position it goes on from there if it

@@ -204,11 +204,3 @@ func (b *Book) done(onDisk bool, by time.Duration) {
 // Watch calls f after every transition of a command, and when its times have moved with a clock that was set, when it is on disk,
 // in order. f must be quick and must not change commands or settings. stop ends it, and may be called more than once.
 func (b *Book) Watch(f func(Command)) (stop func()) { return b.watchers.Add(f) }
-
-// signal says that something changed; the reader looks for itself what it was.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}

@@ -2,7 +2,6 @@ package commands
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -59,7 +58,7 @@ func (c *Command) decode(number uint64, value []byte) error {
 	}
 	*c = Command{
 		ID: message.ID, Number: number, Device: r.Device, Name: message.Name, Args: message.Args, State: r.State, Text: r.Text,
-		By: r.By, From: r.From, Created: moment(r.Created), Deadline: moment(r.Deadline), Sent: moment(r.Sent), Changed: moment(r.Changed),
+		By: r.By, From: r.From, Created: hubdb.Time(r.Created), Deadline: hubdb.Time(r.Deadline), Sent: hubdb.Time(r.Sent), Changed: hubdb.Time(r.Changed),
 		Idempotent: r.Idempotent, stream: r.Stream, turn: r.Turn,
 	}
 	if len(r.Result) > 0 {
@@ -72,12 +71,4 @@ func (c *Command) decode(number uint64, value []byte) error {
 		}
 	}
 	return nil
-}
-
-// moment is a time in ns since 1970; 0 is none.
-func moment(ns int64) time.Time {
-	if ns == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, ns).UTC()
 }

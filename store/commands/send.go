@@ -8,6 +8,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 )
 
 // actor is who did something, and from where.
@@ -106,7 +107,7 @@ func (b *Book) Await(ctx context.Context, id device.CommandID) (Command, error) 
 	moved := make(chan struct{}, 1)
 	defer b.Watch(func(c Command) {
 		if c.ID == id {
-			signal(moved)
+			notify.Signal(moved)
 		}
 	})()
 	for {

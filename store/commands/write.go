@@ -8,6 +8,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/store/audit"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 )
 
 // What is kept of commands that are settled.
@@ -125,6 +126,6 @@ func (ch *Change) publish() {
 	}
 	b.done(true, by)
 	if len(ch.events) > 0 {
-		signal(b.due)
+		notify.Signal(b.due)
 	}
 }

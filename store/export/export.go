@@ -165,10 +165,3 @@ func (e *Export) sample(ctx context.Context) {
 
 // Writer writes lines to InfluxDB; nil: nothing is exported.
 func (e *Export) Writer() *influx.Writer { return e.writer }
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}

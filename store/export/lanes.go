@@ -3,6 +3,8 @@ package export
 import (
 	"context"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 )
 
 const (
@@ -72,7 +74,7 @@ func (e *Export) moveLive(next uint64) {
 // leap leaves everything before end to the backlog lane.
 func (e *Export) leap(end uint64) {
 	e.moveLive(end)
-	signal(e.backlog)
+	notify.Signal(e.backlog)
 }
 
 // runBacklog exports what is pending before the live lane, until ctx ends.

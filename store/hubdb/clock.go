@@ -1,6 +1,8 @@
 package hubdb
 
 import (
+	"time"
+
 	"github.com/fxamacker/cbor/v2"
 	"go.etcd.io/bbolt"
 
@@ -36,4 +38,12 @@ func (db *DB) LoadClock(tx *bbolt.Tx, key []byte, clock *wallclock.Clock, view *
 		return nil
 	})
 	return recorded
+}
+
+// Time is a time in ns since 1970 as records have it; 0 is none.
+func Time(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
 }

@@ -124,12 +124,10 @@ func (l *Ledger) checkHeld() {
 	at, most := time.UnixMicro(held.Held), max(l.opts.MaxAge, l.opts.HistoryAge)
 	l.alarms.Set("age limits", fmt.Sprintf("when the hub started at %s, %s seemed to have passed; whether it was off for so long or its clock was set cannot be told, "+
 		"so what was received before is held back from the limits of age (max_age): it is counted as older only by the time that the hub runs, and is gone by %s; "+
-		"to free its room earlier, lower max_bytes", utc(at), days(time.Duration(held.By)*time.Microsecond+normalGap), utc(at.Add(most))))
+		"to free its room earlier, lower max_bytes", wallclock.Text(at), days(time.Duration(held.By)*time.Microsecond+normalGap), wallclock.Text(at.Add(most))))
 }
 
 // utc is a moment in words.
-func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
-
 func days(d time.Duration) string {
 	if d < 48*time.Hour {
 		return d.Round(time.Minute).String()

@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -89,7 +90,7 @@ func (l *Ledger) FollowClock() {
 	l.mu.Lock()
 	if l.clock.Behind() != 0 && l.filling.empty() {
 		l.openBatch(l.filling)
-		signal(l.work)
+		notify.Signal(l.work)
 	}
 	l.mu.Unlock()
 	l.checkHeld()
@@ -135,7 +136,7 @@ func (l *Ledger) startClock() (set time.Duration) {
 	l.ages.Store(a.moved(l.journal.Next(), m))
 	b.scratch = tail.AppendClock(b.scratch[:0], m)
 	b.append(b.scratch)
-	signal(l.work)
+	notify.Signal(l.work)
 	if m.Held != 0 {
 		return 0
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -119,7 +120,7 @@ func (c *committer) commit(ctx context.Context) error {
 		c.sinceBytes += int64(len(b.entries))
 		c.settle(b, first)
 		if c.journal.Bytes() > c.opts.MaxBytes {
-			signal(c.trimNow)
+			notify.Signal(c.trimNow)
 		}
 	}
 	if cp != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -32,10 +33,10 @@ func (in *Ingest) enter(ctx context.Context, f func(*batch) error) error {
 	err := f(b)
 	in.account.dirty = true
 	if !b.empty() {
-		signal(l.work)
+		notify.Signal(l.work)
 	}
 	if len(b.entries) >= commitBytes {
-		signal(l.full)
+		notify.Signal(l.full)
 	}
 	return err
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
@@ -182,7 +183,7 @@ func (l *Ledger) Remove(deviceID string) {
 	b.append(tail.AppendRemoval(nil, deviceID))
 	l.mu.Unlock()
 	l.numbering.note(deviceID, "")
-	signal(l.work)
+	notify.Signal(l.work)
 }
 
 // forget drops the books of a device; mu is held.
@@ -204,11 +205,3 @@ func (l *Ledger) Cursor() uint64 {
 
 // Progress moves on every turn of the committer, at least once a second while it works: it feeds the watchdog.
 func (l *Ledger) Progress() uint64 { return l.progress.Load() }
-
-// signal says that something changed; the reader looks for itself what it was.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 	"go.etcd.io/bbolt"
 )
 
@@ -36,7 +37,7 @@ func (l *Ledger) Trim() {
 }
 
 // TrimSoon has the journal trimmed without waiting for the next turn.
-func (l *Ledger) TrimSoon() { signal(l.trimNow) }
+func (l *Ledger) TrimSoon() { notify.Signal(l.trimNow) }
 
 // trim drops the segments every tail has passed, and after them, while the journal is over its limits, the oldest ones.
 func (l *Ledger) trim() {

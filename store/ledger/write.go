@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -137,7 +138,7 @@ func (c *committer) roomFor(bytes int) error {
 		return nil
 	}
 	if s.Tight() {
-		signal(c.trimNow)
+		notify.Signal(c.trimNow)
 	}
 	need := s.reserve()
 	if c.noRoom {

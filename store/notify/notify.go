@@ -1,4 +1,4 @@
-// Package notify calls functions when something happens.
+// Package notify tells those who wait for it that something happened.
 package notify
 
 import "sync"
@@ -33,5 +33,14 @@ func (l *List[T]) Notify(event T) {
 	defer l.mu.Unlock()
 	for _, f := range l.list {
 		f(event)
+	}
+}
+
+// Signal wakes who receives from c, a channel of capacity 1, or says that there is something to do when he comes. He looks for
+// himself what it is: several signals before that are one.
+func Signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }

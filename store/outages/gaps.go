@@ -11,6 +11,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // HistoryTail is the Gap.Tail of the local history.
@@ -45,7 +46,7 @@ func Missing(g *tail.Gap) Gap {
 func (g *Gap) Text() string {
 	when := ""
 	if !g.From.IsZero() {
-		when = fmt.Sprintf(", received between %s and %s,", utc(g.From), utc(g.To))
+		when = fmt.Sprintf(", received between %s and %s,", wallclock.Text(g.From), wallclock.Text(g.To))
 	}
 	return fmt.Sprintf("journal entries %d to %d%s are missing: %s", g.First, g.Last, when, g.Cause)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // Cause is why there are no readings in a stretch of time.
@@ -67,12 +68,12 @@ func (l *Log) facts(deviceID string, d *history.Decimated) (facts []fact) {
 	for _, span := range d.Damaged {
 		facts = append(facts, fact{
 			span.From.UnixMilli(), span.To.UnixMilli() + 1, CauseDropped,
-			fmt.Sprintf("readings from %s to %s can't be read: a block of history.db is damaged", utc(span.From), utc(span.To)),
+			fmt.Sprintf("readings from %s to %s can't be read: a block of history.db is damaged", wallclock.Text(span.From), wallclock.Text(span.To)),
 		})
 	}
 	for _, g := range l.gaps {
 		if (g.Tail == "" || g.Tail == HistoryTail) && !g.From.IsZero() {
-			text := fmt.Sprintf("journal entries received between %s and %s are missing: %s", utc(g.From), utc(g.To), g.Cause)
+			text := fmt.Sprintf("journal entries received between %s and %s are missing: %s", wallclock.Text(g.From), wallclock.Text(g.To), g.Cause)
 			facts = append(facts, fact{g.From.UnixMilli(), g.To.UnixMilli(), CauseDropped, text})
 		}
 	}
@@ -87,13 +88,13 @@ func (l *Log) facts(deviceID string, d *history.Decimated) (facts []fact) {
 		before, next := &l.runs[i-1], &l.runs[i]
 		text := "the hub was stopped"
 		if !before.Orderly {
-			text = "the hub ended without being stopped; it stored something for the last time at " + utc(time.UnixMilli(before.Ended))
+			text = "the hub ended without being stopped; it stored something for the last time at " + wallclock.Text(time.UnixMilli(before.Ended))
 		}
 		facts = append(facts, fact{before.Ended, next.Started, CauseHubDown, text})
 	}
 	facts = append(facts, l.offline(connections)...)
 	if !d.Expired.IsZero() {
-		text := "readings received before " + utc(d.Expired) + " were deleted at the limits of the history"
+		text := "readings received before " + wallclock.Text(d.Expired) + " were deleted at the limits of the history"
 		facts = append(facts, fact{0, d.Expired.UnixMilli(), CauseExpired, text})
 	}
 	return facts
@@ -134,8 +135,6 @@ func (l *Log) offline(connections []connection) (facts []fact) {
 }
 
 // utc is a moment in words.
-func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
-
 // explain cuts a gap into parts with one cause each. Where several facts hold, the first counts.
 func explain(gap fact, facts []fact, least int64) []fact {
 	edges := []int64{gap.from, gap.to}

@@ -51,8 +51,8 @@ func decode(deviceID string, v []byte) (byChannel, error) {
 			return nil, hubdb.ErrRecord
 		}
 		d[r.Channel] = &Setting{
-			Device: deviceID, Channel: r.Channel, Desired: signed(r.Desired), By: r.By, From: r.From, Set: moment(r.Set), Status: r.Status,
-			Since: moment(r.Since), Reason: r.Reason, Reported: signed(r.Reported), ReportedAt: moment(r.ReportedAt),
+			Device: deviceID, Channel: r.Channel, Desired: signed(r.Desired), By: r.By, From: r.From, Set: hubdb.Time(r.Set), Status: r.Status,
+			Since: hubdb.Time(r.Since), Reason: r.Reason, Reported: signed(r.Reported), ReportedAt: hubdb.Time(r.ReportedAt),
 		}
 	}
 	return d, nil
@@ -86,12 +86,4 @@ func nanos(t time.Time) int64 {
 		return math.MaxInt64
 	}
 	return t.UnixNano()
-}
-
-// moment is a time in ns since 1970; 0 is none.
-func moment(ns int64) time.Time {
-	if ns == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, ns).UTC()
 }

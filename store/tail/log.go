@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 )
 
 const (
@@ -70,7 +71,7 @@ func (l *Log) Publish(first uint64, count int, received time.Time, entries []byt
 	l.next, l.usual = b.next, len(entries)
 	l.shrink()
 	for r := range l.readers {
-		signal(r.news)
+		notify.Signal(r.news)
 	}
 }
 
@@ -176,11 +177,4 @@ func (l *Log) remove(r *Reader) {
 	l.leave(r)
 	delete(l.readers, r)
 	l.shrink()
-}
-
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/telemetry-hub/telemetry-hub/store/notify"
 )
 
 // tolerance is by how much the wall clock may differ from where it should be: what reads both, cannot read them at once.
@@ -126,10 +128,7 @@ func (c *Clock) look() {
 		}
 		if base := now - before; c.wasSet(base) {
 			c.base.Store(base)
-			select {
-			case c.noticed <- struct{}{}:
-			default:
-			}
+			notify.Signal(c.noticed)
 		}
 		return
 	}
@@ -177,6 +176,17 @@ func Earlier(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// Later returns the later of two times.
+func Later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// Text is a time as texts for people have it, in UTC and to the second.
+func Text(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // Shift moves a moment by how far the clock was set; the zero time stays what it is.
 func Shift(t time.Time, by time.Duration) time.Time {

@@ -12,6 +12,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
+	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
 
 // repairAgain is when what failed is tried again, because the disk was full or the journal was trimmed meanwhile: it reads all of the
@@ -76,7 +77,7 @@ func damageText(damage []history.Damage) string {
 		case d.First.IsZero():
 			of = append(of, "of "+d.Device)
 		default:
-			of = append(of, fmt.Sprintf("of %s from %s to %s", d.Device, utc(d.First), utc(d.Last)))
+			of = append(of, fmt.Sprintf("of %s from %s to %s", d.Device, wallclock.Text(d.First), wallclock.Text(d.Last)))
 		}
 	}
 	more := ""
@@ -171,5 +172,3 @@ func frameOf(e *tail.Entry) *history.Frame {
 		Offset: e.Timing.Offset, Quality: e.Timing.Quality, Data: e.Message,
 	}
 }
-
-func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
