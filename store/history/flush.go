@@ -207,41 +207,27 @@ func (h *History) fill(b *buffer, r records) (rest records, n int, blocks []buil
 
 // commit writes what the buffers' takings hold, deletes what retention says, and moves the cursor, in one transaction.
 func (h *History) commit(batch []*buffer) error {
-	s := h.state
-	s.cursor = h.cursorAfter()
-	var at edge
-	err := h.update(func(tx *bolt.Tx) error {
-		length, err := putBlocks(tx, batch, &s)
+	number, cursor := h.state.next, h.cursorAfter()
+	return h.change(func(tx *bolt.Tx, s *state) error {
+		s.cursor = cursor
+		length, err := putBlocks(tx, batch, s)
 		if err != nil {
 			return err
 		}
-		if err := h.expire(tx, &s, length); err != nil {
-			return err
+		return h.expire(tx, s, length)
+	}, func() {
+		for _, b := range batch {
+			for i := range b.taken.blocks {
+				e := b.taken.blocks[i].entry
+				e.number = number
+				b.pending = append(b.pending, e)
+				number++
+			}
+			h.pending += len(b.taken.blocks)
+			h.buffered -= b.drop(b.taken.rest)
 		}
-		if at, err = h.findEdge(tx, s); err != nil {
-			return err
-		}
-		return s.put(tx)
+		h.listFull()
 	})
-	if err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	number := h.state.next
-	h.state, h.edge = s, at
-	for _, b := range batch {
-		for i := range b.taken.blocks {
-			e := b.taken.blocks[i].entry
-			e.number = number
-			b.pending = append(b.pending, e)
-			number++
-		}
-		h.pending += len(b.taken.blocks)
-		h.buffered -= b.drop(b.taken.rest)
-	}
-	h.listFull()
-	return h.measure()
 }
 
 // listFull lists the full buffers again.
@@ -304,6 +290,30 @@ func (h *History) update(fn func(*bolt.Tx) error) error {
 		return fmt.Errorf("write history: %w", err)
 	}
 	return nil
+}
+
+// change runs a write transaction in which fn changes the file and the state. When it has taken place, the state and where the blocks
+// begin then are in force, and done changes what is in memory; mu is held.
+func (h *History) change(fn func(tx *bolt.Tx, s *state) error, done func()) error {
+	s := h.state
+	var at edge
+	err := h.update(func(tx *bolt.Tx) (err error) {
+		if err := fn(tx, &s); err != nil {
+			return err
+		}
+		if at, err = h.findEdge(tx, s); err != nil {
+			return err
+		}
+		return s.put(tx)
+	})
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state, h.edge = s, at
+	done()
+	return h.measure()
 }
 
 // measure asks how large the file is. mu is held.

@@ -33,19 +33,7 @@ func (h *History) updateIndex() error {
 	if err != nil {
 		return err
 	}
-	if err := h.finishIndex(schemas); err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for id, b := range h.buffers {
-		b.pending = nil
-		if b.last < h.state.cursor {
-			delete(h.buffers, id)
-		}
-	}
-	h.pending = 0
-	return h.measure()
+	return h.finishIndex(schemas)
 }
 
 // putPending puts the pending entries into the index, neighbours together. If it is interrupted recent still has them.
@@ -140,10 +128,9 @@ func (h *History) deadEntries(from []byte, schemas map[device.Hash]bool) (dead [
 	return dead, next, err
 }
 
-// finishIndex empties recent, but for the watermarks still needed, and deletes the schemas no block has.
+// finishIndex empties recent, but for the watermarks still needed, deletes the schemas no block has, and forgets what is in the index.
 func (h *History) finishIndex(schemas map[device.Hash]bool) error {
-	s := h.state
-	err := h.update(func(tx *bolt.Tx) error {
+	return h.change(func(tx *bolt.Tx, s *state) error {
 		if err := tx.DeleteBucket(bucketRecent); err != nil {
 			return err
 		}
@@ -173,16 +160,14 @@ func (h *History) finishIndex(schemas map[device.Hash]bool) error {
 				return err
 			}
 		}
-		return s.put(tx)
+		return nil
+	}, func() {
+		for id, b := range h.buffers {
+			b.pending = nil
+			if b.last < h.state.cursor {
+				delete(h.buffers, id)
+			}
+		}
+		h.pending = 0
 	})
-	if err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.edge.number == h.state.next {
-		h.edge.number = s.next // there are no blocks
-	}
-	h.state = s
-	return nil
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -46,29 +47,17 @@ func (h *History) forget(deviceID string) error {
 	b := h.buffer(deviceID)
 	b.taken = &taking{}
 	defer func() { b.taken = nil }()
-	s := h.state
-	s.cursor = h.cursorAfter()
-	r := record{entry: entry{number: s.next}, device: deviceID, watermark: h.next - 1}
-	s.next++
-	err := h.update(func(tx *bolt.Tx) error {
-		if err := tx.Bucket(bucketRecent).Put(numberKey(r.number), r.append(nil)); err != nil {
-			return err
-		}
-		return s.put(tx)
+	cursor, watermark := h.cursorAfter(), h.next-1
+	return h.change(func(tx *bolt.Tx, s *state) error {
+		s.cursor = cursor
+		r := record{entry: entry{number: s.next}, device: deviceID, watermark: watermark}
+		s.next++
+		return tx.Bucket(bucketRecent).Put(numberKey(r.number), r.append(nil))
+	}, func() {
+		h.buffered -= b.drop(records{})
+		b.last = watermark
+		h.listFull()
 	})
-	if err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.edge.number == h.state.next {
-		h.edge.number = s.next // there are no blocks
-	}
-	h.state = s
-	h.buffered -= b.drop(records{})
-	b.last = r.watermark
-	h.listFull()
-	return h.measure()
 }
 
 // entriesOf returns some blocks of the device, none if there are no more.
@@ -82,40 +71,33 @@ func (h *History) entriesOf(deviceID string) ([]entry, error) {
 
 // deleteEntries deletes blocks, the last ones of the device's pending entries or some of the index.
 func (h *History) deleteEntries(deviceID string, batch []entry) error {
-	s := h.state
-	var at edge
-	err := h.update(func(tx *bolt.Tx) (err error) {
+	return h.deleteBlocks(deviceID, batch, (*bolt.Bucket).Delete, func() {
+		h.damage = slices.DeleteFunc(h.damage, func(d Damage) bool { return d.Device == deviceID })
+		if b := h.buffers[deviceID]; b != nil && len(b.pending) > 0 {
+			b.pending = slices.Clip(b.pending[:len(b.pending)-len(batch)]) // a scan may read what follows
+			h.pending -= len(batch)
+		}
+	})
+}
+
+// deleteBlocks deletes blocks of a device and what the index has of them. What recent has of them is for forget to change; done is
+// called when all that has taken place, with mu held.
+func (h *History) deleteBlocks(deviceID string, gone []entry, forget func(recent *bolt.Bucket, key []byte) error, done func()) error {
+	return h.change(func(tx *bolt.Tx, s *state) error {
 		blocks, recent, index := tx.Bucket(bucketBlocks), tx.Bucket(bucketRecent), tx.Bucket(bucketIndex)
-		for _, e := range batch {
+		for _, e := range gone {
 			key := numberKey(e.number)
 			if blocks.Get(key) != nil {
 				s.blocks -= min(1, s.blocks)
 			}
-			for _, deletion := range []struct {
-				bucket *bolt.Bucket
-				key    []byte
-			}{{blocks, key}, {recent, key}, {index, appendIndexKey(nil, deviceID, e.first, e.number)}} {
-				if err := deletion.bucket.Delete(deletion.key); err != nil {
-					return err
-				}
+			err := errors.Join(blocks.Delete(key), index.Delete(appendIndexKey(nil, deviceID, e.first, e.number)), forget(recent, key))
+			if err != nil {
+				return err
 			}
 		}
-		if at, err = h.findEdge(tx, s); err != nil {
-			return err
-		}
-		return s.put(tx)
+		return nil
+	}, func() {
+		h.removals++
+		done()
 	})
-	if err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.state, h.edge = s, at
-	h.removals++
-	h.damage = slices.DeleteFunc(h.damage, func(d Damage) bool { return d.Device == deviceID })
-	if b := h.buffers[deviceID]; b != nil && len(b.pending) > 0 {
-		b.pending = slices.Clip(b.pending[:len(b.pending)-len(batch)]) // a scan may read what follows
-		h.pending -= len(batch)
-	}
-	return h.measure()
 }

@@ -2,7 +2,6 @@ package history
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -295,47 +294,24 @@ func (r *restorer) finish() (rebuilt int, err error) {
 
 // deleteDamaged deletes damaged blocks, and what leads to them.
 func (h *History) deleteDamaged(deviceID string, gone []entry) error {
-	s := h.state
-	var at edge
-	err := h.update(func(tx *bolt.Tx) (err error) {
-		blocks, recent, index := tx.Bucket(bucketBlocks), tx.Bucket(bucketRecent), tx.Bucket(bucketIndex)
-		for _, e := range gone {
-			key := numberKey(e.number)
-			if blocks.Get(key) != nil {
-				s.blocks -= min(1, s.blocks)
-			}
-			err := errors.Join(blocks.Delete(key), index.Delete(appendIndexKey(nil, deviceID, e.first, e.number)))
-			if err != nil {
-				return err
-			}
-			// The watermark stays: it says what the journal need not bring again.
-			if r, err := parseRecord(key, recent.Get(key)); err == nil && r.block {
-				r.block = false
-				if err := recent.Put(key, r.append(nil)); err != nil {
-					return err
-				}
-			}
+	// The watermark stays: it says what the journal need not bring again.
+	forget := func(recent *bolt.Bucket, key []byte) error {
+		r, err := parseRecord(key, recent.Get(key))
+		if err != nil || !r.block {
+			return nil
 		}
-		if at, err = h.findEdge(tx, s); err != nil {
-			return err
+		r.block = false
+		return recent.Put(key, r.append(nil))
+	}
+	return h.deleteBlocks(deviceID, gone, forget, func() {
+		isGone := func(number uint64) bool {
+			return slices.ContainsFunc(gone, func(e entry) bool { return e.number == number })
 		}
-		return s.put(tx)
+		h.damage = slices.DeleteFunc(h.damage, func(d Damage) bool { return isGone(d.number) })
+		if b := h.buffers[deviceID]; b != nil {
+			kept := slices.DeleteFunc(slices.Clone(b.pending), func(e entry) bool { return isGone(e.number) }) // a scan may read the old list
+			h.pending -= len(b.pending) - len(kept)
+			b.pending = kept
+		}
 	})
-	if err != nil {
-		return err
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	isGone := func(number uint64) bool {
-		return slices.ContainsFunc(gone, func(e entry) bool { return e.number == number })
-	}
-	h.state, h.edge = s, at
-	h.removals++
-	h.damage = slices.DeleteFunc(h.damage, func(d Damage) bool { return isGone(d.number) })
-	if b := h.buffers[deviceID]; b != nil {
-		kept := slices.DeleteFunc(slices.Clone(b.pending), func(e entry) bool { return isGone(e.number) }) // a scan may read the old list
-		h.pending -= len(b.pending) - len(kept)
-		b.pending = kept
-	}
-	return h.measure()
 }
