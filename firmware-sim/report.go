@@ -17,7 +17,6 @@ type Report struct {
 
 	InfluxKills int    // of InfluxDB
 	Points      uint64 // readings found in InfluxDB
-	Dir         string // where the hub's files are kept; empty if they are gone
 
 	Devices     int
 	Books       hubBooks // of all devices together
@@ -26,17 +25,13 @@ type Report struct {
 	Compared    uint64   // readings
 	DeadLetters uint64
 
-	Found     uint64 // disagreements
-	Disagree  int    // devices that disagree
-	Sentences []string
+	Disagree int // devices that disagree
+	findings
 }
-
-// Agrees says whether every frame is accounted for and every value is the one that was sent.
-func (r *Report) Agrees() bool { return r.Found == 0 }
 
 // reset forgets what was compared.
 func (r *Report) reset() {
-	*r = Report{Seed: r.Seed, Kills: r.Kills, Cuts: r.Cuts, Restarts: r.Restarts, Dir: r.Dir, InfluxKills: r.InfluxKills}
+	*r = Report{Seed: r.Seed, Kills: r.Kills, Cuts: r.Cuts, Restarts: r.Restarts, InfluxKills: r.InfluxKills, findings: findings{Dir: r.Dir}}
 }
 
 // add closes the books of one device.
@@ -64,7 +59,7 @@ func (r *Report) add(id string, l *ledger, hub hubBooks) {
 	r.Sentences = append(r.Sentences, sentence)
 }
 
-// complain enters a disagreement that is not about one device.
+// complain enters a disagreement that is not about one device. It is said in words, however many of them disagree.
 func (r *Report) complain(format string, args ...any) {
 	r.Found++
 	r.Sentences = append(r.Sentences, fmt.Sprintf(format, args...))
@@ -107,16 +102,7 @@ func (r *Report) String() string {
 	if r.Points > 0 {
 		row("readings in InfluxDB", r.Points, fmt.Sprintf("killed %d times; counts and sums of each channel compared", r.InfluxKills))
 	}
-	for _, s := range r.Sentences {
-		fmt.Fprintf(&b, "  %s\n", s)
-	}
-	if r.Agrees() {
-		b.WriteString("every frame is accounted for: nothing is missing, nothing is there twice, every value is the one that was sent\n")
-	} else {
-		fmt.Fprintf(&b, "DISAGREEMENT: %d findings, %d of %d devices\n", r.Found, r.Disagree, r.Devices)
-	}
-	if r.Dir != "" {
-		fmt.Fprintf(&b, "files kept in %s\n", r.Dir)
-	}
+	r.conclude(&b, "every frame is accounted for: nothing is missing, nothing is there twice, every value is the one that was sent",
+		fmt.Sprintf(", %d of %d devices", r.Disagree, r.Devices))
 	return b.String()
 }

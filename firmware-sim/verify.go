@@ -47,7 +47,7 @@ func Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &verification{VerifyOptions: o, began: time.Now(), report: &Report{Seed: o.Seed, Dir: dir}}
+	v := &verification{VerifyOptions: o, began: time.Now(), report: &Report{Seed: o.Seed, findings: findings{Dir: dir}}}
 	if v.hub, err = newChildHub(o.HubBinary, dir); err == nil && o.Influxd != "" {
 		if v.influx, err = newChildInflux(o.Influxd, filepath.Join(dir, "influx")); err == nil {
 			v.hub.export = v.influx.url

@@ -44,7 +44,7 @@ func VerifyClock(ctx context.Context, o VerifyOptions) (*ClockReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &clockVerification{VerifyOptions: o, began: time.Now(), report: &ClockReport{Seed: o.Seed, Dir: dir}}
+	v := &clockVerification{VerifyOptions: o, began: time.Now(), report: &ClockReport{Seed: o.Seed, findings: findings{Dir: dir}}}
 	if v.hub, err = newChildHub(o.HubBinary, dir); err == nil {
 		v.hub.env = []string{
 			"TELEMETRY_TEST_CLOCK=" + v.hub.file("clock"), "TELEMETRY_HUB_JOURNAL_MAX_AGE=30d", "TELEMETRY_HUB_HISTORY_MAX_AGE=30d",
@@ -228,20 +228,7 @@ type ClockReport struct {
 	Frames    uint64
 	Qualities map[string]uint64 // of the times that were stored
 	Fresh     time.Duration     // after the last setting: until nothing looked stale
-	Found     uint64            // disagreements
-	Sentences []string
-	Dir       string // where the hub's files are kept; empty if they are gone
-}
-
-// Agrees says whether nothing is wrong.
-func (r *ClockReport) Agrees() bool { return r.Found == 0 }
-
-const maxSentences = 20
-
-func (r *ClockReport) complain(format string, args ...any) {
-	if r.Found++; r.Found <= maxSentences {
-		r.Sentences = append(r.Sentences, fmt.Sprintf(format, args...))
-	}
+	findings
 }
 
 // String is the table for people.
@@ -254,16 +241,6 @@ func (r *ClockReport) String() string {
 		fmt.Fprintf(&b, "  %-24s %10d\n", "  time "+q, r.Qualities[q])
 	}
 	fmt.Fprintf(&b, "  nothing looked stale %v after the clock was right\n", r.Fresh.Round(time.Second))
-	for _, s := range r.Sentences {
-		fmt.Fprintf(&b, "  %s\n", s)
-	}
-	if r.Agrees() {
-		b.WriteString("nothing is missing, and every time is right by the hub's clock, or marked\n")
-	} else {
-		fmt.Fprintf(&b, "DISAGREEMENT: %d findings\n", r.Found)
-	}
-	if r.Dir != "" {
-		fmt.Fprintf(&b, "files kept in %s\n", r.Dir)
-	}
+	r.conclude(&b, "nothing is missing, and every time is right by the hub's clock, or marked", "")
 	return b.String()
 }

@@ -51,7 +51,7 @@ func VerifyCommands(ctx context.Context, o VerifyOptions) (*CommandsReport, erro
 		return nil, err
 	}
 	v := &commandVerification{
-		VerifyOptions: o, began: time.Now(), report: &CommandsReport{Seed: o.Seed, Dir: dir, States: map[string]int{}},
+		VerifyOptions: o, began: time.Now(), report: &CommandsReport{Seed: o.Seed, findings: findings{Dir: dir}, States: map[string]int{}},
 		accepted: map[string]sentCommand{}, desired: map[string]int64{},
 	}
 	if v.program, err = os.Executable(); err == nil {

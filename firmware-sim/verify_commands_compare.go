@@ -189,7 +189,6 @@ type CommandsReport struct {
 	Seed        uint64
 	HubKills    int
 	DeviceKills int
-	Dir         string // where the files are kept; empty if they are gone
 
 	Devices    int
 	Accepted   int            // commands
@@ -198,18 +197,7 @@ type CommandsReport struct {
 	Executions int            // begun by a device
 	States     map[string]int // of all commands, those that set channels too
 
-	Found     int
-	Sentences []string
-}
-
-// Agrees says whether nothing was found.
-func (r *CommandsReport) Agrees() bool { return r.Found == 0 }
-
-func (r *CommandsReport) complain(format string, args ...any) {
-	r.Found++
-	if len(r.Sentences) < 20 {
-		r.Sentences = append(r.Sentences, fmt.Sprintf(format, args...))
-	}
+	findings
 }
 
 // compareRestart compares what the hub says before and after a clean restart.
@@ -231,16 +219,6 @@ func (r *CommandsReport) String() string {
 		row("  "+state, r.States[state], "")
 	}
 	row("begun by the devices", r.Executions, "")
-	for _, s := range r.Sentences {
-		fmt.Fprintf(&b, "  %s\n", s)
-	}
-	if r.Agrees() {
-		b.WriteString("every command ended once; nothing was done twice that must not be, and nothing too late\n")
-	} else {
-		fmt.Fprintf(&b, "DISAGREEMENT: %d findings\n", r.Found)
-	}
-	if r.Dir != "" {
-		fmt.Fprintf(&b, "files kept in %s\n", r.Dir)
-	}
+	r.conclude(&b, "every command ended once; nothing was done twice that must not be, and nothing too late", "")
 	return b.String()
 }
