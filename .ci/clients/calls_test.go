@@ -83,7 +83,7 @@ func start(t *testing.T, args ...string) *bufio.Scanner {
 func TestEveryOperation(t *testing.T) {
 	bin, dir := os.Getenv("HUB_BIN"), t.TempDir()
 	if bin == "" {
-		t.Skip("HUB_BIN is the directory of the programs")
+		t.Fatal("HUB_BIN is not set: it is the directory of the programs, see check")
 	}
 	data := filepath.Join(dir, "data")
 	lines := start(t, filepath.Join(bin, "telemetry-hub"), "serve", "--data-dir", data, "--listen", "127.0.0.1:0", "--log-level", "error")
