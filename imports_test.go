@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"store/outages":             {"device", "store/alarms", "store/history", "store/hubdb", "store/tail", "store/wallclock"},
 	"store/ledger":              {"device", "store/alarms", "store/boltfile", "store/history", "store/hubdb", "store/journal", "store/notify", "store/outages", "store/tail", "store/wallclock"},
 	"store/audit":               {"device", "store/alarms", "store/hubdb", "store/wallclock"},
+	"store/storetest":           {"device", "store/ledger", "store/notify", "store/tail"},
 	"store/secrets":             {},
 	"store/names":               {"device"},
 	"store/accounts":            {"store/alarms", "store/hubdb", "store/names", "store/secrets", "store/wallclock"},
@@ -58,10 +59,10 @@ var mayImport = map[string][]string{
 // and is what commands from the dashboard reach.
 var testsMayImport = map[string][]string{
 	"store/accounts":     {"store/wallclock/clocktest"},
-	"store/export":       {"store", "store/ledger"},
+	"store/export":       {"store", "store/ledger", "store/storetest"},
 	"store/tail":         {"store", "store/ledger"},
-	"store/history/feed": {"store/hubdb", "store/journal"},
-	"store/ledger":       {"store", "store/devices", "store/export", "store/influx", "store/wallclock/clocktest"},
+	"store/history/feed": {"store/hubdb", "store/journal", "store/storetest"},
+	"store/ledger":       {"store", "store/storetest", "store/devices", "store/export", "store/influx", "store/wallclock/clocktest"},
 	"hub":                {"device/client"},
 	"dashboard":          {"device/client"},
 	"store/settings":     {"store/alarms"},

@@ -1,8 +1,6 @@
 package dashboard
 
 import (
-	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -17,6 +15,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // TestReplayAnswer has an InfluxDB that refuses a line, then is not to be spoken to, and then takes the line.
@@ -39,15 +38,7 @@ func TestReplayAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ran := make(chan error, 1)
-	go func() { ran <- st.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := errors.Join(<-ran, st.Close()); err != nil {
-			t.Error(err)
-		}
-	}()
+	defer storetest.Run(t, st)()
 	cert, err := certificate.Open(certificate.Config{DataDir: dir})
 	if err != nil {
 		t.Fatal(err)

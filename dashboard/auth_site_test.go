@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +20,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/hub/certificate"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/accounts"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 const password = "correct horse"
@@ -87,15 +87,7 @@ func emptySite(t *testing.T) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ran := make(chan error, 1)
-	go func() { ran <- st.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-ran, st.Close()); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(storetest.Run(t, st))
 	cert, err := certificate.Open(certificate.Config{DataDir: dir})
 	if err != nil {
 		t.Fatal(err)

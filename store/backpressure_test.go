@@ -5,17 +5,18 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // A journal whose limit is a fraction of what is sent at once loses nothing on its way into the history: acknowledgements wait.
 func TestAcknowledgementsWaitForTheHistory(t *testing.T) {
 	s := open(t, Options{JournalMaxBytes: 4 * testSegment})
 	register(t, s, "a")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	defer func() { stop() }()
 	const frames = 3000
 	w := newWriter(t, s, 1)
-	w.send(frames)
+	w.Send(frames)
 	eventually(t, "all commits", func() bool { return s.Status().Frames == frames })
 	n := 0
 	for _, err := range s.Readings(t.Context(), history.Query{Device: "a"}) {
@@ -39,9 +40,9 @@ func TestFailedHistoryHoldsNobodyUp(t *testing.T) {
 	if err := s.history.Current().Close(); err != nil {
 		t.Fatal(err)
 	}
-	defer run(t, s)()
+	defer storetest.Run(t, s)()
 	w := newWriter(t, s, 1)
-	w.send(100)
+	w.Send(100)
 	eventually(t, "an alarm", func() bool {
 		_, working := s.history.Progress()
 		return !working && len(s.Status().Alarms) > 0

@@ -15,8 +15,8 @@ func TestBooksClose(t *testing.T) {
 	h := start(t, store.Options{})
 	c := connect(t, h.Store, "a", 7)
 	c.Resume(21)
-	c.send(numbers(1, 10)...)
-	c.send(3, 4, 4)
+	c.Send(numbers(1, 10)...)
+	c.Send(3, 4, 4)
 	if err := c.Reject(t.Context(), 11, device.RejectBadValue, "too hot", []byte{3, 11, 0xff}); err != nil {
 		t.Fatal(err)
 	}
@@ -27,8 +27,8 @@ func TestBooksClose(t *testing.T) {
 	if err := c.Lost(t.Context(), &device.Lost{First: 9, Last: 14, Reason: device.LostOverwritten}); err != nil {
 		t.Fatal(err)
 	}
-	c.send(20)
-	c.await(append(numbers(1, 14), 20)...)
+	c.Send(20)
+	c.Await(append(numbers(1, 14), 20)...)
 	want := ledger.Books{
 		Frames: 11, Readings: 22, Duplicates: 3, Rejected: 2, Lost: 3, Holes: 5, Streams: 1,
 		LastData: epoch.Add(20 * time.Second),
@@ -63,7 +63,7 @@ func TestBooksClose(t *testing.T) {
 	if diff := cmp.Diff(device.Ranges{{First: 1, Last: 14}, {First: 20, Last: 20}}, c.Received(10)); diff != "" {
 		t.Error(diff)
 	}
-	c.send(1, 15)
-	c.await(1, 15)
+	c.Send(1, 15)
+	c.Await(1, 15)
 	wantFrames(t, again.Store, "a", append(numbers(1, 10), 15, 20))
 }

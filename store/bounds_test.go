@@ -9,23 +9,24 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/ledger"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // TestSchemasArePruned: hub.db keeps a schema as long as the journal has frames of it or a device has announced it last.
 func TestSchemasArePruned(t *testing.T) {
 	s := open(t, Options{})
-	defer run(t, s)()
+	defer storetest.Run(t, s)()
 	register(t, s, "a")
 	var last device.Hash
 	for n := range 40 {
 		w := newWriter(t, s, 1)
-		w.seq = uint64(n) * 30
+		w.Seq = uint64(n) * 30
 		schema := &device.Schema{Channels: []device.Channel{textSchema.Channels[0], {ID: 2, Name: fmt.Sprint("n", n), Type: device.Int}}}
 		message := device.AppendControl(nil, schema)
 		last = device.HashSchema(message)
 		w.Schema(message, schema)
 		s.Devices.Note("a", &device.Hello{SchemaHash: last})
-		w.send(30)
+		w.Send(30)
 		settle(t, s)
 		if err := s.history.Current().Flush(true); err != nil {
 			t.Fatal(err)
@@ -50,13 +51,13 @@ func TestSchemasArePruned(t *testing.T) {
 // TestRemovedDeviceLeavesNothing: of a device that is removed nothing stays in memory or in hub.db but settled commands and the trail.
 func TestRemovedDeviceLeavesNothing(t *testing.T) {
 	s := open(t, Options{})
-	defer run(t, s)()
+	defer storetest.Run(t, s)()
 	register(t, s, "a")
 	s.Outages.HubStarted()
 	w := newWriter(t, s, 1)
 	s.Devices.Note("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, textSchema))})
 	s.Outages.DeviceConnected("a")
-	w.send(1)
+	w.Send(1)
 	settle(t, s)
 	if _, _, err := s.Commands.Delivery("a", 1).Exchange(nil); err != nil {
 		t.Fatal(err)
@@ -83,9 +84,9 @@ func TestRemovedDeviceLeavesNothing(t *testing.T) {
 // TestStatusSaysWhatCanBeRead: the history writes seldom, and what it has read and not written can be read all the same.
 func TestStatusSaysWhatCanBeRead(t *testing.T) {
 	s := open(t, Options{})
-	defer run(t, s)()
+	defer storetest.Run(t, s)()
 	register(t, s, "a")
-	newWriter(t, s, 1).send(10)
+	newWriter(t, s, 1).Send(10)
 	settle(t, s)
 	for _, tail := range s.Status().Tails {
 		if next := s.journal.Next(); tail.Unread != 0 || tail.Name == "history" && tail.LagEntries == 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/store/boltfile"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // TestDamagedWhileRunning has hub.db damaged under a running store: Run ends and says so, no frame is lost, and the next start
@@ -28,12 +29,12 @@ func TestDamagedWhileRunning(t *testing.T) {
 			done := make(chan error, 1)
 			go func() { done <- s.Run(context.WithoutCancel(t.Context())) }()
 			w := newWriter(t, s, 1)
-			w.send(10)
+			w.Send(10)
 			if err := s.Ledger.Checkpoint(); err != nil {
 				t.Fatal(err)
 			}
 			scramble(t, filepath.Join(dir, "hub.db"))
-			w.send(10)
+			w.Send(10)
 			if err := notice(s); err == nil {
 				t.Error("the damage was not noticed")
 			}
@@ -48,7 +49,7 @@ func TestDamagedWhileRunning(t *testing.T) {
 			}
 
 			s = open(t, Options{Dir: dir})
-			defer run(t, s)()
+			defer storetest.Run(t, s)()
 			if n := s.Ledger.Books("a").Frames; n != 20 {
 				t.Errorf("%d frames in the books, want 20", n)
 			}

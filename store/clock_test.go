@@ -10,6 +10,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/commands"
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock/clocktest"
 )
 
@@ -34,7 +35,7 @@ func newSetStore(t *testing.T) *setStore {
 func (s *setStore) start() {
 	s.t.Helper()
 	s.Store = openCommanded(s.t, Options{Dir: s.dir, Clock: s.machine.Clock()}, "a")
-	s.stop = run(s.t, s.Store)
+	s.stop = storetest.Run(s.t, s.Store)
 }
 
 // eachSetting calls f for every way in which a clock is set: while the hub runs, or not.
@@ -183,7 +184,7 @@ func TestLastReceivedSurvivesTheClock(t *testing.T) {
 				t.Errorf("%s: last heard of %v, at %v; want %v ago", when, b.LastReceived, s.now(), ago)
 			}
 		}
-		newWriter(t, s.Store, 1).send(1)
+		newWriter(t, s.Store, 1).Send(1)
 		settle(t, s.Store)
 		s.machine.Pass(time.Minute)
 		heard("before", time.Minute)
@@ -202,7 +203,7 @@ func TestLastReceivedSurvivesTheClock(t *testing.T) {
 func TestClockSetIsAnAlarm(t *testing.T) {
 	m := clocktest.NewMachine(time.Unix(1000, 0))
 	s := open(t, Options{Clock: m.Clock()})
-	defer run(t, s)()
+	defer storetest.Run(t, s)()
 	noticed := make(chan struct{}, 8)
 	defer s.WatchClock(func() { noticed <- struct{}{} })()
 	s.Alarms.Set("a test", "something is wrong")

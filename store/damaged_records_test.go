@@ -41,16 +41,16 @@ func wholeHub(t *testing.T) (dir string, tokens []string) {
 		h.Outages.DeviceConnected(id)
 		c := connect(t, h.Store, id, 1)
 		c.Schema(settableMessage, settable)
-		c.send(numbers(1, 100)...)
-		c.await(numbers(1, 100)...)
+		c.Send(numbers(1, 100)...)
+		c.Await(numbers(1, 100)...)
 		if err := c.Reject(t.Context(), 101, device.RejectMalformed, "no good", []byte{3, 1}); err != nil {
 			t.Fatal(err)
 		}
 		if err := c.Lost(t.Context(), &device.Lost{First: 102, Last: 110, Reason: device.LostOverwritten}); err != nil {
 			t.Fatal(err)
 		}
-		c.send(1) // a duplicate
-		c.await(1)
+		c.Send(1) // a duplicate
+		c.Await(1)
 		if _, err := h.Settings.Set(id, "setpoint", 21.5, "kim", ""); err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // exporting opens a store that exports.
@@ -61,10 +62,10 @@ func TestJournalLimitDropsOldest(t *testing.T) {
 	db := influxtest.Prepare(t)
 	s := exporting(t, Options{JournalMaxBytes: 4 * testSegment}, influx.Config{URL: db.URL})
 	register(t, s, "a")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	defer func() { stop() }()
 	w := newWriter(t, s, 1)
-	w.send(1) // the batch that is on its way meanwhile
+	w.Send(1) // the batch that is on its way meanwhile
 	eventually(t, "the outage", func() bool { return s.Status().Export.State == "backing off" })
 	if h := s.Status().Export.Horizon; !h.IsZero() {
 		t.Errorf("horizon %v without a rate", h)
@@ -109,18 +110,18 @@ func TestWhatWaitsIsKept(t *testing.T) {
 	dir := t.TempDir()
 	s := exporting(t, Options{Dir: dir}, influx.Config{URL: db.URL})
 	register(t, s, "a")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	w := newWriter(t, s, 1)
-	w.send(299)
+	w.Send(299)
 	if err := s.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
-	w.send(1) // begins a segment
+	w.Send(1) // begins a segment
 	stop()
 
 	trimmed := func(forget bool) uint64 {
 		s := open(t, Options{Dir: dir})
-		stop := run(t, s)
+		stop := storetest.Run(t, s)
 		defer stop()
 		if forget {
 			if err := s.Export.Forget(); err != nil {
@@ -145,7 +146,7 @@ func TestWhatWaitsIsKept(t *testing.T) {
 	db.Run()
 	db.Exec("CREATE DATABASE " + influxtest.Database)
 	s = exporting(t, Options{Dir: dir}, influx.Config{URL: db.URL})
-	stop = run(t, s)
+	stop = storetest.Run(t, s)
 	drain(t, s)
 	if err := s.history.Current().Flush(true); err != nil {
 		t.Fatal(err)
@@ -171,12 +172,12 @@ func TestHorizonComesTrue(t *testing.T) {
 	now := func() time.Time { return start.Add(time.Duration(elapsed.Load())) }
 	s := exporting(t, Options{JournalMaxBytes: 16 * testSegment, Now: now}, influx.Config{URL: "http://127.0.0.1:1"})
 	register(t, s, "a")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	defer func() { stop() }()
 	w := newWriter(t, s, 1)
 	const framesPerStep, stepTakes = 10, 5 * time.Second
 	step := func() *export.Status {
-		w.send(framesPerStep)
+		w.Send(framesPerStep)
 		settle(t, s)
 		elapsed.Add(int64(stepTakes))
 		s.Ledger.Trim()

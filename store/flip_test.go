@@ -36,8 +36,8 @@ func TestFlippedHistory(t *testing.T) {
 	add(t, h.Store, "a", "b")
 	for _, id := range []string{"a", "b"} {
 		c := connect(t, h.Store, id, 1)
-		c.send(numbers(1, 3000)...)
-		c.await(numbers(1, 3000)...)
+		c.Send(numbers(1, 3000)...)
+		c.Await(numbers(1, 3000)...)
 	}
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
@@ -106,8 +106,8 @@ func TestDamagedBlockIsAGap(t *testing.T) {
 	h := start(t, store.Options{Now: func() time.Time { return epoch.Add(-time.Hour) }})
 	add(t, h.Store, "a")
 	c := connect(t, h.Store, "a", 1)
-	c.send(numbers(1, 3000)...)
-	c.await(numbers(1, 3000)...)
+	c.Send(numbers(1, 3000)...)
+	c.Await(numbers(1, 3000)...)
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,14 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // flipByte damages a file in its middle.
@@ -26,36 +24,11 @@ func flipByte(t *testing.T, name string) {
 	}
 }
 
-// flipBlocks damages all blocks of the history of a stopped store.
-func flipBlocks(t *testing.T, dir string) {
-	t.Helper()
-	file, err := bbolt.Open(filepath.Join(dir, "history.db"), 0o600, &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = file.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket([]byte("blocks"))
-		blocks := map[string][]byte{}
-		err := b.ForEach(func(k, v []byte) error {
-			blocks[string(k)] = bytes.Clone(v)
-			return nil
-		})
-		for k, v := range blocks {
-			v[len(v)-1] ^= 4
-			err = errors.Join(err, b.Put([]byte(k), v))
-		}
-		return err
-	})
-	if err := errors.Join(err, file.Close()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestDamagedHistoryAndJournal damages all that the history has, and a segment of the journal that no start reads otherwise. What is in
 // neither is missing, and said to be.
 func TestDamagedHistoryAndJournal(t *testing.T) {
 	s := open(t, Options{})
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	if _, err := s.Devices.Add([]devices.NewDevice{{ID: "a"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -72,9 +45,9 @@ func TestDamagedHistoryAndJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	flipByte(t, names[0])
-	flipBlocks(t, s.Dir())
+	storetest.DamageBlocks(t, filepath.Join(s.Dir(), "history.db"))
 	s = open(t, Options{Dir: s.Dir()})
-	stop = run(t, s)
+	stop = storetest.Run(t, s)
 	defer func() { stop() }()
 	got := 0
 	var incomplete *history.IncompleteError

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/history"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // count returns how many readings the store gives back; the history may be about to be replaced.
@@ -23,21 +24,21 @@ func count(t *testing.T, s *Store) (n int, err error) {
 
 func TestHistoryDamagedWhileRunning(t *testing.T) {
 	s := open(t, Options{})
-	defer run(t, s)()
+	defer storetest.Run(t, s)()
 	w := newWriter(t, s, 1)
-	w.send(50)
+	w.Send(50)
 	settle(t, s)
 	if err := s.history.Current().Flush(true); err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Join(s.Dir(), "history.db")
 	scramble(t, name)
-	w.send(1)
+	w.Send(1)
 	settle(t, s)
 	if err := s.history.Current().Flush(true); !errors.Is(err, history.ErrDamaged) {
 		t.Fatalf("flush into a damaged file: %v", err)
 	}
-	w.send(1)
+	w.Send(1)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		n, err := count(t, s)
 		if err == nil && n == 52 {

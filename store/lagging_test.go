@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -15,17 +16,17 @@ func TestSegmentsOfALaggingTailStayReadable(t *testing.T) {
 	unreachable := influx.Config{URL: "http://127.0.0.1:1"}
 	s := exporting(t, Options{}, unreachable)
 	register(t, s, "a")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	ended, other := newWriter(t, s, 1), newWriter(t, s, 2)
 	for range 2 {
-		ended.send(5)
+		ended.Send(5)
 		settle(t, s)
-		other.send(80) // more than a segment
+		other.Send(80) // more than a segment
 		settle(t, s)
-		other.send(1)
+		other.Send(1)
 		settle(t, s)
 	}
-	other.send(80)
+	other.Send(80)
 	settle(t, s)
 	if err := s.history.Current().Flush(true); err != nil {
 		t.Fatal(err)

@@ -22,8 +22,8 @@ func killed(t *testing.T) (dir, segment string, before int64) {
 	h := start(t, store.Options{})
 	add(t, h.Store, "a")
 	c := connect(t, h.Store, "a", 1)
-	c.send(numbers(1, 50)...)
-	c.await(numbers(1, 50)...)
+	c.Send(numbers(1, 50)...)
+	c.Await(numbers(1, 50)...)
 	if err := h.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
@@ -36,8 +36,8 @@ func killed(t *testing.T) (dir, segment string, before int64) {
 		t.Fatal(err)
 	}
 	for _, seq := range numbers(51, 70) { // a block each
-		c.send(seq)
-		c.await(seq)
+		c.Send(seq)
+		c.Await(seq)
 	}
 	next := h.Status().Journal.Next
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -84,8 +84,8 @@ func TestLostEndOfJournal(t *testing.T) {
 		}
 		// The positions of what is gone are not given out again, and a device that still has the frames can bring them.
 		c := connect(t, h.Store, "a", 1)
-		c.send(numbers(51, 71)...)
-		c.await(numbers(51, 71)...)
+		c.Send(numbers(51, 71)...)
+		c.Await(numbers(51, 71)...)
 		// That there is nothing else missing by the gap, nobody knows.
 		if got, err := readAll(t, h.Store, "a"); len(got) != 71 || err == nil {
 			t.Errorf("%s: %d readings, %v", what, len(got), err)
@@ -132,8 +132,8 @@ func TestDamagedDefinition(t *testing.T) {
 	add(t, h.Store, "a")
 	c := connect(t, h.Store, "a", 1)
 	for _, seq := range numbers(1, 5) {
-		c.send(seq)
-		c.await(seq)
+		c.Send(seq)
+		c.Await(seq)
 	}
 	dir := copyDir(t, h.Dir()) // no checkpoint has been made
 	names, err := filepath.Glob(path(dir, "journal", "*.seg"))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // TestMissingJournal has a segment vanish that the history has not read: the gap it leaves has its time, also after the next
@@ -19,10 +20,10 @@ func TestMissingJournal(t *testing.T) {
 	var clock atomic.Int64
 	o := Options{Dir: t.TempDir(), Now: func() time.Time { return noon.Add(time.Duration(clock.Load()) * time.Minute) }}
 	s := open(t, o)
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	w := newWriter(t, s, 1)
 	for range 6 {
-		w.send(70) // more than a segment
+		w.Send(70) // more than a segment
 		settle(t, s)
 		clock.Add(1)
 	}
@@ -42,7 +43,7 @@ func TestMissingJournal(t *testing.T) {
 	}
 	for range 2 {
 		s = open(t, o)
-		stop = run(t, s)
+		stop = storetest.Run(t, s)
 		settle(t, s)
 		gaps := s.Status().Gaps
 		if len(gaps) != 1 || gaps[0].First != segments[2].First || !gaps[0].From.Equal(segments[1].Newest) || !gaps[0].To.Equal(segments[3].Oldest) {

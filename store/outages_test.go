@@ -12,6 +12,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -20,7 +21,7 @@ type gateway struct {
 	*hub
 	clock *atomic.Int64 // s after epoch
 	dir   string
-	link  *connection
+	link  *storetest.Connection
 	seq   uint64
 }
 
@@ -54,7 +55,7 @@ func (g *gateway) measure(n int) {
 	for range n {
 		g.clock.Add(1)
 		g.frame(g.now())
-		g.link.await(g.seq)
+		g.link.Await(g.seq)
 	}
 }
 
@@ -76,7 +77,7 @@ func (g *gateway) lose(first, last uint64, reason device.LostReason) {
 	if err := g.link.Lost(g.t.Context(), &device.Lost{First: first, Last: last, Reason: reason}); err != nil {
 		g.t.Fatal(err)
 	}
-	g.link.await(last)
+	g.link.Await(last)
 }
 
 // orderlyRestart stops the hub for n seconds.
@@ -233,12 +234,12 @@ func TestDeclaredLost(t *testing.T) {
 			g.frame(epoch.Add(time.Duration(at) * time.Second))
 		}
 	}
-	g.link.await(g.seq)
+	g.link.Await(g.seq)
 	g.want("10 to 71 lost", "80 to 91 offline")
 	for at := int64(81); at <= 90; at++ {
 		g.frame(epoch.Add(time.Duration(at) * time.Second))
 	}
-	g.link.await(g.seq)
+	g.link.Await(g.seq)
 	g.want("10 to 71 lost")
 
 	// Live data first, then what is left of the backlog.
@@ -254,7 +255,7 @@ func TestDeclaredLost(t *testing.T) {
 	for at := int64(171); at <= 210; at++ {
 		g.frame(epoch.Add(time.Duration(at) * time.Second))
 	}
-	g.link.await(g.seq)
+	g.link.Await(g.seq)
 	g.seq = live
 	want := []string{"10 to 71 lost", "110 to 171 lost"}
 	g.want(want...)

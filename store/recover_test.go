@@ -195,8 +195,8 @@ func filled(t *testing.T) (dir, token string) {
 		t.Fatal(err)
 	}
 	c := connect(t, h.Store, "a", 1)
-	c.send(numbers(1, 300)...)
-	c.await(numbers(1, 300)...)
+	c.Send(numbers(1, 300)...)
+	c.Await(numbers(1, 300)...)
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -261,8 +261,8 @@ func TestDamagedHubDB(t *testing.T) {
 				t.Error("hub.db was set aside without an alarm")
 			}
 			c := connect(t, s, "a", 1)
-			c.send(300, 301)
-			c.await(300, 301)
+			c.Send(300, 301)
+			c.Await(300, 301)
 			wantFrames(t, s, "a", numbers(1, 301))
 		})
 	}
@@ -278,8 +278,8 @@ func TestLostJournal(t *testing.T) {
 		t.Errorf("the checkpoint has %+v", got)
 	}
 	c := connect(t, h.Store, "a", 1)
-	c.send(301)
-	c.await(301)
+	c.Send(301)
+	c.Await(301)
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -313,8 +313,8 @@ func TestSchemaSurvivesKill(t *testing.T) {
 	}
 	c := connect(t, h.Store, "a", 1)
 	h.Devices.Note("a", &device.Hello{SchemaHash: device.HashSchema(schemaMessage)})
-	c.send(1)
-	c.await(1)
+	c.Send(1)
+	c.Await(1)
 	again := start(t, store.Options{Dir: copyDir(t, h.Dir())})
 	if got, ok := again.DeviceSchema("a"); !ok || len(got.Channels) != len(schema.Channels) {
 		t.Errorf("the schema is %v, %v", got, ok)

@@ -39,9 +39,9 @@ func TestRemoveDevice(t *testing.T) {
 	h := start(t, store.Options{})
 	token := add(t, h.Store, "a", "b")[0]
 	c, other := connect(t, h.Store, "a", 1), connect(t, h.Store, "b", 1)
-	c.send(1, 2)
-	other.send(1)
-	c.await(1, 2)
+	c.Send(1, 2)
+	other.Send(1)
+	c.Await(1, 2)
 	if err := h.RemoveDevice("a"); err != nil {
 		t.Fatal(err)
 	}
@@ -64,8 +64,8 @@ func TestRemoveDevice(t *testing.T) {
 	// The same name again is a new device.
 	add(t, h.Store, "a")
 	c = connect(t, h.Store, "a", 1)
-	c.send(1)
-	c.await(1)
+	c.Send(1)
+	c.Await(1)
 	wantFrames(t, h.Store, "a", []uint64{1})
 }
 
@@ -85,8 +85,8 @@ func TestNotesSurvive(t *testing.T) {
 	}
 	c := connect(t, h.Store, "a", 1)
 	h.Devices.Note("a", hello)
-	c.send(1)
-	c.await(1)
+	c.Send(1)
+	c.Await(1)
 	if err := h.stop(); err != nil {
 		t.Fatal(err)
 	}

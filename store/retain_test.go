@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 func TestTrimBehindTheTails(t *testing.T) {
 	s := open(t, Options{})
-	defer run(t, s)()
+	defer storetest.Run(t, s)()
 	for stream := range uint64(20) {
 		w := newWriter(t, s, stream+1) // a device that begins a stream at every start
-		w.send(70)
+		w.Send(70)
 		settle(t, s)
 		if err := s.history.Current().Flush(true); err != nil {
 			t.Fatal(err)
@@ -34,12 +35,12 @@ func TestTrimBehindTheTails(t *testing.T) {
 // The books are in hub.db only up to the last checkpoint: from there on the journal has them.
 func TestBooksHoldTheJournal(t *testing.T) {
 	s := open(t, Options{})
-	defer run(t, s)()
+	defer storetest.Run(t, s)()
 	w := newWriter(t, s, 1)
 	settle(t, s)
 	for range 5 {
-		w.send(70)
-		for deadline := time.Now().Add(20 * time.Second); len(w.Received(1)) == 0 || w.Received(1)[0].Last < w.seq; time.Sleep(time.Millisecond) {
+		w.Send(70)
+		for deadline := time.Now().Add(20 * time.Second); len(w.Received(1)) == 0 || w.Received(1)[0].Last < w.Seq; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("received %v", w.Received(1))
 			}
@@ -59,13 +60,13 @@ func TestBooksHoldTheJournal(t *testing.T) {
 // Entries that are nothing to the history don't hold the journal back.
 func TestTrimWithoutFrames(t *testing.T) {
 	s := open(t, Options{})
-	defer run(t, s)()
+	defer storetest.Run(t, s)()
 	w := newWriter(t, s, 1)
 	for range 400 {
 		if err := w.Reject(t.Context(), 0, device.RejectMalformed, "why", make([]byte, 1024)); err != nil {
 			t.Fatal(err)
 		}
-		if w.seq++; w.seq%70 == 0 {
+		if w.Seq++; w.Seq%70 == 0 {
 			settle(t, s)
 		}
 	}
@@ -88,10 +89,10 @@ func TestJournalLimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, o)
-			defer run(t, s)()
+			defer storetest.Run(t, s)()
 			w := newWriter(t, s, 1)
 			for range 10 {
-				w.send(70)
+				w.Send(70)
 				settle(t, s)
 			}
 			elapsed.Add(int64(2 * time.Hour))

@@ -1,14 +1,11 @@
 package store
 
 import (
-	"context"
 	"log/slog"
-	"strings"
 	"testing"
 
 	"github.com/telemetry-hub/telemetry-hub/device"
-	"github.com/telemetry-hub/telemetry-hub/store/ledger"
-	"github.com/telemetry-hub/telemetry-hub/store/tail"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 const testSegment = 64 << 10
@@ -30,58 +27,22 @@ func open(t testing.TB, o Options) *Store {
 	return s
 }
 
-func run(t testing.TB, s *Store) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	return func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // writer sends frames of about 1 KiB.
 type writer struct {
-	*ledger.Ingest
+	*storetest.Writer
 	store *Store
 	t     *testing.T
-	seq   uint64
 }
 
 func newWriter(t *testing.T, s *Store, stream uint64) *writer {
-	in := s.Ledger.Ingest("a", stream, func() {})
-	in.Schema(device.AppendControl(nil, textSchema), textSchema)
-	return &writer{Ingest: in, store: s, t: t}
-}
-
-func (w *writer) send(frames int) {
-	w.t.Helper()
-	text := []byte(strings.Repeat("x", device.MaxString))
-	for range frames {
-		w.seq++
-		d := &device.Data{Seq: w.seq, Times: []int64{int64(w.seq)}, Columns: []device.Column{
-			{ID: 1, Type: device.String, Text: [][]byte{text}},
-		}}
-		message, err := device.AppendData(nil, d, textSchema)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if err := w.Frame(w.t.Context(), message, d, tail.Timing{}); err != nil {
-			w.t.Fatal(err)
-		}
-	}
+	return &writer{Writer: storetest.NewWriter(t, s.Ledger, stream), store: s, t: t}
 }
 
 // fill sends frames in commits that leave several to a segment, whatever the disk and the machine are busy with.
 func (w *writer) fill(frames int) {
 	w.t.Helper()
 	for ; frames > 0; frames -= 20 {
-		w.send(min(frames, 20))
+		w.Send(min(frames, 20))
 		if err := w.store.Ledger.Checkpoint(); err != nil {
 			w.t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/telemetry-hub/telemetry-hub/store/ledger"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 func TestDefaultLimits(t *testing.T) {
@@ -34,8 +35,8 @@ func TestDefaultLimits(t *testing.T) {
 // A restart while the disk is full must not lower the limits below what is kept: it would drop what waits for export.
 func TestDefaultLimitsKeepWhatIsThere(t *testing.T) {
 	s := open(t, Options{})
-	stop := run(t, s)
-	newWriter(t, s, 1).send(6000)
+	stop := storetest.Run(t, s)
+	newWriter(t, s, 1).Send(6000)
 	settle(t, s)
 	kept := s.journal.Bytes()
 	stop()

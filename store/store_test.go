@@ -14,8 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
-	"github.com/telemetry-hub/telemetry-hub/store/ledger"
-	"github.com/telemetry-hub/telemetry-hub/store/tail"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 func TestMain(m *testing.M) {
@@ -88,24 +87,8 @@ func run(t testing.TB, s *store.Store) (stop func() error) {
 	return stop
 }
 
-// connection is a device's connection to a store, without a network.
-type connection struct {
-	*ledger.Ingest
-	t       testing.TB
-	news    chan struct{}
-	settled ledger.Settled
-}
-
-func connect(t testing.TB, s *store.Store, id string, stream uint64) *connection {
-	c := &connection{t: t, news: make(chan struct{}, 1)}
-	c.Ingest = s.Ledger.Ingest(id, stream, func() {
-		select {
-		case c.news <- struct{}{}:
-		default:
-		}
-	})
-	c.Schema(schemaMessage, schema)
-	return c
+func connect(t testing.TB, s *store.Store, id string, stream uint64) *storetest.Connection {
+	return storetest.Connect(t, s.Ledger, id, stream, schema, data)
 }
 
 // data is the DATA message with number seq, and its decoded form; its values follow from seq.
@@ -122,46 +105,6 @@ func data(seq uint64) ([]byte, *device.Data) {
 		panic(err)
 	}
 	return message, d
-}
-
-func (c *connection) send(seqs ...uint64) {
-	c.t.Helper()
-	for _, seq := range seqs {
-		message, d := data(seq)
-		if err := c.Frame(c.t.Context(), message, d, tail.Timing{}); err != nil {
-			c.t.Fatalf("frame %d: %v", seq, err)
-		}
-	}
-}
-
-// await waits until seqs are settled on this connection.
-func (c *connection) await(seqs ...uint64) {
-	c.t.Helper()
-	deadline := time.After(20 * time.Second)
-	var got device.SeqSet
-	for {
-		c.Take(&c.settled)
-		for _, r := range c.settled.Acks {
-			got.AddRange(r.First, r.Last)
-		}
-		for _, r := range c.settled.Rejects {
-			got.Add(r.Seq)
-		}
-		missing := 0
-		for _, seq := range seqs {
-			if !got.Contains(seq) {
-				missing++
-			}
-		}
-		if missing == 0 {
-			return
-		}
-		select {
-		case <-c.news:
-		case <-deadline:
-			c.t.Fatalf("%d of %d frames were not settled; got %v", missing, len(seqs), got.Ranges())
-		}
-	}
 }
 
 func numbers(first, last uint64) (seqs []uint64) {

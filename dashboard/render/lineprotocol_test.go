@@ -1,8 +1,6 @@
 package render
 
 import (
-	"context"
-	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -22,6 +20,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/ledger"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -79,15 +78,7 @@ func TestLineProtocolIsWhatIsExported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ran := make(chan error, 1)
-	go func() { ran <- st.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := errors.Join(<-ran, st.Close()); err != nil {
-			t.Error(err)
-		}
-	}()
+	defer storetest.Run(t, st)()
 	labels := map[string]string{"device": `a\`, "b": "c d"}
 	if _, err := st.Devices.Add([]devices.NewDevice{{ID: "office", Kind: "climate", Labels: labels}}); err != nil {
 		t.Fatal(err)
@@ -105,7 +96,7 @@ func TestLineProtocolIsWhatIsExported(t *testing.T) {
 		mu.Unlock()
 	}
 	lines, out := NewLineProtocol("climate", labels), []byte(nil)
-	for r, err := range st.Readings(ctx, history.Query{Device: "office"}) {
+	for r, err := range st.Readings(t.Context(), history.Query{Device: "office"}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
 	"github.com/telemetry-hub/telemetry-hub/store/ledger"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -31,7 +32,7 @@ func BenchmarkDrain(b *testing.B) {
 	for b.Loop() {
 		dir := b.TempDir()
 		s := exporting(b, store.Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: "http://127.0.0.1:1"})
-		stop := run(b, s)
+		stop := storetest.Run(b, s)
 		fillBacklog(b, s, *drainReadings, devices, samples, channels)
 		stop()
 
@@ -40,7 +41,7 @@ func BenchmarkDrain(b *testing.B) {
 		bare := bareLoop(b, s, c)
 
 		began := time.Now()
-		stop = run(b, s)
+		stop = storetest.Run(b, s)
 		drain(b, s)
 		drained := time.Since(began)
 		stop()
@@ -121,14 +122,14 @@ func BenchmarkNewestWhileDraining(b *testing.B) {
 	for b.Loop() {
 		dir := b.TempDir()
 		s := exporting(b, store.Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: "http://127.0.0.1:1"})
-		stop := run(b, s)
+		stop := storetest.Run(b, s)
 		fillBacklog(b, s, readings, devices, samples, channels)
 		register(b, s, "live")
 		stop()
 
 		s = exporting(b, store.Options{Dir: dir, JournalMaxBytes: math.MaxInt64}, influx.Config{URL: db.URL})
 		s.Export.FlushEvery(time.Second)
-		stop = run(b, s)
+		stop = storetest.Run(b, s)
 		ages := watchNewest(b, s, db)
 		drain(b, s)
 		stop()

@@ -8,6 +8,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // TestExportSurvivesCrashes kills InfluxDB and stops the store in turn; in the end InfluxDB has everything once.
@@ -16,7 +17,7 @@ func TestExportSurvivesCrashes(t *testing.T) {
 	dir := t.TempDir()
 	s := exporting(t, store.Options{Dir: dir}, influx.Config{URL: db.URL})
 	register(t, s, "a", "b")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	a, b := newMeter(t, s, "a"), newMeter(t, s, "b")
 	a.send(1000)
 	b.send(10)
@@ -32,7 +33,7 @@ func TestExportSurvivesCrashes(t *testing.T) {
 	stop()
 
 	s = exporting(t, store.Options{Dir: dir}, influx.Config{URL: db.URL})
-	stop = run(t, s)
+	stop = storetest.Run(t, s)
 	defer func() { stop() }()
 	a.Ingest, b.Ingest = newMeter(t, s, "a").Ingest, newMeter(t, s, "b").Ingest
 	b.send(500)
@@ -50,7 +51,7 @@ func TestRemovedDevice(t *testing.T) {
 	db := influxtest.Prepare(t)
 	s := exporting(t, store.Options{}, influx.Config{URL: db.URL})
 	register(t, s, "a", "b")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	defer func() { stop() }()
 	a, b := newMeter(t, s, "a"), newMeter(t, s, "b")
 	a.send(1)

@@ -15,6 +15,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // TestNewestFirst lets a backlog drain slowly: what comes in meanwhile arrives at once all the same.
@@ -23,7 +24,7 @@ func TestNewestFirst(t *testing.T) {
 	dir := t.TempDir()
 	s := exporting(t, store.Options{Dir: dir}, influx.Config{URL: "http://127.0.0.1:1"}) // nobody is there
 	register(t, s, "a", "b")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	newMeter(t, s, "a").send(2000)
 	eventually(t, "the outage", func() bool { return s.Status().Export.State == "backing off" })
 	stop()
@@ -47,7 +48,7 @@ func TestNewestFirst(t *testing.T) {
 	defer proxy.Close()
 	defer release()
 	s = exporting(t, store.Options{Dir: dir}, influx.Config{URL: proxy.URL})
-	stop = run(t, s)
+	stop = storetest.Run(t, s)
 	defer func() { stop() }()
 	b := newMeter(t, s, "b")
 	b.send(5)
@@ -86,7 +87,7 @@ func TestLeap(t *testing.T) {
 	now.Store(time.Now().UnixNano())
 	s := exporting(t, store.Options{Now: func() time.Time { return time.Unix(0, now.Load()) }}, influx.Config{URL: server.URL})
 	register(t, s, "a")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	defer func() { stop() }()
 	a := newMeter(t, s, "a")
 	a.send(1)

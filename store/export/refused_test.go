@@ -17,6 +17,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -24,7 +25,7 @@ import (
 func TestOneBadDevice(t *testing.T) {
 	db := influxtest.Start(t)
 	s := exporting(t, store.Options{}, influx.Config{URL: db.URL})
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	defer func() { stop() }()
 	var meters []*meter
 	for i := range 51 {
@@ -121,7 +122,7 @@ func TestPointsBeyondRetention(t *testing.T) {
 	db := influxtest.Start(t)
 	s := exporting(t, store.Options{}, influx.Config{URL: answersLike20(t, db), Bucket: influxtest.Database + "/hour"})
 	register(t, s, "old", "new")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	defer func() { stop() }()
 	send := func(m *meter, at time.Time) {
 		m.seq++

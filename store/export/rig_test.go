@@ -2,7 +2,6 @@ package export_test
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -43,22 +42,6 @@ func exporting(t testing.TB, o store.Options, c influx.Config) *store.Store {
 	}
 	s.Export.RetrySoon()
 	return s
-}
-
-// run runs s until the returned function stops and closes it.
-func run(t testing.TB, s *store.Store) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	return func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}
 }
 
 // end is the position of the journal's next entry.

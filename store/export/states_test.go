@@ -18,6 +18,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/influx/influxtest"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 // TestStates has a server refuse in every way, and then mend: each time the status says what is wrong, nothing is lost, and
@@ -48,7 +49,7 @@ func TestStates(t *testing.T) {
 	answer.Store(&good)
 	s := exporting(t, store.Options{}, influx.Config{URL: server.URL, Timeout: 100 * time.Millisecond})
 	register(t, s, "a")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	defer func() { stop() }()
 	a := newMeter(t, s, "a")
 	for _, test := range []struct {
@@ -129,7 +130,7 @@ func TestServerAsksForAPause(t *testing.T) {
 	defer server.Close()
 	s := exporting(t, store.Options{}, influx.Config{URL: server.URL})
 	register(t, s, "a")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	defer func() { stop() }()
 	a := newMeter(t, s, "a")
 	a.send(10)
@@ -171,7 +172,7 @@ func TestRealServerIsMended(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := exporting(t, store.Options{}, influx.Config{URL: db.URL, Token: test.token, Bucket: test.bucket})
 			register(t, s, "a")
-			stop := run(t, s)
+			stop := storetest.Run(t, s)
 			defer func() { stop() }()
 			a := newMeter(t, s, "a")
 			a.send(100)
@@ -220,7 +221,7 @@ func TestLoggedOncePerState(t *testing.T) {
 	s := exporting(t, store.Options{Logger: slog.New(slog.NewTextHandler(&out, nil))}, influx.Config{URL: server.URL})
 	s.Export.RetryDenied(5 * time.Millisecond)
 	register(t, s, "a")
-	stop := run(t, s)
+	stop := storetest.Run(t, s)
 	a := newMeter(t, s, "a")
 	a.send(1)
 	drain(t, s)

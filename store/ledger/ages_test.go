@@ -13,6 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock/clocktest"
 )
 
@@ -40,7 +41,7 @@ func newAged(t *testing.T, wall time.Time) *aged {
 
 func (a *aged) start() {
 	a.Store = open(a.t, store.Options{Dir: a.dir, Clock: a.machine.Clock(), JournalMaxAge: 30 * day, HistoryMaxAge: 30 * day})
-	a.stop = run(a.t, a.Store)
+	a.stop = storetest.Run(a.t, a.Store)
 }
 
 func (a *aged) restart(meanwhile func()) {
@@ -54,8 +55,8 @@ func (a *aged) restart(meanwhile func()) {
 func (a *aged) send() {
 	a.t.Helper()
 	a.streams++
-	w := newWriter(a.t, a.Store, a.streams)
-	w.send(70)
+	w := storetest.NewWriter(a.t, a.Ledger, a.streams)
+	w.Send(70)
 	settle(a.t, a.Store)
 	if err := a.Ledger.FlushHistory(); err != nil {
 		a.t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/ledger"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -16,7 +17,7 @@ func BenchmarkFrame(b *testing.B) {
 	for _, devices := range []int{1, 1000} {
 		b.Run(fmt.Sprint(devices, " devices"), func(b *testing.B) {
 			h := start(b, store.Options{})
-			connections := make([]*connection, devices)
+			connections := make([]*storetest.Connection, devices)
 			for i := range connections {
 				connections[i] = connect(b, h, fmt.Sprint("device-", i), 1)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
 	"github.com/telemetry-hub/telemetry-hub/store/ledger"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -25,11 +26,11 @@ func TestStatusSaysThatTheHistoryIsSlow(t *testing.T) {
 	var slow atomic.Bool
 	slow.Store(true)
 	s.Ledger.HoldHistory(slow.Load)
-	defer run(t, s)()
-	w := newWriter(t, s, 1)
+	defer storetest.Run(t, s)()
+	w := storetest.NewWriter(t, s.Ledger, 1)
 	frames := uint64(0)
 	for s.Condition().Storage.State == "ok" { // one commit each, until they wait
-		w.send(20)
+		w.Send(20)
 		frames += 20
 		time.Sleep(2 * testWindow)
 		if frames > 2000 {
@@ -55,15 +56,15 @@ func TestStatusSaysThatTheHistoryIsSlow(t *testing.T) {
 func TestSegmentsStandAlone(t *testing.T) {
 	s := open(t, store.Options{})
 	c := s.Ledger.ByHand(t)
-	w := newWriter(t, s, 1)
-	w.send(1)
+	w := storetest.NewWriter(t, s.Ledger, 1)
+	w.Send(1)
 	if err := c.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.GoOnElsewhere(); err != nil {
 		t.Fatal(err)
 	}
-	w.send(1)
+	w.Send(1)
 	if err := c.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +81,7 @@ func TestSegmentsStandAlone(t *testing.T) {
 		}
 	}
 	s = open(t, store.Options{Dir: s.Dir()})
-	defer run(t, s)()
+	defer storetest.Run(t, s)()
 	var times []int64
 	for r, err := range s.Readings(t.Context(), history.Query{Device: "a"}) {
 		if err != nil {
@@ -99,7 +100,7 @@ func TestExportIsNotedWithoutTheJournal(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, store.Options{Dir: dir, Influx: &export.Options{Config: influx.Config{URL: "http://127.0.0.1:1", Bucket: "telemetry"}}})
 	c := s.Ledger.ByHand(t)
-	newWriter(t, s, 1).send(10)
+	storetest.NewWriter(t, s.Ledger, 1).Send(10)
 	if err := c.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -152,11 +153,11 @@ func TestDuplicatesOfARemovedDevice(t *testing.T) {
 	s := open(t, store.Options{})
 	c := s.Ledger.ByHand(t)
 	a := connect(t, s, "a", 1)
-	a.send(1)
+	a.Send(1)
 	if err := c.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	a.send(1)
+	a.Send(1)
 	s.Ledger.Remove("a")
 	if err := c.Commit(t.Context()); err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func TestDeadLetters(t *testing.T) {
 		reject(seq + 1)
 	}
 	reject(2) // again: a duplicate now
-	c.await(1, 2, 3, 4, 5)
+	c.Await(1, 2, 3, 4, 5)
 	want(h, 1, 2, 3, 4, 5)
 	if err := h.Ledger.Checkpoint(); err != nil { // the duplicate is settled, too
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("books %+v", got)
 	}
 	reject(6) // in the journal only
-	c.await(6)
+	c.Await(6)
 	want(h, 1, 2, 3, 4, 5, 6)
 	want(start(t, store.Options{Dir: copyDir(t, h.Dir())}), 1, 2, 3, 4, 5, 6)
 
@@ -94,7 +94,7 @@ func TestDeadLettersAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.await(sent)
+	c.Await(sent)
 	if err := h.Ledger.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}

@@ -8,18 +8,19 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
 	"github.com/telemetry-hub/telemetry-hub/store/ledger"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
 func TestNothingIsReceivedBeforeItIsOnDisk(t *testing.T) {
 	s := open(t, store.Options{})
 	c := connect(t, s, "a", 1)
-	c.send(1, 2)
+	c.Send(1, 2)
 	// A second connection sends the same frames before the first one's are committed: they are duplicates, and they are
 	// no more on disk than the originals.
 	second := connect(t, s, "a", 1)
-	second.send(1, 2)
-	for _, x := range []*connection{c, second} {
+	second.Send(1, 2)
+	for _, x := range []*storetest.Connection{c, second} {
 		if got := x.Received(10); len(got) > 0 {
 			t.Errorf("received %v before a commit", got)
 		}
@@ -31,9 +32,9 @@ func TestNothingIsReceivedBeforeItIsOnDisk(t *testing.T) {
 	if got := s.Ledger.Books("a"); got.Frames != 0 || got.Duplicates != 0 {
 		t.Errorf("books %+v before a commit", got)
 	}
-	defer run(t, s)()
-	c.await(1, 2)
-	second.await(1, 2)
+	defer storetest.Run(t, s)()
+	c.Await(1, 2)
+	second.Await(1, 2)
 	if got := s.Ledger.Books("a"); got.Frames != 2 || got.Duplicates != 2 {
 		t.Errorf("books %+v", got)
 	}
@@ -42,10 +43,10 @@ func TestNothingIsReceivedBeforeItIsOnDisk(t *testing.T) {
 func TestStreamsAreSeparate(t *testing.T) {
 	h := start(t, store.Options{})
 	first, second := connect(t, h, "a", 1), connect(t, h, "a", 2)
-	first.send(1, 2)
-	second.send(1, 3)
-	first.await(1, 2)
-	second.await(1, 3)
+	first.Send(1, 2)
+	second.Send(1, 3)
+	first.Await(1, 2)
+	second.Await(1, 3)
 	if got := h.Ledger.Books("a"); got.Frames != 4 || got.Duplicates != 0 || got.Holes != 1 || got.Streams != 2 {
 		t.Errorf("books %+v", got)
 	}
@@ -56,7 +57,7 @@ func TestTooSparse(t *testing.T) {
 	c := connect(t, h, "a", 1)
 	c.Resume(2e9)
 	for i := range uint64(device.MaxSparseRanges) {
-		c.send(1 + 2*i)
+		c.Send(1 + 2*i)
 	}
 	message, d := data(1 + 2*device.MaxSparseRanges)
 	if err := c.Frame(t.Context(), message, d, tail.Timing{}); !errors.Is(err, ledger.ErrTooSparse) {
@@ -66,23 +67,23 @@ func TestTooSparse(t *testing.T) {
 	if err := c.Lost(t.Context(), far); !errors.Is(err, ledger.ErrTooSparse) {
 		t.Errorf("lost: %v, want ErrTooSparse", err)
 	}
-	c.send(2) // closes a hole, so there is room again
-	c.send(1 + 2*device.MaxSparseRanges)
-	c.await(2, 1+2*device.MaxSparseRanges)
+	c.Send(2) // closes a hole, so there is room again
+	c.Send(1 + 2*device.MaxSparseRanges)
+	c.Await(2, 1+2*device.MaxSparseRanges)
 }
 
 func TestFutureReadingsAreNotTheNewest(t *testing.T) {
 	now := epoch.Add(100 * time.Second)
 	h := start(t, store.Options{Now: func() time.Time { return now }})
 	c := connect(t, h, "a", 1)
-	c.send(50)
-	c.send(5000)
-	c.await(50, 5000)
+	c.Send(50)
+	c.Send(5000)
+	c.Await(50, 5000)
 	if got, want := h.Ledger.Books("a").LastData, epoch.Add(50*time.Second); !got.Equal(want) {
 		t.Errorf("last data %v, want %v", got, want)
 	}
-	c.send(101) // a little ahead: as of its receipt
-	c.await(101)
+	c.Send(101) // a little ahead: as of its receipt
+	c.Await(101)
 	if got := h.Ledger.Books("a").LastData; !got.Equal(now) {
 		t.Errorf("last data %v, want %v", got, now)
 	}
@@ -90,7 +91,7 @@ func TestFutureReadingsAreNotTheNewest(t *testing.T) {
 
 func TestBootOffsetsAreRemembered(t *testing.T) {
 	h := open(t, store.Options{})
-	stop := run(t, h)
+	stop := storetest.Run(t, h)
 	defer stop()
 	c := connect(t, h, "a", 1)
 	if _, ok := c.Offset(3); ok {
@@ -99,8 +100,8 @@ func TestBootOffsetsAreRemembered(t *testing.T) {
 	if err := c.Boot(t.Context(), 3, -17, h.Clock().Base()); err != nil {
 		t.Fatal(err)
 	}
-	c.send(1)
-	c.await(1)
+	c.Send(1)
+	c.Await(1)
 	for _, dir := range []string{copyDir(t, h.Dir()), h.Dir()} {
 		if dir == h.Dir() {
 			stop()

@@ -1,8 +1,6 @@
 package client
 
 import (
-	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +13,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/store/devices"
 	"github.com/telemetry-hub/telemetry-hub/store/export"
 	"github.com/telemetry-hub/telemetry-hub/store/influx"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -36,15 +35,7 @@ func TestReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ran := make(chan error, 1)
-	go func() { ran <- st.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := errors.Join(<-ran, st.Close()); err != nil {
-			t.Error(err)
-		}
-	}()
+	defer storetest.Run(t, st)()
 	c := clientOf(t, st)
 
 	schema := &device.Schema{Channels: []device.Channel{{ID: 1, Name: "v", Type: device.Int}}}
@@ -58,7 +49,7 @@ func TestReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := in.Frame(ctx, message, d, tail.Timing{}); err != nil {
+	if err := in.Frame(t.Context(), message, d, tail.Timing{}); err != nil {
 		t.Fatal(err)
 	}
 	var letters []api.DeadLetter
@@ -69,20 +60,20 @@ func TestReplay(t *testing.T) {
 	if len(letters) != 1 || letters[0].Lines != 1 || letters[0].Seq != 7 || string(letters[0].Message) != "telemetry,device=a v=1 1000\n" {
 		t.Fatalf("letters %+v", letters)
 	}
-	if s, err := c.Status(ctx); err != nil || s.Export == nil || s.Export.State != "dropping lines" || s.Export.Refused != 1 {
+	if s, err := c.Status(t.Context()); err != nil || s.Export == nil || s.Export.State != "dropping lines" || s.Export.Refused != 1 {
 		t.Errorf("status %+v, %v", s.Export, err)
 	}
-	if r, err := c.ReplayDeadLetters(ctx, nil); err != nil || r != (api.Replayed{Refused: 1}) {
+	if r, err := c.ReplayDeadLetters(t.Context(), nil); err != nil || r != (api.Replayed{Refused: 1}) {
 		t.Errorf("replayed %+v, %v", r, err)
 	}
 	mended.Store(true)
-	if r, err := c.ReplayDeadLetters(ctx, []uint64{letters[0].Position}); err != nil || r != (api.Replayed{Replayed: 1}) {
+	if r, err := c.ReplayDeadLetters(t.Context(), []uint64{letters[0].Position}); err != nil || r != (api.Replayed{Replayed: 1}) {
 		t.Errorf("replayed %+v, %v", r, err)
 	}
 	if letters := allLetters(t, c); len(letters) != 0 {
 		t.Errorf("left: %+v", letters)
 	}
-	_, err = c.ReplayDeadLetters(ctx, []uint64{})
+	_, err = c.ReplayDeadLetters(t.Context(), []uint64{})
 	wantError(t, err, http.StatusBadRequest, "which letters", "")
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/telemetry-hub/telemetry-hub/dashboard/api/socket"
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 )
 
@@ -60,15 +61,7 @@ func openTest(t *testing.T) (*store.Store, *Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ran := make(chan error, 1)
-	go func() { ran <- st.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-ran, st.Close()); err != nil {
-			t.Errorf("store: %v", err)
-		}
-	})
+	t.Cleanup(storetest.Run(t, st))
 	return st, clientOf(t, st)
 }
 

@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,14 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/alarms"
 	"github.com/telemetry-hub/telemetry-hub/store/history"
 	"github.com/telemetry-hub/telemetry-hub/store/hubdb"
 	"github.com/telemetry-hub/telemetry-hub/store/journal"
 	"github.com/telemetry-hub/telemetry-hub/store/outages"
+	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 	"github.com/telemetry-hub/telemetry-hub/store/tail"
 	"github.com/telemetry-hub/telemetry-hub/store/wallclock"
 )
@@ -77,31 +75,6 @@ func fed(t *testing.T, frames int) *Feed {
 	return f
 }
 
-// damageBlocks damages all blocks of a history that is closed.
-func damageBlocks(t *testing.T, path string) {
-	t.Helper()
-	file, err := bbolt.Open(path, 0o600, &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = file.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket([]byte("blocks"))
-		blocks := map[string][]byte{}
-		err := b.ForEach(func(k, v []byte) error {
-			blocks[string(k)] = bytes.Clone(v)
-			return nil
-		})
-		for k, v := range blocks {
-			v[len(v)-1] ^= 4
-			err = errors.Join(err, b.Put([]byte(k), v))
-		}
-		return err
-	})
-	if err := errors.Join(err, file.Close()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestRepairIsTriedAgain: damaged blocks that could not be restored, for a full disk, are so later.
 func TestRepairIsTriedAgain(t *testing.T) {
 	f := fed(t, 40)
@@ -114,7 +87,7 @@ func TestRepairIsTriedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	reopen(func() { damageBlocks(t, f.Options.History.Path) })
+	reopen(func() { storetest.DamageBlocks(t, f.Options.History.Path) })
 	damaged := len(f.Current().Damage())
 	reopen(f.repair) // can't be written
 	f.repair()
