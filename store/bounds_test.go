@@ -21,7 +21,7 @@ func TestSchemasArePruned(t *testing.T) {
 	for n := range 40 {
 		w := newWriter(t, s, 1)
 		w.Seq = uint64(n) * 30
-		schema := &device.Schema{Channels: []device.Channel{textSchema.Channels[0], {ID: 2, Name: fmt.Sprint("n", n), Type: device.Int}}}
+		schema := &device.Schema{Channels: []device.Channel{storetest.TextSchema.Channels[0], {ID: 2, Name: fmt.Sprint("n", n), Type: device.Int}}}
 		message := device.AppendControl(nil, schema)
 		last = device.HashSchema(message)
 		w.Schema(message, schema)
@@ -55,7 +55,7 @@ func TestRemovedDeviceLeavesNothing(t *testing.T) {
 	register(t, s, "a")
 	s.Outages.HubStarted()
 	w := newWriter(t, s, 1)
-	s.Devices.Note("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, textSchema))})
+	s.Devices.Note("a", &device.Hello{SchemaHash: device.HashSchema(device.AppendControl(nil, storetest.TextSchema))})
 	s.Outages.DeviceConnected("a")
 	w.Send(1)
 	settle(t, s)

@@ -4,13 +4,10 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/telemetry-hub/telemetry-hub/device"
 	"github.com/telemetry-hub/telemetry-hub/store/storetest"
 )
 
 const testSegment = 64 << 10
-
-var textSchema = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "text", Type: device.String}}}
 
 // open opens a store with small segments.
 func open(t testing.TB, o Options) *Store {

@@ -26,7 +26,6 @@ var (
 
 	schema        = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "temperature", Type: device.Int, Scale: -2, Unit: "Cel"}}}
 	schemaMessage = device.AppendControl(nil, schema)
-	textSchema    = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "text", Type: device.String}}}
 )
 
 // open opens a store with small segments, which does not run.

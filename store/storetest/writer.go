@@ -16,12 +16,13 @@ type Writer struct {
 	t   testing.TB
 }
 
-var textSchema = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "text", Type: device.String}}}
+// TextSchema is that of a Writer.
+var TextSchema = &device.Schema{Channels: []device.Channel{{ID: 1, Name: "text", Type: device.String}}}
 
 // NewWriter begins a stream.
 func NewWriter(t testing.TB, l *ledger.Ledger, stream uint64) *Writer {
 	in := l.Ingest("a", stream, func() {})
-	in.Schema(device.AppendControl(nil, textSchema), textSchema)
+	in.Schema(device.AppendControl(nil, TextSchema), TextSchema)
 	return &Writer{Ingest: in, t: t}
 }
 
@@ -34,7 +35,7 @@ func (w *Writer) Send(frames int) {
 		d := &device.Data{Seq: w.Seq, Times: []int64{int64(w.Seq)}, Columns: []device.Column{
 			{ID: 1, Type: device.String, Text: [][]byte{text}},
 		}}
-		message, err := device.AppendData(nil, d, textSchema)
+		message, err := device.AppendData(nil, d, TextSchema)
 		if err != nil {
 			w.t.Fatal(err)
 		}
